@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/heap.h"
 #include "base/time.h"
+#include "base/uuid.h"
 #include "io/fs.h"
 
 struct ot_io;
