@@ -22,7 +22,7 @@ _Static_assert(sizeof(struct ot_arena_chunk) % ARENA_ALIGN == 0, "data must star
 void
 ot_arena_init(struct ot_arena *arena, size_t bytes_max)
 {
-	*arena = (struct ot_arena){.bytes_max = bytes_max};
+	*arena = (struct ot_arena){ .bytes_max = bytes_max };
 }
 
 static void
@@ -88,7 +88,8 @@ ot_arena_alloc(struct ot_arena *arena, size_t bytes)
 {
 	if (bytes > SIZE_MAX / 2)
 		return NULL;
-	size_t rounded = OT_MAX((bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1), ARENA_ALIGN);
+	size_t rounded =
+	    OT_MAX((bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1), ARENA_ALIGN);
 #ifdef OT_PLAIN_ALLOC
 	rounded = OT_MAX(bytes, 1);
 	if (!add_chunk(arena, rounded))

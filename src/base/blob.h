@@ -13,9 +13,10 @@
 
 struct ot_blob {
 	_Atomic uint32_t refs; /* [atomic] */
-	void (*on_release)(struct ot_blob *blob, void *arg); /* [const] before the memory goes; or NULL */
-	void *release_arg;				      /* [const] */
-	size_t bytes;					      /* [const] capacity of data */
+	/* [const] called before the memory goes; or NULL */
+	void (*on_release)(struct ot_blob *blob, void *arg);
+	void *release_arg; /* [const] */
+	size_t bytes;      /* [const] capacity of data */
 	uint8_t data[];
 };
 

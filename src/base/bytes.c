@@ -14,7 +14,7 @@ ot_str_from(const char *text)
 		return OT_STR_NULL;
 	size_t length = strlen(text);
 	OT_ASSERT(length <= INT32_MAX);
-	return (struct ot_str){text, (int32_t)length};
+	return (struct ot_str){ text, (int32_t)length };
 }
 
 bool
@@ -183,14 +183,14 @@ ot_read_varlong(struct ot_reader *in)
 void
 ot_writer_init(struct ot_writer *out)
 {
-	*out = (struct ot_writer){0};
+	*out = (struct ot_writer){ 0 };
 }
 
 void
 ot_writer_fini(struct ot_writer *out)
 {
 	ot_free(out->data);
-	*out = (struct ot_writer){0};
+	*out = (struct ot_writer){ 0 };
 }
 
 void

@@ -21,9 +21,9 @@ struct ot_str {
 	int32_t len;
 };
 
-#define OT_STR_NULL	((struct ot_str){NULL, -1})
-#define OT_STR_LIT(lit) ((struct ot_str){(lit), (int32_t)sizeof(lit) - 1})
-#define OT_BYTES_NULL	((struct ot_bytes){NULL, -1})
+#define OT_STR_NULL     ((struct ot_str){ NULL, -1 })
+#define OT_STR_LIT(lit) ((struct ot_str){ (lit), (int32_t)sizeof(lit) - 1 })
+#define OT_BYTES_NULL   ((struct ot_bytes){ NULL, -1 })
 
 /* For printf's "%.*s": OT_STR_ARG(str). Null prints as nothing. */
 #define OT_STR_ARG(str) ((str).len > 0 ? (str).len : 0), ((str).len > 0 ? (str).data : "")
@@ -42,7 +42,7 @@ struct ot_reader {
 static inline struct ot_reader
 ot_reader_of(const void *data, size_t bytes)
 {
-	return (struct ot_reader){.next = data, .end = (const uint8_t *)data + bytes};
+	return (struct ot_reader){ .next = data, .end = (const uint8_t *)data + bytes };
 }
 
 static inline size_t
@@ -60,8 +60,8 @@ int64_t ot_read_i64(struct ot_reader *in);
 double ot_read_f64(struct ot_reader *in);
 struct ot_uuid ot_read_uuid(struct ot_reader *in);
 uint32_t ot_read_uvarint(struct ot_reader *in); /* at most 5 bytes; more fails */
-int32_t ot_read_varint(struct ot_reader *in);	/* zigzag */
-int64_t ot_read_varlong(struct ot_reader *in);	/* zigzag, at most 10 bytes */
+int32_t ot_read_varint(struct ot_reader *in);   /* zigzag */
+int64_t ot_read_varlong(struct ot_reader *in);  /* zigzag, at most 10 bytes */
 
 struct ot_writer {
 	uint8_t *data; /* heap, the writer's; ot_writer_fini() or ot_writer_take() ends it */

@@ -11,8 +11,8 @@ struct err_row {
 };
 
 static const struct err_row err_rows[] = {
-#define OT_ERR_ROW(symbol, name, retriable, wire, message)                                         \
-	{symbol, name, message, retriable, (int16_t)(wire)},
+#define OT_ERR_ROW(symbol, name, retriable, wire, message) \
+	{ symbol, name, message, retriable, (int16_t)(wire) },
 	OT_ERR_TABLE(OT_ERR_ROW)
 #undef OT_ERR_ROW
 };

@@ -8,14 +8,14 @@ enum { HEAP_CAPACITY_MIN = 16 };
 void
 ot_heap_init(struct ot_heap *heap)
 {
-	*heap = (struct ot_heap){0};
+	*heap = (struct ot_heap){ 0 };
 }
 
 void
 ot_heap_fini(struct ot_heap *heap)
 {
 	ot_free(heap->nodes);
-	*heap = (struct ot_heap){0};
+	*heap = (struct ot_heap){ 0 };
 }
 
 static void

@@ -39,15 +39,15 @@ ot_list_remove(struct ot_list *node)
 	node->next = node->prev = node;
 }
 
-#define OT_LIST_FIRST(list, type, member)                                                          \
+#define OT_LIST_FIRST(list, type, member) \
 	(ot_list_is_empty(list) ? NULL : OT_CONTAINER_OF((list)->next, type, member))
 
-#define OT_LIST_FOREACH(node, list)                                                                \
+#define OT_LIST_FOREACH(node, list) \
 	for (struct ot_list *node = (list)->next; node != (list); node = node->next)
 
 /* The body may remove `node`, no other. */
-#define OT_LIST_FOREACH_SAFE(node, list)                                                           \
-	for (struct ot_list *node = (list)->next, *node##_next = node->next; node != (list);       \
+#define OT_LIST_FOREACH_SAFE(node, list)                                                     \
+	for (struct ot_list *node = (list)->next, *node##_next = node->next; node != (list); \
 	     node = node##_next, node##_next = node->next)
 
 #endif

@@ -5,9 +5,9 @@
 #include "base/alloc.h"
 #include "base/panic.h"
 
-#define uthash_malloc(bytes)	ot_must_alloc(bytes)
+#define uthash_malloc(bytes)    ot_must_alloc(bytes)
 #define uthash_free(ptr, bytes) ot_free(ptr)
-#define uthash_fatal(message)	OT_PANIC("uthash: %s", message)
+#define uthash_fatal(message)   OT_PANIC("uthash: %s", message)
 #include <uthash.h>
 
 #endif

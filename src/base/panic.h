@@ -20,7 +20,7 @@ void ot_panic(const char *file, int line, const char *fmt, ...) OT_PRINTF(3, 4) 
 void ot_panic_add_dump(void (*dump)(int fd));
 
 #define OT_PANIC(...) ot_panic(__FILE__, __LINE__, __VA_ARGS__)
-#define OT_ASSERT(cond)                                                                            \
+#define OT_ASSERT(cond) \
 	(OT_LIKELY(cond) ? (void)0 : ot_panic(__FILE__, __LINE__, "assertion failed: %s", #cond))
 
 #ifdef OT_DEBUG

@@ -28,8 +28,8 @@ void ot_report_set_sink(ot_report_sink *sink, enum ot_report_level least);
 void ot_report(enum ot_report_level level, const char *area, const char *fmt, ...) OT_PRINTF(3, 4);
 
 #define OT_DEBUG_REPORT(area, ...) ot_report(OT_REPORT_DEBUG, area, __VA_ARGS__)
-#define OT_INFO(area, ...)	   ot_report(OT_REPORT_INFO, area, __VA_ARGS__)
-#define OT_WARN(area, ...)	   ot_report(OT_REPORT_WARN, area, __VA_ARGS__)
-#define OT_ERROR(area, ...)	   ot_report(OT_REPORT_ERROR, area, __VA_ARGS__)
+#define OT_INFO(area, ...)         ot_report(OT_REPORT_INFO, area, __VA_ARGS__)
+#define OT_WARN(area, ...)         ot_report(OT_REPORT_WARN, area, __VA_ARGS__)
+#define OT_ERROR(area, ...)        ot_report(OT_REPORT_ERROR, area, __VA_ARGS__)
 
 #endif

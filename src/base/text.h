@@ -18,7 +18,7 @@ struct ot_why {
 	char text[400];
 };
 
-#define OT_TEXT(array) ((struct ot_text){.data = (array), .bytes_max = sizeof(array)})
+#define OT_TEXT(array) ((struct ot_text){ .data = (array), .bytes_max = sizeof(array) })
 
 /* Appends formatted text. @owner the text's   @blocks never */
 void ot_text_put(struct ot_text *text, const char *fmt, ...) OT_PRINTF(2, 3);

@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-const struct ot_uuid ot_uuid_zero = {{0}};
+const struct ot_uuid ot_uuid_zero = { { 0 } };
 
 static const char uuid_alphabet[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 bool
 ot_uuid_is_zero(const struct ot_uuid *uuid)
@@ -51,7 +51,7 @@ ot_uuid_from_text(const char *text, size_t bytes, struct ot_uuid *ret_uuid)
 {
 	if (bytes != 22)
 		return OT_ERR_INVALID_REQUEST;
-	struct ot_uuid uuid = {{0}};
+	struct ot_uuid uuid = { { 0 } };
 	for (size_t i = 0; i < bytes; i++) {
 		const char *found = text[i] != '\0' ? strchr(uuid_alphabet, text[i]) : NULL;
 		if (found == NULL)

@@ -12,14 +12,15 @@ static void
 test_varints_round_trip(void **state)
 {
 	(void)state;
-	static const int64_t values[] = {0, -1, 1, 63, -64, 64, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
+	static const int64_t values[] = { 0, -1, 1, 63, -64, 64, INT32_MAX, INT32_MIN, INT64_MAX,
+		INT64_MIN };
 	for (size_t i = 0; i < OT_ARRAY_COUNT(values); i++) {
 		struct ot_writer out;
 		ot_writer_init(&out);
 		ot_write_varlong(&out, values[i]);
 		ot_write_varint(&out, (int32_t)values[i]);
 		assert_int_equal(out.bytes,
-			ot_varlong_bytes(values[i]) + ot_varint_bytes((int32_t)values[i]));
+		    ot_varlong_bytes(values[i]) + ot_varint_bytes((int32_t)values[i]));
 		struct ot_reader in = ot_reader_of(out.data, out.bytes);
 		assert_true(ot_read_varlong(&in) == values[i]);
 		assert_true(ot_read_varint(&in) == (int32_t)values[i]);
@@ -33,7 +34,7 @@ static void
 test_reader_fails_softly(void **state)
 {
 	(void)state;
-	const uint8_t endless[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	const uint8_t endless[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	struct ot_reader in = ot_reader_of(endless, sizeof(endless));
 	ot_read_uvarint(&in);
 	assert_true(in.failed);
@@ -74,7 +75,7 @@ test_heap_orders(void **state)
 {
 	(void)state;
 	struct ot_heap heap;
-	struct ot_heap_node nodes[100] = {{0}};
+	struct ot_heap_node nodes[100] = { { 0 } };
 	ot_heap_init(&heap);
 	for (uint32_t i = 0; i < 100; i++)
 		ot_heap_push(&heap, &nodes[i], (i * 37) % 101);
