@@ -76,7 +76,7 @@ remove_entry(void *arg, const char *name, bool is_dir)
 ot_err
 ot_fs_remove_all(struct ot_fs *fs, const char *path)
 {
-	struct removal removal = {.fs = fs, .folder = path};
+	struct removal removal = { .fs = fs, .folder = path };
 	ot_err err = ot_fs_list(fs, path, remove_entry, &removal);
 	if (err == OT_OK)
 		err = ot_fs_remove(fs, path);

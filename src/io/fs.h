@@ -26,14 +26,14 @@ struct ot_file;
 
 enum ot_open_flags {
 	OT_OPEN_READ = 0,
-	OT_OPEN_WRITE = 1 << 0,	    /* read and write */
+	OT_OPEN_WRITE = 1 << 0,     /* read and write */
 	OT_OPEN_CREATE = 1 << 1,    /* with WRITE: make it when it is missing */
 	OT_OPEN_EXCLUSIVE = 1 << 2, /* with CREATE: OT_ERR_EXISTS when it is there */
 	OT_OPEN_TRUNCATE = 1 << 3,  /* with WRITE: empty it */
 };
 
 struct ot_fs_stat {
-	uint64_t bytes;	     /* the size that reads see */
+	uint64_t bytes;      /* the size that reads see */
 	uint64_t bytes_disk; /* what it takes on the disk, reserved space included */
 	ot_wall_ms modified;
 	bool is_dir;
@@ -49,8 +49,8 @@ typedef ot_err ot_fs_visit(void *arg, const char *name, bool is_dir);
 
 /* Opens a file with one reference. OT_ERR_NOT_FOUND, OT_ERR_EXISTS, OT_ERR_NO_SPACE, OT_ERR_IO.
  * @owner any thread   @blocks rarely (a folder's block may be cold) */
-OT_MUST_USE ot_err ot_fs_open(
-	struct ot_fs *fs, const char *path, unsigned flags, struct ot_file **ret_file);
+OT_MUST_USE ot_err ot_fs_open(struct ot_fs *fs, const char *path, unsigned flags,
+    struct ot_file **ret_file);
 
 /* Makes one folder; OT_ERR_EXISTS when the name is taken. ot_fs_mkdir_all makes its parents too and
  * accepts what is there. @owner any thread   @blocks rarely */
@@ -88,14 +88,14 @@ void ot_file_unref(struct ot_file *file);
 
 /* Reads up to `bytes` at `place`; fewer only at the end of the file.
  * @owner any thread   @blocks when the range is cold: worker, unless ot_file_is_cached() */
-OT_MUST_USE ot_err ot_file_read(
-	struct ot_file *file, void *to, size_t bytes, uint64_t place, size_t *ret_bytes);
+OT_MUST_USE ot_err ot_file_read(struct ot_file *file, void *to, size_t bytes, uint64_t place,
+    size_t *ret_bytes);
 
 /* Writes all pieces at `place`, in order, or fails; then the range's content is undefined (a prefix
  * of it may have been written) and the caller truncates or overwrites. OT_ERR_NO_SPACE, OT_ERR_IO.
  * @owner any thread   @blocks rarely */
-OT_MUST_USE ot_err ot_file_write(
-	struct ot_file *file, const struct iovec *pieces, int piece_count, uint64_t place);
+OT_MUST_USE ot_err ot_file_write(struct ot_file *file, const struct iovec *pieces, int piece_count,
+    uint64_t place);
 
 /* Reserves disk space for the range without changing the size that reads see. A host that cannot
  * gives OT_OK as well: a reservation is speed, not a promise, but OT_ERR_NO_SPACE is reported.
@@ -147,8 +147,8 @@ struct ot_fs {
 };
 
 struct ot_file {
-	struct ot_fs *fs;	/* [const] */
-	_Atomic uint32_t refs;	/* [atomic] */
+	struct ot_fs *fs;      /* [const] */
+	_Atomic uint32_t refs; /* [atomic] */
 };
 
 /* For implementations: the first reference. @owner any thread */

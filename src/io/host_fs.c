@@ -20,7 +20,12 @@
 #define SYS_cachestat 451
 #endif
 
-enum { HOST_FILE_MODE = 0644, HOST_DIR_MODE = 0755, HOST_PIECES_MAX = 1024, HOST_PAGE_BYTES = 4096 };
+enum {
+	HOST_FILE_MODE = 0644,
+	HOST_DIR_MODE = 0755,
+	HOST_PIECES_MAX = 1024,
+	HOST_PAGE_BYTES = 4096
+};
 
 struct host_file {
 	struct ot_file file;
@@ -140,7 +145,8 @@ host_stat(struct ot_fs *fs, const char *path, struct ot_fs_stat *ret_stat)
 	*ret_stat = (struct ot_fs_stat){
 		.bytes = (uint64_t)st.st_size,
 		.bytes_disk = (uint64_t)st.st_blocks * 512,
-		.modified = (ot_wall_ms)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / OT_NS_PER_MS,
+		.modified =
+		    (ot_wall_ms)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / OT_NS_PER_MS,
 		.is_dir = S_ISDIR(st.st_mode),
 	};
 	return OT_OK;
@@ -166,7 +172,7 @@ host_lock(struct ot_fs *fs, const char *path, struct ot_file **ret_file)
 		return last_error();
 	/* A lock of fcntl's kind is what Kafka's own processes take (java.nio FileLock), so that the
 	 * two refuse each other; of the open file, so that it ends with this reference alone. */
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
 		ot_err err = errno == EAGAIN || errno == EACCES ? OT_ERR_EXISTS : last_error();
 		close(fd);
@@ -187,8 +193,8 @@ host_read(struct ot_file *file, void *to, size_t bytes, uint64_t place, size_t *
 {
 	size_t done = 0;
 	while (done < bytes) {
-		ssize_t got = pread(
-			host_of(file)->fd, (char *)to + done, bytes - done, (off_t)(place + done));
+		ssize_t got = pread(host_of(file)->fd, (char *)to + done, bytes - done,
+		    (off_t)(place + done));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -206,7 +212,8 @@ static ot_err
 write_piece(int fd, const struct iovec *piece, size_t skip, uint64_t place)
 {
 	while (skip < piece->iov_len) {
-		ssize_t put = pwrite(fd, (char *)piece->iov_base + skip, piece->iov_len - skip, (off_t)place);
+		ssize_t put =
+		    pwrite(fd, (char *)piece->iov_base + skip, piece->iov_len - skip, (off_t)place);
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
@@ -262,8 +269,7 @@ host_write(struct ot_file *file, const struct iovec *pieces, int piece_count, ui
 static ot_err
 host_reserve(struct ot_file *file, uint64_t place, uint64_t bytes)
 {
-	int result = fallocate(
-		host_of(file)->fd, FALLOC_FL_KEEP_SIZE, (off_t)place, (off_t)bytes);
+	int result = fallocate(host_of(file)->fd, FALLOC_FL_KEEP_SIZE, (off_t)place, (off_t)bytes);
 	if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR)
 		return OT_OK;
 	return last_error();
@@ -294,8 +300,7 @@ host_sync(struct ot_file *file)
 static void
 host_write_back(struct ot_file *file, uint64_t place, uint64_t bytes)
 {
-	(void)sync_file_range(
-		host_of(file)->fd, (off_t)place, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
+	(void)sync_file_range(host_of(file)->fd, (off_t)place, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
 }
 
 static bool
@@ -304,10 +309,10 @@ host_is_cached(struct ot_file *file, uint64_t place, uint64_t bytes)
 	struct {
 		uint64_t place;
 		uint64_t bytes;
-	} range = {place, bytes};
+	} range = { place, bytes };
 	struct {
 		uint64_t cached, dirty, writeback, evicted, recently_evicted; /* in pages */
-	} stat = {0};
+	} stat = { 0 };
 	if (bytes == 0 || syscall(SYS_cachestat, host_of(file)->fd, &range, &stat, 0) != 0)
 		return true;
 	uint64_t first = place / HOST_PAGE_BYTES;
@@ -339,7 +344,7 @@ static const struct ot_fs_ops host_ops = {
 struct ot_fs *
 ot_fs_host(void)
 {
-	static struct ot_fs host = {.ops = &host_ops};
+	static struct ot_fs host = { .ops = &host_ops };
 	return &host;
 }
 

@@ -5,7 +5,7 @@
 void
 ot_io_init(struct ot_io *io, const struct ot_io_ops *ops, struct ot_fs *fs)
 {
-	*io = (struct ot_io){.ops = ops, .fs = fs};
+	*io = (struct ot_io){ .ops = ops, .fs = fs };
 	ot_heap_init(&io->timers);
 }
 
@@ -61,7 +61,7 @@ ot_io_random_uuid(struct ot_io *io)
 void
 ot_timer_init(struct ot_timer *timer, void (*on_expire)(struct ot_timer *timer))
 {
-	*timer = (struct ot_timer){.on_expire = on_expire};
+	*timer = (struct ot_timer){ .on_expire = on_expire };
 }
 
 void
@@ -134,8 +134,8 @@ ot_io_ring(struct ot_io *io)
 
 ot_err
 ot_io_listen(struct ot_io *io, const char *host, uint16_t port,
-	void (*on_accept)(void *arg, const struct ot_accepted *accepted), void *arg,
-	struct ot_listener **ret_listener)
+    void (*on_accept)(void *arg, const struct ot_accepted *accepted), void *arg,
+    struct ot_listener **ret_listener)
 {
 	return io->ops->listen(io, host, port, on_accept, arg, ret_listener);
 }
@@ -161,35 +161,35 @@ ot_accepted_drop(struct ot_io *io, const struct ot_accepted *accepted)
 
 ot_err
 ot_io_adopt(struct ot_io *io, const struct ot_accepted *accepted,
-	const struct ot_stream_events *events, void *arg, struct ot_stream **ret_stream)
+    const struct ot_stream_events *events, void *arg, struct ot_stream **ret_stream)
 {
 	return io->ops->adopt(io, accepted, events, arg, ret_stream);
 }
 
 ot_err
 ot_io_connect(struct ot_io *io, const struct ot_address *address,
-	const struct ot_stream_events *events, void *arg, struct ot_stream **ret_stream)
+    const struct ot_stream_events *events, void *arg, struct ot_stream **ret_stream)
 {
 	return io->ops->connect(io, address, events, arg, ret_stream);
 }
 
 ot_err
-ot_stream_read(
-	struct ot_stream *stream, const struct iovec *pieces, int piece_count, size_t *ret_bytes)
+ot_stream_read(struct ot_stream *stream, const struct iovec *pieces, int piece_count,
+    size_t *ret_bytes)
 {
 	return stream->io->ops->read(stream, pieces, piece_count, ret_bytes);
 }
 
 ot_err
 ot_stream_write(struct ot_stream *stream, const struct iovec *pieces, int piece_count,
-	bool more_follows, size_t *ret_bytes)
+    bool more_follows, size_t *ret_bytes)
 {
 	return stream->io->ops->write(stream, pieces, piece_count, more_follows, ret_bytes);
 }
 
 ot_err
 ot_stream_send_file(struct ot_stream *stream, struct ot_file *file, uint64_t place, size_t bytes,
-	size_t *ret_bytes)
+    size_t *ret_bytes)
 {
 	return stream->io->ops->send_file(stream, file, place, bytes, ret_bytes);
 }

@@ -86,8 +86,8 @@ struct ot_stream_events {
  * `on_accept` gets each connection and must adopt or drop it. OT_ERR_EXISTS: the port is taken.
  * @owner the io's thread   @blocks for a name look-up: give numbers or do it at start */
 OT_MUST_USE ot_err ot_io_listen(struct ot_io *io, const char *host, uint16_t port,
-	void (*on_accept)(void *arg, const struct ot_accepted *accepted), void *arg,
-	struct ot_listener **ret_listener);
+    void (*on_accept)(void *arg, const struct ot_accepted *accepted), void *arg,
+    struct ot_listener **ret_listener);
 uint16_t ot_listener_port(const struct ot_listener *listener);
 void ot_listener_close(struct ot_listener *listener); /* accepts NULL */
 
@@ -98,22 +98,22 @@ void ot_accepted_drop(struct ot_io *io, const struct ot_accepted *accepted);
  * `events` must outlive the stream. OT_ERR_NO_MEMORY, OT_ERR_IO; the connection is dropped then.
  * @owner the io's thread   @blocks never */
 OT_MUST_USE ot_err ot_io_adopt(struct ot_io *io, const struct ot_accepted *accepted,
-	const struct ot_stream_events *events, void *arg, struct ot_stream **ret_stream);
+    const struct ot_stream_events *events, void *arg, struct ot_stream **ret_stream);
 
 /* Begins to connect; on_writable tells that it is done, a later read or write how it went.
  * @owner the io's thread   @blocks never */
 OT_MUST_USE ot_err ot_io_connect(struct ot_io *io, const struct ot_address *address,
-	const struct ot_stream_events *events, void *arg, struct ot_stream **ret_stream);
+    const struct ot_stream_events *events, void *arg, struct ot_stream **ret_stream);
 
 /* Each moves what it can at once and says how much. OT_ERR_AGAIN: nothing now, an event will come
  * if it is wanted. OT_ERR_CLOSED: the peer has ended (read), or is gone (write).
  * @owner the stream's thread   @blocks never (send_file: when the range is cold) */
-OT_MUST_USE ot_err ot_stream_read(
-	struct ot_stream *stream, const struct iovec *pieces, int piece_count, size_t *ret_bytes);
+OT_MUST_USE ot_err ot_stream_read(struct ot_stream *stream, const struct iovec *pieces,
+    int piece_count, size_t *ret_bytes);
 OT_MUST_USE ot_err ot_stream_write(struct ot_stream *stream, const struct iovec *pieces,
-	int piece_count, bool more_follows, size_t *ret_bytes);
-OT_MUST_USE ot_err ot_stream_send_file(struct ot_stream *stream, struct ot_file *file, uint64_t place,
-	size_t bytes, size_t *ret_bytes);
+    int piece_count, bool more_follows, size_t *ret_bytes);
+OT_MUST_USE ot_err ot_stream_send_file(struct ot_stream *stream, struct ot_file *file,
+    uint64_t place, size_t bytes, size_t *ret_bytes);
 
 /* Which events are wanted from now on. @owner the stream's thread */
 void ot_stream_want(struct ot_stream *stream, bool read, bool write);
@@ -131,14 +131,14 @@ struct ot_io_ops {
 	void (*submit)(struct ot_io *, struct ot_job *);
 	void (*ring)(struct ot_io *); /* any thread: let the loop turn once more */
 	ot_err (*listen)(struct ot_io *, const char *, uint16_t,
-		void (*)(void *, const struct ot_accepted *), void *, struct ot_listener **);
+	    void (*)(void *, const struct ot_accepted *), void *, struct ot_listener **);
 	uint16_t (*listener_port)(const struct ot_listener *);
 	void (*listener_close)(struct ot_listener *);
 	void (*accepted_drop)(struct ot_io *, const struct ot_accepted *);
 	ot_err (*adopt)(struct ot_io *, const struct ot_accepted *, const struct ot_stream_events *,
-		void *, struct ot_stream **);
-	ot_err (*connect)(struct ot_io *, const struct ot_address *, const struct ot_stream_events *,
-		void *, struct ot_stream **);
+	    void *, struct ot_stream **);
+	ot_err (*connect)(struct ot_io *, const struct ot_address *,
+	    const struct ot_stream_events *, void *, struct ot_stream **);
 	ot_err (*read)(struct ot_stream *, const struct iovec *, int, size_t *);
 	ot_err (*write)(struct ot_stream *, const struct iovec *, int, bool, size_t *);
 	ot_err (*send_file)(struct ot_stream *, struct ot_file *, uint64_t, size_t, size_t *);
@@ -148,11 +148,11 @@ struct ot_io_ops {
 
 /* An implementation's own types begin with these. */
 struct ot_io {
-	const struct ot_io_ops *ops;	   /* [const] */
-	struct ot_fs *fs;		   /* [const] */
-	struct ot_heap timers;		   /* [owner] */
-	void (*on_turn_end)(void *arg);	   /* [const] before each wait for events, for the shard */
-	void *turn_arg;			   /* [const] */
+	const struct ot_io_ops *ops;    /* [const] */
+	struct ot_fs *fs;               /* [const] */
+	struct ot_heap timers;          /* [owner] */
+	void (*on_turn_end)(void *arg); /* [const] before each wait for events, for the shard */
+	void *turn_arg;                 /* [const] */
 };
 
 struct ot_stream {

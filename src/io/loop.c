@@ -1,9 +1,8 @@
 /* One turn of a loop, in libuv's order:
  *
- *   timers -> [prepare: on_turn_end] -> wait for events -> [check: read the clock] -> callbacks
+ *   timers -> [prepare: on_turn_end] -> wait for events, with their callbacks
  *
- * libuv calls the callbacks of connections inside the wait, so what they staged is flushed by the
- * prepare of the next turn, before the thread may sleep.
+ * What callbacks staged is flushed by the prepare of the next turn, before the thread may sleep.
  */
 #include "io/loop_int.h"
 
@@ -25,7 +24,7 @@ static ot_mono_ns
 loop_now(struct ot_io *io, bool exact)
 {
 	struct loop_io *loop = loop_of(io);
-	if (exact)
+	if (exact || loop->now == 0)
 		loop->now = uv_hrtime();
 	return loop->now;
 }
@@ -125,13 +124,8 @@ on_prepare(uv_prepare_t *prepare)
 	struct loop_io *loop = prepare->data;
 	if (loop->io.on_turn_end != NULL)
 		loop->io.on_turn_end(loop->io.turn_arg);
-}
-
-static void
-on_check(uv_check_t *check)
-{
-	struct loop_io *loop = check->data;
-	loop->now = uv_hrtime();
+	/* The wait follows: whoever asks first afterwards reads the clock for the whole turn. */
+	loop->now = 0;
 }
 
 static const struct ot_io_ops loop_ops = {
@@ -158,11 +152,9 @@ static void
 init_handles(struct loop_io *loop)
 {
 	uv_prepare_init(&loop->uv, &loop->prepare);
-	uv_check_init(&loop->uv, &loop->check);
 	uv_timer_init(&loop->uv, &loop->timer);
-	loop->prepare.data = loop->check.data = loop->timer.data = loop->doorbell.data = loop;
+	loop->prepare.data = loop->timer.data = loop->doorbell.data = loop;
 	uv_prepare_start(&loop->prepare, on_prepare);
-	uv_check_start(&loop->check, on_check);
 }
 
 ot_err
@@ -171,7 +163,6 @@ ot_loop_create(struct ot_io **ret_io)
 	struct loop_io *loop = OT_NEW(struct loop_io);
 	ot_io_init(&loop->io, &loop_ops, ot_fs_host());
 	ot_list_init(&loop->signals);
-	loop->now = uv_hrtime();
 	loop->wake_at = UINT64_MAX;
 	if (uv_loop_init(&loop->uv) != 0) {
 		ot_free(loop);
@@ -191,7 +182,6 @@ void
 ot_loop_run(struct ot_io *io)
 {
 	struct loop_io *loop = loop_of(io);
-	loop->now = uv_hrtime();
 	/* uv_stop() is forgotten when it was called before the run, so the flag is asked as well. */
 	while (!loop->is_stopping)
 		uv_run(&loop->uv, UV_RUN_DEFAULT);

@@ -18,8 +18,8 @@ void ot_loop_stop(struct ot_io *io);
 void ot_loop_destroy(struct ot_io *io);
 
 /* Calls `on_signal` on the loop's thread for each delivery of the signal. @owner the loop's */
-OT_MUST_USE ot_err ot_loop_on_signal(
-	struct ot_io *io, int signal, void (*on_signal)(void *arg, int signal), void *arg);
+OT_MUST_USE ot_err ot_loop_on_signal(struct ot_io *io, int signal,
+    void (*on_signal)(void *arg, int signal), void *arg);
 
 /* The number of worker threads for jobs of all loops, 1..1024; before the first job.
  * @owner main thread, at start */

@@ -19,13 +19,12 @@ struct loop_io {
 	struct ot_io io;
 	uv_loop_t uv;
 	uv_prepare_t prepare; /* end of a turn, right before the wait */
-	uv_check_t check;     /* the wait is over: the clock is read once for the turn */
 	uv_timer_t timer;     /* the least deadline of io.timers */
 	uv_async_t doorbell;
-	ot_mono_ns now;		 /* [owner] */
-	ot_mono_ns wake_at;	 /* [owner] what `timer` is set to; UINT64_MAX: nothing */
+	ot_mono_ns now;           /* [owner] of this turn; 0: not read yet */
+	ot_mono_ns wake_at;       /* [owner] what `timer` is set to; UINT64_MAX: nothing */
 	_Atomic bool is_stopping; /* [atomic] */
-	struct ot_list signals;	 /* [owner] */
+	struct ot_list signals;   /* [owner] */
 };
 
 static inline struct loop_io *
@@ -36,19 +35,19 @@ loop_of(struct ot_io *io)
 
 /* stream.c: the operations of connections, for the table in loop.c. @owner the loop's thread */
 ot_err loop_listen(struct ot_io *io, const char *host, uint16_t port,
-	void (*on_accept)(void *, const struct ot_accepted *), void *arg, struct ot_listener **ret);
+    void (*on_accept)(void *, const struct ot_accepted *), void *arg, struct ot_listener **ret);
 uint16_t loop_listener_port(const struct ot_listener *listener);
 void loop_listener_close(struct ot_listener *listener);
 void loop_accepted_drop(struct ot_io *io, const struct ot_accepted *accepted);
 ot_err loop_adopt(struct ot_io *io, const struct ot_accepted *accepted,
-	const struct ot_stream_events *events, void *arg, struct ot_stream **ret);
+    const struct ot_stream_events *events, void *arg, struct ot_stream **ret);
 ot_err loop_connect(struct ot_io *io, const struct ot_address *address,
-	const struct ot_stream_events *events, void *arg, struct ot_stream **ret);
+    const struct ot_stream_events *events, void *arg, struct ot_stream **ret);
 ot_err loop_read(struct ot_stream *stream, const struct iovec *pieces, int count, size_t *ret);
-ot_err loop_write(
-	struct ot_stream *stream, const struct iovec *pieces, int count, bool more, size_t *ret);
-ot_err loop_send_file(
-	struct ot_stream *stream, struct ot_file *file, uint64_t place, size_t bytes, size_t *ret);
+ot_err loop_write(struct ot_stream *stream, const struct iovec *pieces, int count, bool more,
+    size_t *ret);
+ot_err loop_send_file(struct ot_stream *stream, struct ot_file *file, uint64_t place, size_t bytes,
+    size_t *ret);
 void loop_want(struct ot_stream *stream, bool read, bool write);
 void loop_close(struct ot_stream *stream);
 

@@ -51,8 +51,8 @@ fill_address(const struct sockaddr_storage *from, struct ot_address *ret)
 {
 	char service[8] = "0";
 	memset(ret, 0, sizeof(*ret));
-	(void)getnameinfo((const struct sockaddr *)from, sizeof(*from), ret->host, sizeof(ret->host),
-		service, sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV);
+	(void)getnameinfo((const struct sockaddr *)from, sizeof(*from), ret->host,
+	    sizeof(ret->host), service, sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV);
 	/* IPv4 over a dual socket reads as IPv4, as people know their addresses. */
 	if (strncmp(ret->host, "::ffff:", 7) == 0 && strchr(ret->host, '.') != NULL)
 		memmove(ret->host, ret->host + 7, strlen(ret->host + 7) + 1);
@@ -83,13 +83,14 @@ accept_one(struct loop_listener *listener)
 {
 	struct sockaddr_storage peer, local;
 	socklen_t peer_bytes = sizeof(peer), local_bytes = sizeof(local);
-	int fd = accept4(listener->fd, (struct sockaddr *)&peer, &peer_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(listener->fd, (struct sockaddr *)&peer, &peer_bytes,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 			pause_accepting(listener);
 		return errno == ECONNABORTED || errno == EINTR;
 	}
-	struct ot_accepted accepted = {.handle = fd};
+	struct ot_accepted accepted = { .handle = fd };
 	fill_address(&peer, &accepted.peer);
 	if (getsockname(fd, (struct sockaddr *)&local, &local_bytes) == 0)
 		fill_address(&local, &accepted.local);
@@ -163,7 +164,7 @@ bind_by_name(const char *host, uint16_t port, int *ret_fd)
 
 ot_err
 loop_listen(struct ot_io *io, const char *host, uint16_t port,
-	void (*on_accept)(void *, const struct ot_accepted *), void *arg, struct ot_listener **ret)
+    void (*on_accept)(void *, const struct ot_accepted *), void *arg, struct ot_listener **ret)
 {
 	int fd = -1;
 	ot_err err = bind_by_name(host, port, &fd);
@@ -188,7 +189,7 @@ loop_listener_port(const struct ot_listener *listener)
 	const struct loop_listener *self = (const struct loop_listener *)listener;
 	struct sockaddr_storage local;
 	socklen_t bytes = sizeof(local);
-	struct ot_address address = {0};
+	struct ot_address address = { 0 };
 	if (getsockname(self->fd, (struct sockaddr *)&local, &bytes) == 0)
 		fill_address(&local, &address);
 	return address.port;
@@ -235,7 +236,7 @@ stream_on_event(uv_poll_t *poll, int status, int events)
 
 static ot_err
 wrap_socket(struct ot_io *io, int fd, int wanted, const struct ot_stream_events *events, void *arg,
-	struct ot_stream **ret)
+    struct ot_stream **ret)
 {
 	int on = 1;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -262,14 +263,14 @@ wrap_socket(struct ot_io *io, int fd, int wanted, const struct ot_stream_events 
 
 ot_err
 loop_adopt(struct ot_io *io, const struct ot_accepted *accepted,
-	const struct ot_stream_events *events, void *arg, struct ot_stream **ret)
+    const struct ot_stream_events *events, void *arg, struct ot_stream **ret)
 {
 	return wrap_socket(io, (int)accepted->handle, UV_READABLE, events, arg, ret);
 }
 
 ot_err
 loop_connect(struct ot_io *io, const struct ot_address *address,
-	const struct ot_stream_events *events, void *arg, struct ot_stream **ret)
+    const struct ot_stream_events *events, void *arg, struct ot_stream **ret)
 {
 	struct addrinfo hints = {
 		.ai_socktype = SOCK_STREAM,
@@ -320,8 +321,8 @@ loop_write(struct ot_stream *stream, const struct iovec *pieces, int count, bool
 		.msg_iov = (struct iovec *)(uintptr_t)pieces,
 		.msg_iovlen = (size_t)count,
 	};
-	ssize_t put = sendmsg(
-		stream_of(stream)->fd, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+	ssize_t put =
+	    sendmsg(stream_of(stream)->fd, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
 	if (put < 0)
 		return stream_error();
 	*ret = (size_t)put;
@@ -329,8 +330,8 @@ loop_write(struct ot_stream *stream, const struct iovec *pieces, int count, bool
 }
 
 ot_err
-loop_send_file(
-	struct ot_stream *stream, struct ot_file *file, uint64_t place, size_t bytes, size_t *ret)
+loop_send_file(struct ot_stream *stream, struct ot_file *file, uint64_t place, size_t bytes,
+    size_t *ret)
 {
 	off_t offset = (off_t)place;
 	ssize_t put = sendfile(stream_of(stream)->fd, ot_file_host_fd(file), &offset, bytes);
