@@ -74,9 +74,8 @@ read_header(const uint8_t *data, struct ot_batch_info *info)
 	info->magic = ot_batch_magic(data);
 	info->crc = ot_get_u32(data + OT_BATCH_CRC_AT);
 	info->compression = (enum ot_compression)(attributes & OT_BATCH_ATTR_COMPRESSION);
-	info->timestamp_type = (attributes & OT_BATCH_ATTR_LOG_APPEND_TIME) != 0
-		? OT_LOG_APPEND_TIME
-		: OT_CREATE_TIME;
+	info->timestamp_type =
+	    (attributes & OT_BATCH_ATTR_LOG_APPEND_TIME) != 0 ? OT_LOG_APPEND_TIME : OT_CREATE_TIME;
 	info->is_transactional = (attributes & OT_BATCH_ATTR_TRANSACTIONAL) != 0;
 	info->is_control = (attributes & OT_BATCH_ATTR_CONTROL) != 0;
 	info->has_delete_horizon = (attributes & OT_BATCH_ATTR_DELETE_HORIZON) != 0;
@@ -94,16 +93,16 @@ static ot_err
 check_fields(const struct ot_batch_info *info, struct ot_why *why)
 {
 	if (info->record_count < 0 || info->last_offset_delta < 0 || info->base_offset < 0 ||
-		info->base_offset > INT64_MAX - info->last_offset_delta) {
+	    info->base_offset > INT64_MAX - info->last_offset_delta) {
 		ot_why_set(why,
-			"The record batch cannot be: base offset %" PRId64
-			", last offset delta %" PRId32 ", record count %" PRId32 ".",
-			info->base_offset, info->last_offset_delta, info->record_count);
+		    "The record batch cannot be: base offset %" PRId64
+		    ", last offset delta %" PRId32 ", record count %" PRId32 ".",
+		    info->base_offset, info->last_offset_delta, info->record_count);
 		return OT_ERR_INVALID_RECORD;
 	}
 	if (info->compression >= OT_COMPRESSION_COUNT) {
 		ot_why_set(why, "The record batch has the unknown compression type %d.",
-			(int)info->compression);
+		    (int)info->compression);
 		return OT_ERR_UNSUPPORTED_COMPRESSION_TYPE;
 	}
 	return OT_OK;
@@ -117,7 +116,7 @@ find_batch(const uint8_t *data, size_t bytes, struct ot_batch_info *ret_info, st
 	ot_err err = ot_batch_peek(data, bytes, &peek);
 	if (err == OT_ERR_CORRUPT_MESSAGE)
 		ot_why_set(why, "The record batch is corrupt: length %" PRId32 ", magic %d.",
-			(int32_t)ot_get_u32(data + OT_BATCH_LENGTH_AT), ot_batch_magic(data));
+		    (int32_t)ot_get_u32(data + OT_BATCH_LENGTH_AT), ot_batch_magic(data));
 	if (err == OT_OK && peek.magic != OT_MAGIC_V2) {
 		ot_why_set(why, "The message format is v%d; only v2 is possible here.", peek.magic);
 		return OT_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT;
@@ -132,8 +131,8 @@ find_batch(const uint8_t *data, size_t bytes, struct ot_batch_info *ret_info, st
 }
 
 ot_err
-ot_batch_parse(
-	const uint8_t *data, size_t bytes, struct ot_batch_info *ret_info, struct ot_why *why)
+ot_batch_parse(const uint8_t *data, size_t bytes, struct ot_batch_info *ret_info,
+    struct ot_why *why)
 {
 	struct ot_batch_info info;
 	ot_err err = find_batch(data, bytes, &info, why);
@@ -161,26 +160,26 @@ static ot_err
 check_client_rules(const struct ot_batch_info *info, struct ot_why *why)
 {
 	if (info->record_count == 0 ||
-		(int64_t)info->record_count != (int64_t)info->last_offset_delta + 1)
+	    (int64_t)info->record_count != (int64_t)info->last_offset_delta + 1)
 		ot_why_set(why,
-			"The record batch has the last offset delta %" PRId32 " and %" PRId32
-			" records; it must have at least one, and one for each offset.",
-			info->last_offset_delta, info->record_count);
+		    "The record batch has the last offset delta %" PRId32 " and %" PRId32
+		    " records; it must have at least one, and one for each offset.",
+		    info->last_offset_delta, info->record_count);
 	else if (info->base_offset != 0)
 		ot_why_set(why,
-			"The base offset of the record batch must be 0, but is %" PRId64 ".",
-			info->base_offset);
+		    "The base offset of the record batch must be 0, but is %" PRId64 ".",
+		    info->base_offset);
 	else if (info->is_control)
 		ot_why_set(why, "Clients are not allowed to write control records.");
 	else if (info->producer_id >= 0 && info->base_sequence < 0)
 		ot_why_set(why,
-			"The record batch of producer id %" PRId64
-			" has the invalid sequence %" PRId32 ".",
-			info->producer_id, info->base_sequence);
+		    "The record batch of producer id %" PRId64 " has the invalid sequence %" PRId32
+		    ".",
+		    info->producer_id, info->base_sequence);
 	else if (info->producer_id >= 0 && info->producer_epoch < 0)
 		ot_why_set(why,
-			"The record batch of producer id %" PRId64 " has the invalid epoch %d.",
-			info->producer_id, info->producer_epoch);
+		    "The record batch of producer id %" PRId64 " has the invalid epoch %d.",
+		    info->producer_id, info->producer_epoch);
 	else
 		return OT_OK;
 	return OT_ERR_INVALID_RECORD;
@@ -189,27 +188,27 @@ check_client_rules(const struct ot_batch_info *info, struct ot_why *why)
 /* The batch as bytes: alone, not too large, and what its CRC says. */
 static ot_err
 check_bytes(const uint8_t *data, size_t bytes, const struct ot_batch_rules *rules,
-	const struct ot_batch_info *info, struct ot_why *why)
+    const struct ot_batch_info *info, struct ot_why *why)
 {
 	if (rules->is_only && info->bytes != bytes) {
 		ot_why_set(why,
-			"There must be exactly one record batch, but %zu bytes follow the first.",
-			bytes - info->bytes);
+		    "There must be exactly one record batch, but %zu bytes follow the first.",
+		    bytes - info->bytes);
 		return OT_ERR_INVALID_RECORD;
 	}
 	if (rules->bytes_max != 0 && info->bytes > rules->bytes_max) {
 		ot_why_set(why,
-			"The record batch has %zu bytes, more than the limit of %zu "
-			"(max.message.bytes).",
-			info->bytes, rules->bytes_max);
+		    "The record batch has %zu bytes, more than the limit of %zu "
+		    "(max.message.bytes).",
+		    info->bytes, rules->bytes_max);
 		return OT_ERR_MESSAGE_TOO_LARGE;
 	}
 	uint32_t crc = compute_crc(data, info->bytes);
 	if (crc != info->crc) {
 		ot_why_set(why,
-			"The record batch is corrupt: its CRC is stated as %08" PRIx32
-			", but computed as %08" PRIx32 ".",
-			info->crc, crc);
+		    "The record batch is corrupt: its CRC is stated as %08" PRIx32
+		    ", but computed as %08" PRIx32 ".",
+		    info->crc, crc);
 		return OT_ERR_CORRUPT_MESSAGE;
 	}
 	return OT_OK;
@@ -217,7 +216,7 @@ check_bytes(const uint8_t *data, size_t bytes, const struct ot_batch_rules *rule
 
 ot_err
 ot_batch_validate(const uint8_t *data, size_t bytes, const struct ot_batch_rules *rules,
-	struct ot_batch_info *ret_info, struct ot_why *why)
+    struct ot_batch_info *ret_info, struct ot_why *why)
 {
 	struct ot_batch_info info;
 	ot_err err = find_batch(data, bytes, &info, why);
@@ -270,7 +269,7 @@ ot_batch_set_max_timestamp(uint8_t *batch, enum ot_timestamp_type type, int64_t 
 	if (type == OT_LOG_APPEND_TIME)
 		attributes |= OT_BATCH_ATTR_LOG_APPEND_TIME;
 	if (attributes == before &&
-		(int64_t)ot_get_u64(batch + OT_BATCH_MAX_TIMESTAMP_AT) == timestamp)
+	    (int64_t)ot_get_u64(batch + OT_BATCH_MAX_TIMESTAMP_AT) == timestamp)
 		return;
 	ot_put_u16(batch + OT_BATCH_ATTRIBUTES_AT, attributes);
 	ot_put_u64(batch + OT_BATCH_MAX_TIMESTAMP_AT, (uint64_t)timestamp);
@@ -283,7 +282,7 @@ ot_batch_set_delete_horizon(uint8_t *batch, ot_wall_ms horizon)
 	OT_ASSERT(horizon >= 0);
 	uint16_t attributes = ot_get_u16(batch + OT_BATCH_ATTRIBUTES_AT);
 	if ((attributes & OT_BATCH_ATTR_LOG_APPEND_TIME) == 0 &&
-		ot_get_u32(batch + OT_BATCH_RECORD_COUNT_AT) != 0)
+	    ot_get_u32(batch + OT_BATCH_RECORD_COUNT_AT) != 0)
 		return false;
 	ot_put_u16(batch + OT_BATCH_ATTRIBUTES_AT, attributes | OT_BATCH_ATTR_DELETE_HORIZON);
 	ot_put_u64(batch + OT_BATCH_BASE_TIMESTAMP_AT, (uint64_t)horizon);

@@ -58,11 +58,7 @@ enum {
 	OT_BATCH_ATTR_DELETE_HORIZON = 0x40,
 };
 
-enum {
-	OT_MAGIC_V0 = 0,
-	OT_MAGIC_V1 = 1,
-	OT_MAGIC_V2 = 2
-};
+enum { OT_MAGIC_V0 = 0, OT_MAGIC_V1 = 1, OT_MAGIC_V2 = 2 };
 
 #define OT_NO_TIMESTAMP      ((int64_t)-1)
 #define OT_NO_PRODUCER_ID    ((int64_t)-1)
@@ -174,7 +170,7 @@ ot_err ot_batch_peek(const uint8_t *data, size_t bytes, struct ot_batch_peek *re
  * or offset, UNSUPPORTED_COMPRESSION_TYPE for an unknown codec.
  * @owner any thread   @blocks never */
 ot_err ot_batch_parse(const uint8_t *data, size_t bytes, struct ot_batch_info *ret_info,
-	struct ot_why *why) OT_MUST_USE;
+    struct ot_why *why) OT_MUST_USE;
 
 /* Whether the stored CRC is that of the bytes. The batch was parsed. @owner any thread */
 bool ot_batch_crc_is_valid(const uint8_t *batch, const struct ot_batch_info *info);
@@ -184,7 +180,7 @@ bool ot_batch_crc_is_valid(const uint8_t *batch, const struct ot_batch_info *inf
  * cut and for a wrong CRC, and MESSAGE_TOO_LARGE; `why` names rule and value.
  * @owner any thread   @blocks never */
 ot_err ot_batch_validate(const uint8_t *data, size_t bytes, const struct ot_batch_rules *rules,
-	struct ot_batch_info *ret_info, struct ot_why *why) OT_MUST_USE;
+    struct ot_batch_info *ret_info, struct ot_why *why) OT_MUST_USE;
 
 /* What the broker assigns in place, in a batch that was validated and is its alone.
  * @owner the batch's   @blocks never */

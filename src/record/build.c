@@ -10,7 +10,7 @@ enum {
 void
 ot_batch_builder_init(struct ot_batch_builder *builder, struct ot_codec_ctx *ctx)
 {
-	*builder = (struct ot_batch_builder){.ctx = ctx};
+	*builder = (struct ot_batch_builder){ .ctx = ctx };
 	ot_writer_init(&builder->records);
 }
 
@@ -31,7 +31,7 @@ ot_batch_builder_fini(struct ot_batch_builder *builder)
 
 void
 ot_batch_builder_begin(struct ot_batch_builder *builder, const struct ot_batch_options *options,
-	struct ot_writer *out)
+    struct ot_writer *out)
 {
 	static const uint8_t header[OT_BATCH_HEADER_BYTES];
 	OT_ASSERT(!builder->is_open);
@@ -66,7 +66,7 @@ headers_bytes(const struct ot_record_data *record)
 	size_t bytes = 0;
 	for (int32_t i = 0; i < record->header_count; i++)
 		bytes += nullable_bytes(record->headers[i].key.len) +
-			nullable_bytes(record->headers[i].value.len);
+		         nullable_bytes(record->headers[i].value.len);
 	return bytes;
 }
 
@@ -75,7 +75,7 @@ ot_record_data_bytes_max(const struct ot_record_data *record)
 {
 	size_t headers = headers_bytes(record);
 	return RECORD_OVERHEAD_BYTES_MAX + (size_t)OT_MAX(record->key.len, 0) +
-		(size_t)OT_MAX(record->value.len, 0) + headers;
+	       (size_t)OT_MAX(record->value.len, 0) + headers;
 }
 
 static void
@@ -91,8 +91,8 @@ write_headers(struct ot_writer *out, const struct ot_record_data *record)
 {
 	ot_write_varint(out, record->header_count);
 	if (record->headers == NULL && record->encoded_headers.len > 0)
-		ot_write_raw(
-			out, record->encoded_headers.data, (size_t)record->encoded_headers.len);
+		ot_write_raw(out, record->encoded_headers.data,
+		    (size_t)record->encoded_headers.len);
 	for (int32_t i = 0; record->headers != NULL && i < record->header_count; i++) {
 		const struct ot_header *header = &record->headers[i];
 		OT_ASSERT(header->key.len >= 0);
@@ -115,8 +115,8 @@ note_timestamp(struct ot_batch_builder *builder, int64_t timestamp, int64_t offs
 }
 
 void
-ot_batch_builder_append_at(
-	struct ot_batch_builder *builder, int64_t offset, const struct ot_record_data *record)
+ot_batch_builder_append_at(struct ot_batch_builder *builder, int64_t offset,
+    const struct ot_record_data *record)
 {
 	OT_ASSERT(builder->is_open && offset >= builder->next_offset);
 	OT_ASSERT(record->header_count >= 0);
@@ -127,16 +127,15 @@ ot_batch_builder_append_at(
 		return;
 	int64_t timestamp_delta = note_timestamp(builder, record->timestamp, offset);
 	size_t bytes = 1 + ot_varlong_bytes(timestamp_delta) +
-		ot_varint_bytes((int32_t)offset_delta) + nullable_bytes(record->key.len) +
-		nullable_bytes(record->value.len) + ot_varint_bytes(record->header_count) +
-		headers_bytes(record);
+	               ot_varint_bytes((int32_t)offset_delta) + nullable_bytes(record->key.len) +
+	               nullable_bytes(record->value.len) + ot_varint_bytes(record->header_count) +
+	               headers_bytes(record);
 	if (bytes > INT32_MAX || ot_batch_builder_bytes(builder) + bytes > INT32_MAX) {
 		builder->err = OT_ERR_MESSAGE_TOO_LARGE;
 		return;
 	}
-	struct ot_writer *out = builder->options.compression == OT_COMPRESSION_NONE
-		? builder->out
-		: &builder->records;
+	struct ot_writer *out =
+	    builder->options.compression == OT_COMPRESSION_NONE ? builder->out : &builder->records;
 	ot_writer_reserve(out, bytes + ot_varint_bytes((int32_t)bytes));
 	ot_write_varint(out, (int32_t)bytes);
 	ot_write_i8(out, 0);
@@ -157,8 +156,8 @@ ot_batch_builder_append(struct ot_batch_builder *builder, const struct ot_record
 }
 
 void
-ot_batch_builder_set_last_offset(
-	struct ot_batch_builder *builder, int64_t last_offset, int64_t max_timestamp)
+ot_batch_builder_set_last_offset(struct ot_batch_builder *builder, int64_t last_offset,
+    int64_t max_timestamp)
 {
 	OT_ASSERT(builder->is_open && last_offset >= builder->last_offset);
 	OT_ASSERT(last_offset >= builder->options.base_offset);
@@ -175,7 +174,7 @@ ot_batch_builder_bytes(const struct ot_batch_builder *builder)
 {
 	OT_ASSERT(builder->is_open);
 	return builder->out->failed ? OT_BATCH_HEADER_BYTES
-				    : builder->out->bytes - builder->start + builder->records.bytes;
+	                            : builder->out->bytes - builder->start + builder->records.bytes;
 }
 
 static struct ot_batch_info
@@ -216,8 +215,8 @@ compress_records(struct ot_batch_builder *builder)
 		.level = builder->options.compression_level,
 		.magic = OT_MAGIC_V2,
 	};
-	return ot_compress(
-		builder->ctx, &to, builder->records.data, builder->records.bytes, builder->out);
+	return ot_compress(builder->ctx, &to, builder->records.data, builder->records.bytes,
+	    builder->out);
 }
 
 ot_err

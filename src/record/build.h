@@ -32,14 +32,14 @@ struct ot_batch_options {
 };
 
 /* For clients' and internal batches: no compression, CreateTime, no producer. */
-#define OT_BATCH_OPTIONS_DEFAULT                                                      \
-	((struct ot_batch_options){.compression_level = OT_COMPRESSION_LEVEL_DEFAULT, \
-		.append_time = OT_NO_TIMESTAMP,                                       \
-		.leader_epoch = OT_NO_LEADER_EPOCH,                                   \
-		.producer_id = OT_NO_PRODUCER_ID,                                     \
-		.producer_epoch = OT_NO_PRODUCER_EPOCH,                               \
-		.base_sequence = OT_NO_SEQUENCE,                                      \
-		.delete_horizon = OT_NO_TIMESTAMP})
+#define OT_BATCH_OPTIONS_DEFAULT                                                       \
+	((struct ot_batch_options){ .compression_level = OT_COMPRESSION_LEVEL_DEFAULT, \
+	    .append_time = OT_NO_TIMESTAMP,                                            \
+	    .leader_epoch = OT_NO_LEADER_EPOCH,                                        \
+	    .producer_id = OT_NO_PRODUCER_ID,                                          \
+	    .producer_epoch = OT_NO_PRODUCER_EPOCH,                                    \
+	    .base_sequence = OT_NO_SEQUENCE,                                           \
+	    .delete_horizon = OT_NO_TIMESTAMP })
 
 /* A record to append. Headers come as an array, or as the bytes that an iterator gave. */
 struct ot_record_data {
@@ -76,21 +76,21 @@ void ot_batch_builder_fini(struct ot_batch_builder *builder);
 /* Begins a batch at the end of `out`, to which nobody else writes until the finish.
  * @owner the builder's   @blocks never */
 void ot_batch_builder_begin(struct ot_batch_builder *builder,
-	const struct ot_batch_options *options, struct ot_writer *out);
+    const struct ot_batch_options *options, struct ot_writer *out);
 
 /* Appends with the next offset. The bytes are copied. @owner the builder's   @blocks never */
 void ot_batch_builder_append(struct ot_batch_builder *builder, const struct ot_record_data *record);
 
 /* Appends with an offset of its own, greater than the one before: for compaction, which leaves
  * gaps. @owner the builder's */
-void ot_batch_builder_append_at(
-	struct ot_batch_builder *builder, int64_t offset, const struct ot_record_data *record);
+void ot_batch_builder_append_at(struct ot_batch_builder *builder, int64_t offset,
+    const struct ot_record_data *record);
 
 /* Lets the batch end at an offset behind its last record's, as compaction must (batch.h). With it,
  * a batch may have no record at all: its max timestamp is then `max_timestamp`.
  * @owner the builder's */
-void ot_batch_builder_set_last_offset(
-	struct ot_batch_builder *builder, int64_t last_offset, int64_t max_timestamp);
+void ot_batch_builder_set_last_offset(struct ot_batch_builder *builder, int64_t last_offset,
+    int64_t max_timestamp);
 
 /* Bytes of the batch so far, before compression. */
 size_t ot_batch_builder_bytes(const struct ot_batch_builder *builder);
@@ -102,8 +102,8 @@ size_t ot_record_data_bytes_max(const struct ot_record_data *record);
  * it, ret_info (or NULL) what its header says. NO_MEMORY; MESSAGE_TOO_LARGE beyond 2 GiB or beyond
  * what an offset delta can say. After an error `out` is as it was before the begin.
  * @owner the builder's   @blocks never */
-ot_err ot_batch_builder_finish(
-	struct ot_batch_builder *builder, struct ot_batch_info *ret_info) OT_MUST_USE;
+ot_err ot_batch_builder_finish(struct ot_batch_builder *builder,
+    struct ot_batch_info *ret_info) OT_MUST_USE;
 
 /* Takes back an open batch: `out` is as it was before the begin. @owner the builder's */
 void ot_batch_builder_cancel(struct ot_batch_builder *builder);

@@ -66,7 +66,7 @@ gzip_open(struct ot_codec_ctx *ctx)
 static void
 next_member(struct ot_codec_ctx *ctx)
 {
-	static const uint8_t gzip_magic[2] = {0x1f, 0x8b};
+	static const uint8_t gzip_magic[2] = { 0x1f, 0x8b };
 	const struct inflate_state *state = ctx->gzip->inflate;
 	/* The trailer is read in whole words: what was read too far comes back as whole bytes. */
 	size_t unread = state->avail_in + (size_t)(state->read_in_length / 8);
@@ -105,14 +105,14 @@ gzip_read(struct ot_codec_ctx *ctx, uint8_t *to, size_t capacity, size_t *ret_by
 static uint32_t
 isal_level_buf_bytes(uint32_t level)
 {
-	static const uint32_t bytes[] = {
-		0, ISAL_DEF_LVL1_DEFAULT, ISAL_DEF_LVL2_DEFAULT, ISAL_DEF_LVL3_DEFAULT};
+	static const uint32_t bytes[] = { 0, ISAL_DEF_LVL1_DEFAULT, ISAL_DEF_LVL2_DEFAULT,
+		ISAL_DEF_LVL3_DEFAULT };
 	return bytes[level];
 }
 
 static ot_err
 compress_isal(struct record_gzip *gzip, uint32_t level, const void *data, size_t bytes,
-	struct ot_writer *out)
+    struct ot_writer *out)
 {
 	if (gzip->isal == NULL)
 		gzip->isal = ot_alloc_raw(sizeof(*gzip->isal));
@@ -157,10 +157,10 @@ ensure_zlib(struct record_gzip *gzip, int level)
 		deflateEnd(gzip->zlib);
 	if (gzip->zlib == NULL)
 		return NULL;
-	*gzip->zlib = (z_stream){0};
+	*gzip->zlib = (z_stream){ 0 };
 	gzip->zlib_level = level;
 	if (deflateInit2(gzip->zlib, level, Z_DEFLATED, GZIP_WINDOW_BITS, GZIP_MEMORY_LEVEL,
-		    Z_DEFAULT_STRATEGY) == Z_OK)
+		Z_DEFAULT_STRATEGY) == Z_OK)
 		return gzip->zlib;
 	ot_free(gzip->zlib);
 	gzip->zlib = NULL;
@@ -168,8 +168,8 @@ ensure_zlib(struct record_gzip *gzip, int level)
 }
 
 static ot_err
-compress_zlib(
-	struct record_gzip *gzip, int level, const void *data, size_t bytes, struct ot_writer *out)
+compress_zlib(struct record_gzip *gzip, int level, const void *data, size_t bytes,
+    struct ot_writer *out)
 {
 	z_stream *stream = ensure_zlib(gzip, level);
 	if (stream == NULL)
@@ -189,7 +189,7 @@ compress_zlib(
 
 static ot_err
 gzip_compress(struct ot_codec_ctx *ctx, const struct ot_compress_to *to, const void *data,
-	size_t bytes, struct ot_writer *out)
+    size_t bytes, struct ot_writer *out)
 {
 	if (!ensure_state(ctx))
 		return OT_ERR_NO_MEMORY;

@@ -33,7 +33,7 @@ enum {
 	LZ4_LEVEL_MAX = 12,
 };
 
-static const uint8_t lz4_magic[4] = {0x04, 0x22, 0x4d, 0x18};
+static const uint8_t lz4_magic[4] = { 0x04, 0x22, 0x4d, 0x18 };
 
 struct record_lz4 {
 	LZ4F_dctx *decompress;
@@ -97,7 +97,7 @@ correct_header(struct ot_codec_ctx *ctx)
 		return record_corrupt(ctx, "it ends inside the frame header");
 	memcpy(lz4->header, header, bytes);
 	lz4->header[bytes - 1] =
-		header_checksum(lz4->header + LZ4_FLAGS_AT, bytes - 1 - LZ4_FLAGS_AT);
+	    header_checksum(lz4->header + LZ4_FLAGS_AT, bytes - 1 - LZ4_FLAGS_AT);
 	lz4->header_bytes = bytes;
 	return OT_OK;
 }
@@ -109,7 +109,7 @@ lz4_open(struct ot_codec_ctx *ctx)
 		return OT_ERR_NO_MEMORY;
 	struct record_lz4 *lz4 = ctx->lz4;
 	if (lz4->decompress == NULL &&
-		LZ4F_isError(LZ4F_createDecompressionContext(&lz4->decompress, LZ4F_VERSION))) {
+	    LZ4F_isError(LZ4F_createDecompressionContext(&lz4->decompress, LZ4F_VERSION))) {
 		lz4->decompress = NULL;
 		return OT_ERR_NO_MEMORY;
 	}
@@ -118,7 +118,7 @@ lz4_open(struct ot_codec_ctx *ctx)
 	lz4->header_read = 0;
 	/* The library would accept skippable frames and older formats. */
 	if (ot_reader_left(&ctx->in) < LZ4_HEADER_BYTES_MIN ||
-		memcmp(ctx->in.next, lz4_magic, sizeof(lz4_magic)) != 0)
+	    memcmp(ctx->in.next, lz4_magic, sizeof(lz4_magic)) != 0)
 		return record_corrupt(ctx, "it does not start as an lz4 frame");
 	return ctx->magic == 0 ? correct_header(ctx) : OT_OK;
 }
@@ -163,7 +163,7 @@ static LZ4F_preferences_t
 preferences(int32_t level)
 {
 	LZ4F_preferences_t prefs = {
-		.frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
+		.frameInfo = { .blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent },
 		.compressionLevel = LZ4_LEVEL_FAST,
 	};
 	if (level != OT_COMPRESSION_LEVEL_DEFAULT && level != LZ4_LEVEL_KAFKA_DEFAULT)
@@ -173,7 +173,7 @@ preferences(int32_t level)
 
 static ot_err
 lz4_compress(struct ot_codec_ctx *ctx, const struct ot_compress_to *to, const void *data,
-	size_t bytes, struct ot_writer *out)
+    size_t bytes, struct ot_writer *out)
 {
 	if (!ensure_state(ctx))
 		return OT_ERR_NO_MEMORY;

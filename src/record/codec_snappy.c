@@ -22,7 +22,7 @@ enum {
 	SNAPPY_EXPANSION_MAX = 22, /* 64/3, rounded up */
 };
 
-static const uint8_t xerial_magic[8] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
+static const uint8_t xerial_magic[8] = { 0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0 };
 
 struct record_snappy {
 	bool is_framed;
@@ -44,7 +44,7 @@ static bool
 starts_frame(const struct ot_reader *in)
 {
 	return ot_reader_left(in) >= XERIAL_HEADER_BYTES &&
-		memcmp(in->next, xerial_magic, sizeof(xerial_magic)) == 0;
+	       memcmp(in->next, xerial_magic, sizeof(xerial_magic)) == 0;
 }
 
 static ot_err
@@ -156,7 +156,7 @@ snappy_read(struct ot_codec_ctx *ctx, uint8_t *to, size_t capacity, size_t *ret_
 
 static ot_err
 snappy_compress_framed(struct ot_codec_ctx *ctx, const struct ot_compress_to *to, const void *data,
-	size_t bytes, struct ot_writer *out)
+    size_t bytes, struct ot_writer *out)
 {
 	(void)ctx;
 	(void)to;

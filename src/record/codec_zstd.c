@@ -10,9 +10,7 @@
 #include "base/panic.h"
 #include "record/compress_int.h"
 
-enum {
-	ZSTD_LEVEL_KAFKA_DEFAULT = 3
-};
+enum { ZSTD_LEVEL_KAFKA_DEFAULT = 3 };
 
 struct record_zstd {
 	ZSTD_DCtx *decompress;
@@ -46,8 +44,8 @@ static ot_err
 zstd_read(struct ot_codec_ctx *ctx, uint8_t *to, size_t capacity, size_t *ret_bytes)
 {
 	struct record_zstd *zstd = ctx->zstd;
-	ZSTD_inBuffer in = {ctx->in.next, ot_reader_left(&ctx->in), 0};
-	ZSTD_outBuffer out = {to, capacity, 0};
+	ZSTD_inBuffer in = { ctx->in.next, ot_reader_left(&ctx->in), 0 };
+	ZSTD_outBuffer out = { to, capacity, 0 };
 	while (out.pos == 0) {
 		/* Frames may follow each other; the input ends where one does. */
 		if (in.pos == in.size && !zstd->is_frame_open) {
@@ -69,7 +67,7 @@ zstd_read(struct ot_codec_ctx *ctx, uint8_t *to, size_t capacity, size_t *ret_by
 
 static ot_err
 zstd_compress(struct ot_codec_ctx *ctx, const struct ot_compress_to *to, const void *data,
-	size_t bytes, struct ot_writer *out)
+    size_t bytes, struct ot_writer *out)
 {
 	if (!ensure_state(ctx))
 		return OT_ERR_NO_MEMORY;
@@ -79,10 +77,10 @@ zstd_compress(struct ot_codec_ctx *ctx, const struct ot_compress_to *to, const v
 	if (ctx->zstd->compress == NULL || !ot_writer_reserve(out, bound))
 		return OT_ERR_NO_MEMORY;
 	int level =
-		to->level == OT_COMPRESSION_LEVEL_DEFAULT ? ZSTD_LEVEL_KAFKA_DEFAULT : to->level;
+	    to->level == OT_COMPRESSION_LEVEL_DEFAULT ? ZSTD_LEVEL_KAFKA_DEFAULT : to->level;
 	level = OT_MIN(OT_MAX(level, ZSTD_minCLevel()), ZSTD_maxCLevel());
-	size_t made = ZSTD_compressCCtx(
-		ctx->zstd->compress, out->data + out->bytes, bound, data, bytes, level);
+	size_t made = ZSTD_compressCCtx(ctx->zstd->compress, out->data + out->bytes, bound, data,
+	    bytes, level);
 	/* With room for the bound only memory can be missing. */
 	if (ZSTD_isError(made))
 		return OT_ERR_NO_MEMORY;
@@ -104,9 +102,8 @@ zstd_free(struct ot_codec_ctx *ctx)
 static void
 zstd_trim(struct ot_codec_ctx *ctx)
 {
-	if (ctx->zstd != NULL &&
-		(ZSTD_sizeof_DCtx(ctx->zstd->decompress) > RECORD_KEEP_BYTES_MAX ||
-			ZSTD_sizeof_CCtx(ctx->zstd->compress) > RECORD_KEEP_BYTES_MAX))
+	if (ctx->zstd != NULL && (ZSTD_sizeof_DCtx(ctx->zstd->decompress) > RECORD_KEEP_BYTES_MAX ||
+				     ZSTD_sizeof_CCtx(ctx->zstd->compress) > RECORD_KEEP_BYTES_MAX))
 		zstd_free(ctx);
 }
 

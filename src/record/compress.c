@@ -86,10 +86,10 @@ explain(const struct ot_codec_ctx *ctx, ot_err err, struct ot_why *why)
 	const char *name = ctx->codec->name;
 	if (err == OT_ERR_CORRUPT_MESSAGE)
 		ot_why_set(why, "The %s data of the batch is corrupt: %s.", name,
-			ctx->problem != NULL ? ctx->problem : "its structure is not valid");
+		    ctx->problem != NULL ? ctx->problem : "its structure is not valid");
 	else if (err == OT_ERR_RECORD_LIST_TOO_LARGE)
 		ot_why_set(why, "The %s data of the batch holds more than the %zu bytes allowed.",
-			name, ctx->bytes_max);
+		    name, ctx->bytes_max);
 	else
 		ot_why_set(why, "No memory to decompress the %s data of the batch.", name);
 	return err;
@@ -133,7 +133,7 @@ probe_end(struct ot_codec_ctx *ctx)
 
 ot_err
 ot_decompress_read(struct ot_codec_ctx *ctx, uint8_t *to, size_t capacity, size_t *ret_bytes,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	OT_ASSERT(ctx->codec != NULL && capacity > 0);
 	size_t bytes = 0;
@@ -141,8 +141,8 @@ ot_decompress_read(struct ot_codec_ctx *ctx, uint8_t *to, size_t capacity, size_
 		size_t allowed = record_bytes_allowed(ctx);
 		size_t more = 0;
 		ot_err err = allowed == 0 ? probe_end(ctx)
-					  : ctx->codec->read(ctx, to + bytes,
-						    OT_MIN(capacity - bytes, allowed), &more);
+		                          : ctx->codec->read(ctx, to + bytes,
+						OT_MIN(capacity - bytes, allowed), &more);
 		if (err != OT_OK)
 			return explain(ctx, err, why);
 		OT_ASSERT(more <= allowed && (more > 0 || ctx->is_ended));
@@ -169,7 +169,7 @@ guess_bytes(const struct ot_compressed *in)
 
 ot_err
 ot_decompress(struct ot_codec_ctx *ctx, const struct ot_compressed *in, struct ot_writer *out,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	ot_err err = ot_decompress_open(ctx, in, why);
 	if (err != OT_OK)
@@ -193,7 +193,7 @@ ot_decompress(struct ot_codec_ctx *ctx, const struct ot_compressed *in, struct o
 
 ot_err
 ot_compress(struct ot_codec_ctx *ctx, const struct ot_compress_to *to, const void *data,
-	size_t bytes, struct ot_writer *out)
+    size_t bytes, struct ot_writer *out)
 {
 	OT_ASSERT(to->compression < OT_COMPRESSION_COUNT);
 	if (bytes > INT32_MAX)
@@ -225,7 +225,7 @@ none_read(struct ot_codec_ctx *ctx, uint8_t *to, size_t capacity, size_t *ret_by
 
 static ot_err
 none_compress(struct ot_codec_ctx *ctx, const struct ot_compress_to *to, const void *data,
-	size_t bytes, struct ot_writer *out)
+    size_t bytes, struct ot_writer *out)
 {
 	(void)ctx;
 	(void)to;

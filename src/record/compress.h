@@ -63,14 +63,14 @@ void ot_codec_ctx_trim(struct ot_codec_ctx *ctx);
  * OT_ERR_UNSUPPORTED_COMPRESSION_TYPE for a codec that the magic does not have, CORRUPT_MESSAGE for
  * a header that is not the codec's, NO_MEMORY; then nothing is open.
  * @owner the context's   @blocks never */
-ot_err ot_decompress_open(
-	struct ot_codec_ctx *ctx, const struct ot_compressed *in, struct ot_why *why) OT_MUST_USE;
+ot_err ot_decompress_open(struct ot_codec_ctx *ctx, const struct ot_compressed *in,
+    struct ot_why *why) OT_MUST_USE;
 
 /* Puts the next bytes at `to`; fewer than `capacity` (at least 1) come only at the end, none after
  * it. CORRUPT_MESSAGE, RECORD_LIST_TOO_LARGE (more than bytes_max), NO_MEMORY.
  * @owner the context's   @blocks never */
 ot_err ot_decompress_read(struct ot_codec_ctx *ctx, uint8_t *to, size_t capacity, size_t *ret_bytes,
-	struct ot_why *why) OT_MUST_USE;
+    struct ot_why *why) OT_MUST_USE;
 
 /* Ends what was opened, at any point; harmless when nothing is. @owner the context's */
 void ot_decompress_close(struct ot_codec_ctx *ctx);
@@ -78,7 +78,7 @@ void ot_decompress_close(struct ot_codec_ctx *ctx);
 /* All at once: appends what comes out to `out`. Errors of both functions above; `out` may then have
  * grown by a part. @owner the context's   @blocks never */
 ot_err ot_decompress(struct ot_codec_ctx *ctx, const struct ot_compressed *in,
-	struct ot_writer *out, struct ot_why *why) OT_MUST_USE;
+    struct ot_writer *out, struct ot_why *why) OT_MUST_USE;
 
 struct ot_compress_to {
 	enum ot_compression compression;
@@ -90,6 +90,6 @@ struct ot_compress_to {
  * more than a codec can take; `out` may then have grown by a part.
  * @owner the context's   @blocks never */
 ot_err ot_compress(struct ot_codec_ctx *ctx, const struct ot_compress_to *to, const void *data,
-	size_t bytes, struct ot_writer *out) OT_MUST_USE;
+    size_t bytes, struct ot_writer *out) OT_MUST_USE;
 
 #endif

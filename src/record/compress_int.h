@@ -41,7 +41,7 @@ struct record_codec {
 	/* Gives at least one byte of `capacity`, or sets ctx->is_ended and gives none. */
 	ot_err (*read)(struct ot_codec_ctx *ctx, uint8_t *to, size_t capacity, size_t *ret_bytes);
 	ot_err (*compress)(struct ot_codec_ctx *ctx, const struct ot_compress_to *to,
-		const void *data, size_t bytes, struct ot_writer *out);
+	    const void *data, size_t bytes, struct ot_writer *out);
 	void (*free_state)(struct ot_codec_ctx *ctx);
 	void (*trim)(struct ot_codec_ctx *ctx); /* or NULL */
 };

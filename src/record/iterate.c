@@ -72,7 +72,7 @@ read_bytes(struct cursor *in, struct ot_bytes *ret_bytes)
 		*ret_bytes = OT_BYTES_NULL;
 		return true;
 	}
-	*ret_bytes = (struct ot_bytes){in->next, length};
+	*ret_bytes = (struct ot_bytes){ in->next, length };
 	in->next += length;
 	return true;
 }
@@ -83,7 +83,7 @@ read_header(struct cursor *in, struct ot_header *ret_header)
 	struct ot_bytes key;
 	if (!read_bytes(in, &key) || key.len < 0 || !read_bytes(in, &ret_header->value))
 		return false;
-	ret_header->key = (struct ot_str){(const char *)key.data, key.len};
+	ret_header->key = (struct ot_str){ (const char *)key.data, key.len };
 	return true;
 }
 
@@ -92,10 +92,10 @@ ot_headers_next(struct ot_bytes *headers, struct ot_header *ret_header)
 {
 	if (headers->len <= 0)
 		return false;
-	struct cursor in = {headers->data, headers->data + headers->len};
+	struct cursor in = { headers->data, headers->data + headers->len };
 	bool is_read = read_header(&in, ret_header);
 	OT_ASSERT(is_read); /* the iterator has checked them */
-	*headers = (struct ot_bytes){in.next, (int32_t)(in.end - in.next)};
+	*headers = (struct ot_bytes){ in.next, (int32_t)(in.end - in.next) };
 	return true;
 }
 
@@ -111,7 +111,7 @@ read_headers(struct cursor *in, struct ot_record *record)
 		if (!read_header(in, &header))
 			return false;
 	}
-	record->headers = (struct ot_bytes){first, (int32_t)(in->next - first)};
+	record->headers = (struct ot_bytes){ first, (int32_t)(in->next - first) };
 	return true;
 }
 
@@ -127,7 +127,7 @@ static bool
 fail_invalid(struct ot_record_iter *iter, const char *rule)
 {
 	ot_why_set(iter->why, "Record %" PRId32 " of the batch is not valid: %s.", iter->read_count,
-		rule);
+	    rule);
 	return fail(iter, OT_ERR_INVALID_RECORD);
 }
 
@@ -169,8 +169,8 @@ fill(struct ot_record_iter *iter, size_t bytes)
 	/* A lying length must not reserve more than the bound lets come. */
 	if (bytes - have > record_bytes_allowed(ctx)) {
 		ot_why_set(iter->why,
-			"Record %" PRId32 " of the batch ends beyond the %zu bytes allowed.",
-			iter->read_count, ctx->bytes_max);
+		    "Record %" PRId32 " of the batch ends beyond the %zu bytes allowed.",
+		    iter->read_count, ctx->bytes_max);
 		return fail(iter, OT_ERR_RECORD_LIST_TOO_LARGE);
 	}
 	if (!grow_window(iter, bytes))
@@ -187,11 +187,11 @@ fill(struct ot_record_iter *iter, size_t bytes)
 
 ot_err
 ot_record_iter_open(struct ot_record_iter *iter, const uint8_t *batch,
-	const struct ot_batch_info *info, const struct ot_record_iter_options *options,
-	struct ot_why *why)
+    const struct ot_batch_info *info, const struct ot_record_iter_options *options,
+    struct ot_why *why)
 {
 	OT_ASSERT(info->magic == OT_MAGIC_V2 && info->bytes >= OT_BATCH_HEADER_BYTES);
-	*iter = (struct ot_record_iter){.info = *info, .why = why};
+	*iter = (struct ot_record_iter){ .info = *info, .why = why };
 	const uint8_t *records = batch + OT_BATCH_HEADER_BYTES;
 	size_t bytes = info->bytes - OT_BATCH_HEADER_BYTES;
 	/* A batch that compaction has emptied has no compressed data either. */
@@ -224,8 +224,8 @@ check_end(struct ot_record_iter *iter)
 	if (iter->err != OT_OK || !fill(iter, 1))
 		return false;
 	if (iter->next != iter->end)
-		return fail_invalid(
-			iter, "more bytes follow the last record that the batch counts");
+		return fail_invalid(iter,
+		    "more bytes follow the last record that the batch counts");
 	return false;
 }
 
@@ -233,11 +233,11 @@ check_end(struct ot_record_iter *iter)
 static inline bool
 find_body(struct ot_record_iter *iter, struct cursor *ret_body)
 {
-	struct cursor in = {iter->next, iter->end};
+	struct cursor in = { iter->next, iter->end };
 	if (OT_UNLIKELY(in.end - in.next < RECORD_LENGTH_BYTES_MAX)) {
 		if (!fill(iter, RECORD_LENGTH_BYTES_MAX))
 			return false;
-		in = (struct cursor){iter->next, iter->end};
+		in = (struct cursor){ iter->next, iter->end };
 	}
 	int32_t length;
 	if (OT_UNLIKELY(!read_varint(&in, &length)))
@@ -248,11 +248,11 @@ find_body(struct ot_record_iter *iter, struct cursor *ret_body)
 	if (OT_UNLIKELY(length > in.end - in.next)) {
 		if (!fill(iter, prefix + (size_t)length))
 			return false;
-		in = (struct cursor){iter->next + prefix, iter->end};
+		in = (struct cursor){ iter->next + prefix, iter->end };
 		if (length > in.end - in.next)
 			return fail_invalid(iter, "it is longer than the rest of the batch");
 	}
-	*ret_body = (struct cursor){in.next, in.next + length};
+	*ret_body = (struct cursor){ in.next, in.next + length };
 	return true;
 }
 
@@ -270,8 +270,8 @@ ot_record_iter_next(struct ot_record_iter *iter, struct ot_record *ret_record)
 	struct ot_record record;
 	record.attributes = (int8_t)*in.next++;
 	if (OT_UNLIKELY(!read_varlong(&in, &timestamp_delta) || !read_varint(&in, &offset_delta) ||
-		    !read_bytes(&in, &record.key) || !read_bytes(&in, &record.value) ||
-		    !read_headers(&in, &record)))
+			!read_bytes(&in, &record.key) || !read_bytes(&in, &record.value) ||
+			!read_headers(&in, &record)))
 		return fail_invalid(iter, "a field reaches beyond the record");
 	if (OT_UNLIKELY(in.next != end))
 		return fail_invalid(iter, "its fields are shorter than the record");
@@ -279,13 +279,13 @@ ot_record_iter_next(struct ot_record_iter *iter, struct ot_record *ret_record)
 		return fail_invalid(iter, "its offset lies outside the batch");
 	record.offset = iter->info.base_offset + offset_delta;
 	record.create_timestamp =
-		(int64_t)((uint64_t)iter->info.base_timestamp + (uint64_t)timestamp_delta);
+	    (int64_t)((uint64_t)iter->info.base_timestamp + (uint64_t)timestamp_delta);
 	record.timestamp = iter->info.timestamp_type == OT_LOG_APPEND_TIME
-		? iter->info.max_timestamp
-		: record.create_timestamp;
+	                       ? iter->info.max_timestamp
+	                       : record.create_timestamp;
 	record.sequence = iter->info.base_sequence < 0
-		? OT_NO_SEQUENCE
-		: ot_sequence_add(iter->info.base_sequence, offset_delta);
+	                      ? OT_NO_SEQUENCE
+	                      : ot_sequence_add(iter->info.base_sequence, offset_delta);
 	record.bytes = (size_t)(end - iter->next);
 	iter->next = end;
 	iter->bytes_read += record.bytes;

@@ -65,8 +65,8 @@ struct ot_record_iter {
  * `why`, which may be NULL, must outlive the iteration. Errors of ot_decompress_open(), after which
  * nothing is to be closed. @owner the context's   @blocks never */
 ot_err ot_record_iter_open(struct ot_record_iter *iter, const uint8_t *batch,
-	const struct ot_batch_info *info, const struct ot_record_iter_options *options,
-	struct ot_why *why) OT_MUST_USE;
+    const struct ot_batch_info *info, const struct ot_record_iter_options *options,
+    struct ot_why *why) OT_MUST_USE;
 
 /* The next record; false after the last and after an error, which the close tells. Views in the
  * record end with the next call when the batch is compressed, with the batch otherwise.

@@ -9,9 +9,7 @@
 
 #include "record/build.h"
 
-enum {
-	HEX_BYTES_MAX = 64 * 1024
-};
+enum { HEX_BYTES_MAX = 64 * 1024 };
 
 static json_t *vectors[256];
 static size_t vector_count;
@@ -112,22 +110,22 @@ assert_record(const struct ot_record *record, const json_t *expected)
 static void
 assert_header(const struct ot_batch_info *info, const json_t *vector)
 {
-	assert_string_equal(
-		ot_compression_name(info->compression), get_text(vector, "compression"));
+	assert_string_equal(ot_compression_name(info->compression),
+	    get_text(vector, "compression"));
 	assert_true(info->producer_id == get_int(vector, "producerId"));
 	assert_int_equal(info->producer_epoch, get_int(vector, "producerEpoch"));
 	assert_int_equal(info->base_sequence, get_int(vector, "baseSequence"));
 	assert_int_equal(info->leader_epoch, get_int(vector, "partitionLeaderEpoch"));
-	assert_int_equal(
-		info->is_transactional, json_is_true(json_object_get(vector, "transactional")));
+	assert_int_equal(info->is_transactional,
+	    json_is_true(json_object_get(vector, "transactional")));
 	assert_string_equal(get_text(vector, "timestampType"),
-		info->timestamp_type == OT_CREATE_TIME ? "CreateTime" : "LogAppendTime");
+	    info->timestamp_type == OT_CREATE_TIME ? "CreateTime" : "LogAppendTime");
 }
 
 /* Builds the batch from what the iterator gives, with the header's own fields. */
 static void
 rebuild(const uint8_t *batch, const struct ot_batch_info *info, struct ot_codec_ctx *ctx,
-	struct ot_writer *out)
+    struct ot_writer *out)
 {
 	struct ot_batch_options options = OT_BATCH_OPTIONS_DEFAULT;
 	options.compression = info->compression;
@@ -146,8 +144,8 @@ rebuild(const uint8_t *batch, const struct ot_batch_info *info, struct ot_codec_
 	struct ot_codec_ctx *read_ctx = ot_codec_ctx_create();
 	struct ot_record_iter iter;
 	struct ot_record record;
-	assert_ok(ot_record_iter_open(
-		&iter, batch, info, &(struct ot_record_iter_options){.ctx = read_ctx}, NULL));
+	assert_ok(ot_record_iter_open(&iter, batch, info,
+	    &(struct ot_record_iter_options){ .ctx = read_ctx }, NULL));
 	while (ot_record_iter_next(&iter, &record)) {
 		struct ot_record_data data = ot_record_to_data(&record);
 		ot_batch_builder_append(&builder, &data);
@@ -163,7 +161,7 @@ check_batch(const json_t *vector, struct ot_codec_ctx *ctx)
 {
 	static uint8_t batch[HEX_BYTES_MAX];
 	size_t bytes = from_hex(get_text(vector, "hex"), batch);
-	struct ot_batch_rules rules = {.origin = OT_ORIGIN_LEADER, .is_only = true};
+	struct ot_batch_rules rules = { .origin = OT_ORIGIN_LEADER, .is_only = true };
 	struct ot_batch_info info;
 	struct ot_why why;
 	assert_ok(ot_batch_validate(batch, bytes, &rules, &info, &why));
@@ -174,8 +172,8 @@ check_batch(const json_t *vector, struct ot_codec_ctx *ctx)
 	assert_int_equal(info.record_count, json_array_size(records));
 	struct ot_record_iter iter;
 	struct ot_record record;
-	assert_ok(ot_record_iter_open(
-		&iter, batch, &info, &(struct ot_record_iter_options){.ctx = ctx}, &why));
+	assert_ok(ot_record_iter_open(&iter, batch, &info,
+	    &(struct ot_record_iter_options){ .ctx = ctx }, &why));
 	size_t i = 0;
 	for (; ot_record_iter_next(&iter, &record); i++)
 		assert_record(&record, json_array_get(records, i));
