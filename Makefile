@@ -30,6 +30,11 @@ tsan: ## Run the unit tests with ThreadSanitizer
 	@tools/deps.sh build check
 	@tools/verify.py tsan
 
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder for FUZZ_SECONDS=60 each, or only TARGET=name
+	@tools/deps.sh build check
+	@TARGET="$(TARGET)" FUZZ_SECONDS="$(FUZZ_SECONDS)" tools/fuzz.sh
+
 .PHONY: cover
 cover: ## Run the unit tests and say which lines they reach (build-cover/coverage.txt)
 	@tools/deps.sh build check

@@ -24,7 +24,8 @@ build-tsan)
 build-cover) options=(-Dbuildtype=debug -Db_coverage=true -Dwerror=false) ;;
 build-fuzz)
 	compiler=clang
-	options=(-Dbuildtype=debugoptimized -Dplain_alloc=true -Dwerror=false -Dfuzz=true)
+	options=(-Dbuildtype=debugoptimized -Dplain_alloc=true -Dwerror=false -Dfuzz=true
+		-Db_sanitize=address,undefined -Db_lundef=false)
 	;;
 *)
 	echo "tools/build.sh: no build folder is named $folder" >&2
