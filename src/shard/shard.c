@@ -20,8 +20,8 @@ create_shard(struct ot_shard_set *set, uint32_t index, struct ot_io *io, size_t 
 	shard->index = index;
 	shard->set = set;
 	shard->budget_bytes_max = budget_bytes_max;
-	shard->outbox_first = ot_must_alloc((set->count + 1) * sizeof(struct ot_msg *));
-	shard->outbox_last = ot_must_alloc((set->count + 1) * sizeof(struct ot_msg *));
+	shard->outbox_first = ot_must_alloc((set->count + 1) * sizeof(struct ot_mail *));
+	shard->outbox_last = ot_must_alloc((set->count + 1) * sizeof(struct ot_mail *));
 	for (size_t phase = 0; phase < OT_TURN_PHASE_COUNT; phase++)
 		ot_list_init(&shard->due[phase]);
 	ot_list_init(&shard->budget_waiters);
@@ -74,9 +74,9 @@ ot_shard_enter(struct ot_shard *shard)
 
 /* Puts a chain (newest first, `oldest` its last) on top of the receiver's mailbox. */
 static void
-publish(struct ot_shard *to, struct ot_msg *newest, struct ot_msg *oldest)
+publish(struct ot_shard *to, struct ot_mail *newest, struct ot_mail *oldest)
 {
-	struct ot_msg *top = atomic_load_explicit(&to->mailbox, memory_order_relaxed);
+	struct ot_mail *top = atomic_load_explicit(&to->mailbox, memory_order_relaxed);
 	do {
 		oldest->next = top;
 	} while (!atomic_compare_exchange_weak(&to->mailbox, &top, newest));
@@ -85,28 +85,28 @@ publish(struct ot_shard *to, struct ot_msg *newest, struct ot_msg *oldest)
 }
 
 void
-ot_shard_post(struct ot_shard *to, struct ot_msg *msg)
+ot_shard_post(struct ot_shard *to, struct ot_mail *mail)
 {
-	OT_ASSERT(msg->deliver != NULL);
+	OT_ASSERT(mail->deliver != NULL);
 	struct ot_shard *from = ot_shard_self;
 	if (from == NULL || from->set != to->set) {
-		publish(to, msg, msg);
+		publish(to, mail, mail);
 		return;
 	}
-	msg->next = from->outbox_first[to->index];
-	if (msg->next == NULL)
-		from->outbox_last[to->index] = msg;
-	from->outbox_first[to->index] = msg;
+	mail->next = from->outbox_first[to->index];
+	if (mail->next == NULL)
+		from->outbox_last[to->index] = mail;
+	from->outbox_first[to->index] = mail;
 }
 
 static void
 publish_outboxes(struct ot_shard *shard)
 {
 	for (uint32_t i = 0; i <= shard->set->count; i++) {
-		struct ot_msg *newest = shard->outbox_first[i];
+		struct ot_mail *newest = shard->outbox_first[i];
 		if (newest == NULL)
 			continue;
-		struct ot_msg *oldest = shard->outbox_last[i];
+		struct ot_mail *oldest = shard->outbox_last[i];
 		shard->outbox_first[i] = shard->outbox_last[i] = NULL;
 		publish(shard->set->shards[i], newest, oldest);
 	}
@@ -118,16 +118,16 @@ drain_mailbox(struct ot_shard *shard)
 {
 	if (atomic_load_explicit(&shard->mailbox, memory_order_relaxed) == NULL)
 		return false;
-	struct ot_msg *newest = atomic_exchange(&shard->mailbox, NULL);
-	struct ot_msg *oldest = NULL;
+	struct ot_mail *newest = atomic_exchange(&shard->mailbox, NULL);
+	struct ot_mail *oldest = NULL;
 	while (newest != NULL) {
-		struct ot_msg *next = newest->next;
+		struct ot_mail *next = newest->next;
 		newest->next = oldest;
 		oldest = newest;
 		newest = next;
 	}
 	while (oldest != NULL) {
-		struct ot_msg *next = oldest->next;
+		struct ot_mail *next = oldest->next;
 		oldest->deliver(oldest);
 		oldest = next;
 	}

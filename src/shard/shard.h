@@ -9,9 +9,9 @@
 struct ot_shard;
 
 /* Embedded first thing in a typed message. The receiver owns the message once it is delivered. */
-struct ot_msg {
-	struct ot_msg *next; /* the mailbox's */
-	void (*deliver)(struct ot_msg *msg);
+struct ot_mail {
+	struct ot_mail *next; /* the mailbox's */
+	void (*deliver)(struct ot_mail *mail);
 };
 
 /* Work for the end of this turn, embedded in the object that wants it. */
@@ -44,10 +44,10 @@ struct ot_shard {
 	struct ot_shard_set *set; /* [const] */
 	void *user;               /* [const] what the rooms above keep per shard */
 
-	_Atomic(struct ot_msg *) mailbox; /* [atomic] last posted first */
-	_Atomic bool is_asleep;           /* [atomic] */
-	struct ot_msg **outbox_first;     /* [owner] by receiver's index, last posted first */
-	struct ot_msg **outbox_last;      /* [owner] the one posted first */
+	_Atomic(struct ot_mail *) mailbox; /* [atomic] last posted first */
+	_Atomic bool is_asleep;            /* [atomic] */
+	struct ot_mail **outbox_first;     /* [owner] by receiver's index, last posted first */
+	struct ot_mail **outbox_last;      /* [owner] the one posted first */
 
 	struct ot_list due[OT_TURN_PHASE_COUNT]; /* [owner] of ot_turn_work */
 
@@ -81,9 +81,9 @@ struct ot_shard *ot_shard_control(const struct ot_shard_set *set);
 /* Makes the running thread the shard's. @owner the thread that will run the shard's loop */
 void ot_shard_enter(struct ot_shard *shard);
 
-/* Delivers `msg` on the receiver's thread, after this turn; also to oneself. Takes the message over.
+/* Delivers `mail` on the receiver's thread, after this turn; also to oneself. Takes the message over.
  * @owner any shard, or a thread that is none (published at once)   @blocks never */
-void ot_shard_post(struct ot_shard *to, struct ot_msg *msg);
+void ot_shard_post(struct ot_shard *to, struct ot_mail *mail);
 
 /* Runs `work` once at the end of this turn; harmless when it is due already.
  * @owner the shard of the running thread */

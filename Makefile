@@ -1,0 +1,61 @@
+# The front door. It is thin on purpose: Meson and Ninja build, tools/ does the rest, and every
+# target says in one line what it is for (`make help`).
+
+SHELL = /bin/bash
+.DEFAULT_GOAL = all
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: all
+all: ## Build build/ottla, after installing what the build needs and this machine lacks
+	@tools/deps.sh build
+	@tools/build.sh build
+
+.PHONY: test
+test: ## Run every test; the last line is "N passed, N failed"
+	@tools/verify.py test
+
+.PHONY: check
+check: ## In under a minute: two compilers, unit tests, tidy, format
+	@tools/verify.py check
+
+.PHONY: san
+san: ## Run the tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/deps.sh build check
+	@tools/verify.py san
+
+.PHONY: tsan
+tsan: ## Run the unit tests with ThreadSanitizer
+	@tools/deps.sh build check
+	@tools/verify.py tsan
+
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder for FUZZ_SECONDS=60 each, or only TARGET=name
+	@tools/deps.sh build check
+	@TARGET="$(TARGET)" FUZZ_SECONDS="$(FUZZ_SECONDS)" tools/fuzz.sh
+
+.PHONY: cover
+cover: ## Run the unit tests and say which lines they reach (build-cover/coverage.txt)
+	@tools/deps.sh build check
+	@tools/build.sh build-cover --quiet
+	@meson test -C build-cover --suite unit --quiet
+	@tools/cover.py build-cover
+
+.PHONY: format
+format: ## Format all C files
+	@tools/deps.sh check
+	@tools/format.sh
+
+.PHONY: install
+install: all ## Install under PREFIX (default /usr/local), staged below DESTDIR if that is set
+	@meson configure build -Dprefix=$(PREFIX)
+	@meson install -C build --destdir "$(DESTDIR)" --quiet
+
+.PHONY: clean
+clean: ## Remove what was built; data/ stays
+	@rm -rf build build-*
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'

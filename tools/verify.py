@@ -1,0 +1,128 @@
+#!/usr/bin/python3
+"""Runs the project's checks and tests and adds them up: verify.py check | test | SUITE...
+
+`make check` and `make test` call this. A suite is a row of SUITES: its name, the groups that it
+belongs to, and a function that runs it and returns how many passed and how many failed. Every
+suite runs whatever the ones before it said, a suite that could not even start counts as one
+failure, and the last line is always `N passed, N failed`.
+"""
+
+import os
+import subprocess
+import sys
+import time
+import unittest
+import xml.etree.ElementTree as xml
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PYTHON = "/usr/bin/python3"
+
+
+class Broken(Exception):
+    """A suite that could not run; the message says why."""
+
+
+def run(*command):
+    """Runs a command with its output shown; returns its exit status."""
+    sys.stdout.flush()
+    return subprocess.call(command, cwd=ROOT, stdin=subprocess.DEVNULL)
+
+
+def run_or_break(*command):
+    if run(*command) != 0:
+        raise Broken(f"{' '.join(command)} failed")
+
+
+def run_as_one_test(*command):
+    return (1, 0) if run(*command) == 0 else (0, 1)
+
+
+def count_junit(path, status):
+    """Counts a JUnit file's cases. A runner that failed without naming a case is one failure."""
+    if not os.path.exists(path):
+        raise Broken(f"no results in {os.path.relpath(path, ROOT)}")
+    passed = failed = 0
+    for case in xml.parse(path).iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+        elif case.find("skipped") is None:
+            passed += 1
+    if status != 0 and failed == 0:
+        failed = 1
+    return passed, failed
+
+
+def fresh_file(path):
+    """The path, with what an earlier run left there removed."""
+    full = os.path.join(ROOT, path)
+    if os.path.exists(full):
+        os.remove(full)
+    return full
+
+
+def unit_tests(folder):
+    run_or_break("tools/build.sh", folder, "--quiet")
+    results = fresh_file(f"{folder}/meson-logs/testlog.junit.xml")
+    status = run("meson", "test", "-C", folder, "--suite", "unit", "--print-errorlogs")
+    return count_junit(results, status)
+
+
+def python_tests(folder):
+    suite = unittest.defaultTestLoader.discover(os.path.join(ROOT, folder))
+    result = unittest.TextTestRunner(stream=sys.stdout).run(suite)
+    failed = len(result.failures) + len(result.errors)
+    return result.testsRun - failed, failed
+
+
+def system_tests():
+    run_or_break("tools/build.sh", "build", "--quiet")
+    run_or_break("tools/deps.sh", "test")
+    results = fresh_file("build/system.junit.xml")
+    status = run(PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=10",
+                 f"--junitxml={results}", "test/system")
+    return count_junit(results, status)
+
+
+SUITES = [
+    ("packages", "check test", lambda: run_as_one_test("tools/deps.sh", "build", "check")),
+    ("format", "check test", lambda: run_as_one_test("tools/format.sh", "--check")),
+    ("unit, gcc", "check test", lambda: unit_tests("build")),
+    ("unit, clang", "check test", lambda: unit_tests("build-clang")),
+    ("unit, sanitized", "san", lambda: unit_tests("build-san")),
+    ("unit, threads", "tsan", lambda: unit_tests("build-tsan")),
+    ("system", "test", system_tests),
+]
+
+
+def verify(suites):
+    """Runs the suites; returns rows of name, passed, failed, seconds."""
+    rows = []
+    for name, _, function in suites:
+        print(f"\n=== {name}", flush=True)
+        start = time.monotonic()
+        try:
+            passed, failed = function()
+        except (Broken, OSError) as error:
+            print(f"{name}: {error}")
+            passed, failed = 0, 1
+        rows.append((name, passed, failed, time.monotonic() - start))
+    return rows
+
+
+def main():
+    wanted = sys.argv[1:]
+    suites = [row for row in SUITES if row[0] in wanted or set(row[1].split()) & set(wanted)]
+    if not suites:
+        names = ", ".join(f"'{row[0]}'" for row in SUITES)
+        sys.exit(f"usage: tools/verify.py check|test|san|tsan|SUITE...   suites: {names}")
+    rows = verify(suites)
+    print()
+    for name, passed, failed, seconds in rows:
+        print(f"{name:<20} {passed:>6} passed {failed:>4} failed {seconds:>8.1f} s")
+    failed = sum(row[2] for row in rows)
+    print(f"{sum(row[1] for row in rows)} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
