@@ -116,6 +116,7 @@ struct ot_msg_struct {
 	uint16_t field_count;
 	uint16_t unknown_tags_offset; /* OT_MSG_NO_TAGS: never flexible */
 	uint16_t bytes;               /* sizeof the struct */
+	uint16_t tagged_field_count;  /* fields that some version tags */
 	uint16_t wire_bytes_min;      /* fewest bytes on the wire, over all versions */
 };
 

@@ -284,16 +284,18 @@ static bool
 encode_tags(struct encoder *to, const struct ot_msg_struct *type, const uint8_t *object)
 {
 	const struct ot_unknown_tags *unknown = wire_unknown_tags(type, object);
+	const struct ot_msg_field *end = type->fields;
+	if (type->tagged_field_count > 0)
+		end += type->field_count;
 	uint32_t count = unknown != NULL ? (uint32_t)unknown->count : 0;
-	for (size_t i = 0; i < type->field_count; i++)
-		count += is_written_as_tag(to, type, &type->fields[i], object);
+	for (const struct ot_msg_field *field = type->fields; field < end; field++)
+		count += is_written_as_tag(to, type, field, object);
 	if (!put_uvarint(to, count))
 		return false;
 	if (count == 0)
 		return true;
 	int32_t next = 0;
-	for (size_t i = 0; i < type->field_count; i++) {
-		const struct ot_msg_field *field = &type->fields[i];
+	for (const struct ot_msg_field *field = type->fields; field < end; field++) {
 		if (!is_written_as_tag(to, type, field, object))
 			continue;
 		if (!encode_unknown_tags(to, unknown, &next, (uint64_t)field->tag) ||

@@ -263,6 +263,7 @@ def write_tables(out, message):
 	.fields = {fields},
 	.defaults = &{name}_defaults,
 	.field_count = {len(struct.fields)},
+	.tagged_field_count = {sum(field.tag is not None for field in struct.fields)},
 	.unknown_tags_offset = {tags},
 	.bytes = sizeof(struct {name}),
 	.wire_bytes_min = {fewest_bytes(message, struct)},
