@@ -143,6 +143,14 @@ ot_batch_parse(const uint8_t *data, size_t bytes, struct ot_batch_info *ret_info
 	return err;
 }
 
+ot_err
+ot_batch_parse_header(const uint8_t header[OT_BATCH_HEADER_BYTES], struct ot_batch_info *ret_info,
+    struct ot_why *why)
+{
+	/* Parsing reads the header alone and compares the length with what is said to be there. */
+	return ot_batch_parse(header, SIZE_MAX, ret_info, why);
+}
+
 static uint32_t
 compute_crc(const uint8_t *batch, size_t bytes)
 {
