@@ -45,6 +45,10 @@ struct ot_scatter {
 OT_MUST_USE ot_err ot_scatter_init(struct ot_scatter *scatter, struct ot_shard *home,
     struct ot_arena *arena);
 
+/* Takes all items off a scatter that is done, so that it can be filled and run once more.
+ * @owner home */
+void ot_scatter_reset(struct ot_scatter *scatter);
+
 /* The item will be visited on shard `shard_index`. @owner home */
 void ot_scatter_add(struct ot_scatter *scatter, struct ot_scatter_item *item, uint32_t shard_index);
 
