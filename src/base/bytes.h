@@ -42,7 +42,9 @@ struct ot_reader {
 static inline struct ot_reader
 ot_reader_of(const void *data, size_t bytes)
 {
-	return (struct ot_reader){ .next = data, .end = (const uint8_t *)data + bytes };
+	/* Nothing at NULL is a valid input, but C defines no sum with NULL. */
+	const uint8_t *next = data;
+	return (struct ot_reader){ .next = next, .end = bytes > 0 ? next + bytes : next };
 }
 
 static inline size_t
