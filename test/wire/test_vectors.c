@@ -27,7 +27,7 @@ struct vector {
 static struct ot_arena arena;
 
 static bool fill_struct(const struct ot_msg_struct *type, int16_t version, json_t *json,
-	uint8_t *object);
+    uint8_t *object);
 
 static uint8_t *
 bytes_of_hex(const char *hex, size_t *ret_count)
@@ -48,7 +48,7 @@ static int
 base64_digit(char digit)
 {
 	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const char *place = strchr(digits, digit);
 	return place != NULL && digit != 0 ? (int)(place - digits) : -1;
 }
@@ -68,7 +68,7 @@ bytes_of_base64(const char *text)
 			bytes[count++] = (uint8_t)(group >> bits);
 		}
 	}
-	return (struct ot_bytes){bytes, count};
+	return (struct ot_bytes){ bytes, count };
 }
 
 static bool
@@ -78,8 +78,8 @@ fill_view(unsigned kind, json_t *json, void *value)
 	if (!json_is_null(json) && !json_is_string(json))
 		return false;
 	if (json_is_string(json) && kind == OT_FIELD_STRING)
-		view = (struct ot_bytes){(const uint8_t *)json_string_value(json),
-			(int32_t)json_string_length(json)};
+		view = (struct ot_bytes){ (const uint8_t *)json_string_value(json),
+			(int32_t)json_string_length(json) };
 	else if (json_is_string(json))
 		view = bytes_of_base64(json_string_value(json));
 	memcpy(value, &view, sizeof(view));
@@ -111,8 +111,8 @@ fill_number(unsigned kind, json_t *json, void *value)
 		*(double *)value = real;
 		return true;
 	case OT_FIELD_UUID:
-		return ot_uuid_from_text(json_string_value(json), json_string_length(json), value) ==
-			OT_OK;
+		return ot_uuid_from_text(json_string_value(json), json_string_length(json),
+			   value) == OT_OK;
 	default:
 		return false;
 	}
@@ -133,8 +133,8 @@ fill_value(const struct ot_msg_field *field, int16_t version, json_t *json, uint
 static size_t
 value_bytes(const struct ot_msg_field *field)
 {
-	static const size_t bytes[] = {1, 1, 2, 2, 4, 4, 8, 8, 16, sizeof(struct ot_str),
-		sizeof(struct ot_bytes), sizeof(struct ot_records)};
+	static const size_t bytes[] = { 1, 1, 2, 2, 4, 4, 8, 8, 16, sizeof(struct ot_str),
+		sizeof(struct ot_bytes), sizeof(struct ot_records) };
 	return field->kind == OT_FIELD_STRUCT ? field->type->bytes : bytes[field->kind];
 }
 
@@ -206,7 +206,7 @@ static void drop_defaults(const struct ot_msg_struct *type, int16_t version, jso
 /* Whether the object would be as by default if it had nothing but this value. */
 static bool
 is_default(const struct ot_msg_struct *type, const struct ot_msg_field *field, int16_t version,
-	json_t *value)
+    json_t *value)
 {
 	uint8_t *scratch = ot_arena_alloc(&arena, type->bytes);
 	memcpy(scratch, type->defaults, type->bytes);
@@ -248,7 +248,7 @@ check_bytes(const struct vector *vector, const struct ot_msg *type, const void *
 	ot_writer_init(&out);
 	ot_err err = ot_msg_encode(type, vector->version, msg, &out, NULL);
 	bool same = err == OT_OK && out.bytes == vector->byte_count &&
-		(out.bytes == 0 || memcmp(out.data, vector->bytes, out.bytes) == 0);
+	            (out.bytes == 0 || memcmp(out.data, vector->bytes, out.bytes) == 0);
 	ot_writer_fini(&out);
 	return same ? NULL : "encodes to other bytes";
 }
@@ -276,15 +276,13 @@ rename_member(json_t *json, const char *from, const char *to)
 	json_t *child;
 	const char *name;
 	size_t i;
-	json_array_foreach (json, i, child)
-		rename_member(child, from, to);
+	json_array_foreach(json, i, child) rename_member(child, from, to);
 	json_t *value = json_object_get(json, from);
 	if (value != NULL) {
 		json_object_set(json, to, value);
 		json_object_del(json, from);
 	}
-	json_object_foreach (json, name, child)
-		rename_member(child, from, to);
+	json_object_foreach(json, name, child) rename_member(child, from, to);
 }
 
 /* Names that changed between 3.9 and 4.3, whose names the schema has. */
@@ -294,13 +292,13 @@ rename_to_newest(struct vector *vector)
 	static const struct {
 		const char *message, *message_now, *member, *member_now;
 	} changes[] = {
-		{"ListClientMetricsResourcesRequest", "ListConfigResourcesRequest", "", ""},
-		{"ListClientMetricsResourcesResponse", NULL, "name", "resourceName"},
-		{"ListClientMetricsResourcesResponse", "ListConfigResourcesResponse",
-			"clientMetricsResources", "configResources"},
-		{"VoteRequest", NULL, "candidateId", "replicaId"},
-		{"VoteRequest", NULL, "candidateEpoch", "replicaEpoch"},
-		{"VoteRequest", NULL, "candidateDirectoryId", "replicaDirectoryId"},
+		{ "ListClientMetricsResourcesRequest", "ListConfigResourcesRequest", "", "" },
+		{ "ListClientMetricsResourcesResponse", NULL, "name", "resourceName" },
+		{ "ListClientMetricsResourcesResponse", "ListConfigResourcesResponse",
+		    "clientMetricsResources", "configResources" },
+		{ "VoteRequest", NULL, "candidateId", "replicaId" },
+		{ "VoteRequest", NULL, "candidateEpoch", "replicaEpoch" },
+		{ "VoteRequest", NULL, "candidateDirectoryId", "replicaDirectoryId" },
 	};
 	for (size_t i = 0; i < OT_ARRAY_COUNT(changes); i++) {
 		if (strcmp(vector->name, changes[i].message) != 0)
@@ -385,7 +383,7 @@ end_case(struct tally *tally)
 	tally->cases++;
 	tally->cases_failed += tally->failures > 0;
 	printf("%sok %d - %s, %d vectors\n", tally->failures > 0 ? "not " : "", tally->cases,
-		tally->name, tally->count);
+	    tally->name, tally->count);
 	tally->count = tally->failures = 0;
 }
 
@@ -429,7 +427,7 @@ main(void)
 	ot_arena_init(&arena, ARENA_BYTES_MAX);
 	char *line = NULL;
 	size_t line_capacity = 0;
-	struct tally tally = {0};
+	struct tally tally = { 0 };
 	while (getline(&line, &line_capacity, file) > 0)
 		run_line(&tally, line);
 	end_case(&tally);

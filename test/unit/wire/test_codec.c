@@ -86,8 +86,8 @@ test_zero_copy(void **state)
 	request.topic_data->name = OT_STR_LIT("test");
 	request.topic_data->partition_data = ot_produce_request_partition_array(&fixture->arena, 2);
 	request.topic_data->partition_data_count = 2;
-	static const uint8_t bytes[] = {1, 2, 3};
-	request.topic_data->partition_data[1].records = (struct ot_records){bytes, 3, NULL};
+	static const uint8_t bytes[] = { 1, 2, 3 };
+	request.topic_data->partition_data[1].records = (struct ot_records){ bytes, 3, NULL };
 	assert_ok(ot_produce_request_encode(9, &request, &fixture->out, NULL));
 
 	struct ot_reader in = written(fixture);
@@ -118,8 +118,9 @@ test_splices(void **state)
 	int file;
 	for (int32_t i = 0; i < 3; i += 2)
 		response.responses->partitions[i].records =
-			(struct ot_records){NULL, 1000 + i, &file};
-	response.responses->partitions[1].records = (struct ot_records){(const uint8_t *)"x", 1, NULL};
+		    (struct ot_records){ NULL, 1000 + i, &file };
+	response.responses->partitions[1].records =
+	    (struct ot_records){ (const uint8_t *)"x", 1, NULL };
 	assert_ok(ot_fetch_response_encode(12, &response, &fixture->out, &fixture->splices));
 
 	assert_int_equal(fixture->splices.count, 2);
@@ -156,8 +157,8 @@ test_unknown_tags(void **state)
 {
 	struct fixture *fixture = *state;
 	/* FetchRequest 12 with tag 0 (cluster id "c") between 9 and 8, which is out of order. */
-	static const uint8_t bytes[] = {0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-		0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 3, 9, 1, 0xaa, 0, 2, 2, 'c', 8, 2, 0xbb, 0xcc};
+	static const uint8_t bytes[] = { 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+		0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 3, 9, 1, 0xaa, 0, 2, 2, 'c', 8, 2, 0xbb, 0xcc };
 	struct ot_reader in = ot_reader_of(bytes, sizeof(bytes));
 	struct ot_fetch_request request;
 	assert_ok(ot_fetch_request_decode(12, &in, &fixture->arena, &request));
@@ -167,10 +168,9 @@ test_unknown_tags(void **state)
 	assert_int_equal(request.unknown_tags->items[1].value.len, 2);
 
 	assert_ok(ot_fetch_request_encode(12, &request, &fixture->out, NULL));
-	static const uint8_t tags[] = {3, 0, 2, 2, 'c', 9, 1, 0xaa, 8, 2, 0xbb, 0xcc};
+	static const uint8_t tags[] = { 3, 0, 2, 2, 'c', 9, 1, 0xaa, 8, 2, 0xbb, 0xcc };
 	assert_int_equal(fixture->out.bytes, sizeof(bytes));
-	assert_memory_equal(
-		fixture->out.data + sizeof(bytes) - sizeof(tags), tags, sizeof(tags));
+	assert_memory_equal(fixture->out.data + sizeof(bytes) - sizeof(tags), tags, sizeof(tags));
 }
 
 /* Goal: a tagged value of more than 127 bytes moves to make room for its size. */
@@ -184,7 +184,7 @@ test_long_tag(void **state)
 	ot_fetch_request_init(&request);
 	for (int32_t length = 100; length <= 20000; length += 9950) {
 		ot_writer_reset(&fixture->out);
-		request.cluster_id = (struct ot_str){name, length};
+		request.cluster_id = (struct ot_str){ name, length };
 		assert_ok(ot_fetch_request_encode(12, &request, &fixture->out, NULL));
 		struct ot_reader in = written(fixture);
 		assert_ok(ot_fetch_request_decode(12, &in, &fixture->arena, &back));
@@ -209,11 +209,11 @@ test_lies(void **state)
 	assert_int_equal(decode_metadata(fixture, 1, "\xff\xff\xff\xfe", 4), OT_ERR_MALFORMED);
 	assert_int_equal(decode_metadata(fixture, 1, "\x7f\xff\xff\xff", 4), OT_ERR_MALFORMED);
 	assert_int_equal(decode_metadata(fixture, 9, "\xff\xff\xff\xff\x0f\0\0\0\0", 9),
-		OT_ERR_MALFORMED);
+	    OT_ERR_MALFORMED);
 	assert_int_equal(decode_metadata(fixture, 9, "\xff\xff\xff\xff\x1f\0\0\0\0", 9),
-		OT_ERR_MALFORMED);
+	    OT_ERR_MALFORMED);
 	assert_int_equal(decode_metadata(fixture, 9, "\1\1\1\1\xff\xff\xff\xff\x0f", 9),
-		OT_ERR_MALFORMED);
+	    OT_ERR_MALFORMED);
 	assert_int_equal(decode_metadata(fixture, 9, "\1\1\1\1\1\5\7z", 8), OT_ERR_TRUNCATED);
 	assert_int_equal(fixture->arena.bytes_total, 0);
 	assert_int_equal(decode_metadata(fixture, 1, "\0\0\0\1\0\4abc", 9), OT_ERR_TRUNCATED);
@@ -255,7 +255,7 @@ test_encode_errors(void **state)
 	static char name[INT16_MAX + 1];
 	struct ot_find_coordinator_request find;
 	ot_find_coordinator_request_init(&find);
-	find.key = (struct ot_str){name, sizeof(name)};
+	find.key = (struct ot_str){ name, sizeof(name) };
 	err = ot_find_coordinator_request_encode(3, &find, &fixture->out, NULL);
 	assert_int_equal(err, OT_ERR_MALFORMED);
 	assert_int_equal(fixture->out.bytes, 5);
@@ -278,7 +278,7 @@ test_no_memory(void **state)
 		struct ot_fetch_response_topic *topic = &response.responses[i];
 		topic->partitions = ot_fetch_response_partition_array(&fixture->arena, 3);
 		topic->partitions_count = 3;
-		topic->partitions[1].records = (struct ot_records){NULL, 9, &file};
+		topic->partitions[1].records = (struct ot_records){ NULL, 9, &file };
 		topic->partitions[2].snapshot_id.epoch = 1;
 	}
 	ot_err err = OT_ERR_NO_MEMORY;
@@ -321,11 +321,11 @@ test_prefix(void **state)
 	struct fixture *fixture = *state;
 	struct ot_metadata_request request;
 	struct ot_reader in = ot_reader_of("\0\0\0\0xyz", 7);
-	assert_ok(ot_msg_decode_prefix(
-		&ot_metadata_request_msg, 0, &in, &fixture->arena, &request));
+	assert_ok(
+	    ot_msg_decode_prefix(&ot_metadata_request_msg, 0, &in, &fixture->arena, &request));
 	assert_int_equal(ot_reader_left(&in), 3);
-	ot_err err = ot_msg_decode_prefix(
-		&ot_metadata_request_msg, 0, &in, &fixture->arena, &request);
+	ot_err err =
+	    ot_msg_decode_prefix(&ot_metadata_request_msg, 0, &in, &fixture->arena, &request);
 	assert_int_equal(err, OT_ERR_TRUNCATED);
 	assert_int_equal(ot_reader_left(&in), 3);
 }
@@ -342,9 +342,9 @@ test_print(void **state)
 	assert_ok(ot_msg_print(&ot_find_coordinator_request_msg, 0, &find, &fixture->out));
 	ot_write_i8(&fixture->out, 0);
 	assert_string_equal((const char *)fixture->out.data,
-		"{\"key\":\"a\\\"\\\\\\u000a\\u0001\x7f\xc3\xa9\xe6\xbc\xa2\xf0\x9f\x98\x80|"
-		"\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|"
-		"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\"}");
+	    "{\"key\":\"a\\\"\\\\\\u000a\\u0001\x7f\xc3\xa9\xe6\xbc\xa2\xf0\x9f\x98\x80|"
+	    "\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|"
+	    "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\"}");
 	ot_err err = ot_msg_print(&ot_find_coordinator_request_msg, 7, &find, &fixture->out);
 	assert_int_equal(err, OT_ERR_UNSUPPORTED_VERSION);
 }

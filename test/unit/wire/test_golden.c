@@ -83,7 +83,7 @@ unload(void **state)
 /* Decodes a copy of exactly `byte_count` bytes, so that a sanitizer sees a read past them. */
 static ot_err
 decode(const struct golden *golden, const uint8_t *bytes, size_t byte_count, struct ot_arena *arena,
-	uint8_t **ret_copy, void *ret_msg)
+    uint8_t **ret_copy, void *ret_msg)
 {
 	uint8_t *copy = ot_alloc(byte_count > 0 ? byte_count : 1);
 	assert_non_null(copy);
@@ -97,7 +97,7 @@ decode(const struct golden *golden, const uint8_t *bytes, size_t byte_count, str
 /* What is wrong with the golden message, or NULL. */
 static const char *
 check_golden(const struct golden *golden, struct ot_arena *arena, struct ot_writer *out,
-	uint8_t **ret_copy, void *msg)
+    uint8_t **ret_copy, void *msg)
 {
 	ot_err err = decode(golden, golden->bytes, golden->byte_count, arena, ret_copy, msg);
 	if (err != OT_OK)
@@ -109,7 +109,7 @@ check_golden(const struct golden *golden, struct ot_arena *arena, struct ot_writ
 	ot_writer_reset(out);
 	assert_ok(ot_msg_encode(golden->type, golden->version, msg, out, NULL));
 	bool same = out->bytes == golden->byte_count &&
-		(out->bytes == 0 || memcmp(out->data, golden->bytes, out->bytes) == 0);
+	            (out->bytes == 0 || memcmp(out->data, golden->bytes, out->bytes) == 0);
 	return same ? NULL : "encodes to other bytes";
 }
 
@@ -128,7 +128,8 @@ test_golden(void **state)
 		void *msg = ot_must_alloc(goldens[i].type->body->bytes);
 		const char *wrong = check_golden(&goldens[i], &arena, &out, &copy, msg);
 		if (wrong != NULL)
-			print_error("%s %d: %s\n", goldens[i].type->name, goldens[i].version, wrong);
+			print_error("%s %d: %s\n", goldens[i].type->name, goldens[i].version,
+			    wrong);
 		failures += wrong != NULL;
 		ot_free(copy);
 		ot_free(msg);
@@ -177,7 +178,7 @@ test_trailing(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < golden_count; i++) {
-		uint8_t bytes[BYTES_MAX + 1] = {0};
+		uint8_t bytes[BYTES_MAX + 1] = { 0 };
 		memcpy(bytes, goldens[i].bytes, goldens[i].byte_count);
 		ot_err err = try_damaged(&goldens[i], bytes, goldens[i].byte_count + 1);
 		assert_int_equal(err, OT_ERR_MALFORMED);

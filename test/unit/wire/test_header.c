@@ -56,13 +56,13 @@ test_bad_request_header(void **state)
 	assert_int_equal(read_header("\0\0", 2, &header, &left), OT_ERR_TRUNCATED);
 	assert_int_equal(read_header("\0\0\0\3\0\0", 6, &header, &left), OT_ERR_TRUNCATED);
 	assert_int_equal(read_header("\0\136\0\0\0\0\0\0\0\0", 10, &header, &left),
-		OT_ERR_INVALID_REQUEST);
+	    OT_ERR_INVALID_REQUEST);
 	assert_int_equal(read_header("\xff\xff\0\0\0\0\0\0\0\0", 10, &header, &left),
-		OT_ERR_INVALID_REQUEST);
+	    OT_ERR_INVALID_REQUEST);
 	assert_int_equal(read_header("\0\0\xff\xff\0\0\0\0\0\0", 10, &header, &left),
-		OT_ERR_INVALID_REQUEST);
+	    OT_ERR_INVALID_REQUEST);
 	assert_int_equal(read_header("\0\0\0\3\0\0\0\0\xff\xfe", 10, &header, &left),
-		OT_ERR_MALFORMED);
+	    OT_ERR_MALFORMED);
 }
 
 static void
@@ -83,8 +83,7 @@ test_written_headers(void **state)
 	assert_int_equal(out.bytes, 5);
 	struct ot_reader in = ot_reader_of(out.data, out.bytes);
 	struct ot_response_header header;
-	assert_ok(ot_response_header_read(
-		ot_api_find(OT_API_METADATA), 9, &in, &arena, &header));
+	assert_ok(ot_response_header_read(ot_api_find(OT_API_METADATA), 9, &in, &arena, &header));
 	assert_int_equal(header.correlation_id, 5);
 	assert_int_equal(ot_reader_left(&in), 0);
 
@@ -124,26 +123,26 @@ test_advertised(void **state)
 	static const struct {
 		int16_t key, oldest;
 	} wanted[] = {
-		{OT_API_PRODUCE, 0},
-		{OT_API_FETCH, 1},
-		{OT_API_LIST_OFFSETS, 0},
-		{OT_API_METADATA, 0},
-		{OT_API_OFFSET_COMMIT, 1},
-		{OT_API_OFFSET_FETCH, 1},
-		{OT_API_FIND_COORDINATOR, 0},
-		{OT_API_JOIN_GROUP, 0},
-		{OT_API_SYNC_GROUP, 0},
-		{OT_API_HEARTBEAT, 0},
-		{OT_API_LEAVE_GROUP, 0},
-		{OT_API_SASL_HANDSHAKE, 0},
-		{OT_API_API_VERSIONS, 0},
-		{OT_API_CREATE_TOPICS, 0},
-		{OT_API_DELETE_TOPICS, 0},
-		{OT_API_INIT_PRODUCER_ID, 0},
-		{OT_API_DESCRIBE_ACLS, 0},
-		{OT_API_DESCRIBE_CONFIGS, 0},
-		{OT_API_CREATE_PARTITIONS, 0},
-		{OT_API_DELETE_GROUPS, 0},
+		{ OT_API_PRODUCE, 0 },
+		{ OT_API_FETCH, 1 },
+		{ OT_API_LIST_OFFSETS, 0 },
+		{ OT_API_METADATA, 0 },
+		{ OT_API_OFFSET_COMMIT, 1 },
+		{ OT_API_OFFSET_FETCH, 1 },
+		{ OT_API_FIND_COORDINATOR, 0 },
+		{ OT_API_JOIN_GROUP, 0 },
+		{ OT_API_SYNC_GROUP, 0 },
+		{ OT_API_HEARTBEAT, 0 },
+		{ OT_API_LEAVE_GROUP, 0 },
+		{ OT_API_SASL_HANDSHAKE, 0 },
+		{ OT_API_API_VERSIONS, 0 },
+		{ OT_API_CREATE_TOPICS, 0 },
+		{ OT_API_DELETE_TOPICS, 0 },
+		{ OT_API_INIT_PRODUCER_ID, 0 },
+		{ OT_API_DESCRIBE_ACLS, 0 },
+		{ OT_API_DESCRIBE_CONFIGS, 0 },
+		{ OT_API_CREATE_PARTITIONS, 0 },
+		{ OT_API_DELETE_GROUPS, 0 },
 	};
 	for (size_t i = 0; i < OT_ARRAY_COUNT(wanted); i++) {
 		const struct ot_api *api = ot_api_find(wanted[i].key);

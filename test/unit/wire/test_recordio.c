@@ -32,13 +32,13 @@ tear_down(void **state)
 static struct ot_bytes
 bytes_of(const struct ot_writer *out)
 {
-	return (struct ot_bytes){out->data, (int32_t)out->bytes};
+	return (struct ot_bytes){ out->data, (int32_t)out->bytes };
 }
 
 static struct ot_bytes
 bytes_at(const void *data, int32_t len)
 {
-	return (struct ot_bytes){data, len};
+	return (struct ot_bytes){ data, len };
 }
 
 /* frame version 1, type 12, version 0, then the record */
@@ -61,8 +61,8 @@ test_metadata_record(void **state)
 	assert_ok(ot_typed_record_encode(OT_RECORD_LOG_METADATA, record.type, 0, record.msg, &out));
 	assert_int_equal(out.bytes, sizeof(feature) - 1);
 	assert_memory_equal(out.data, feature, out.bytes);
-	ot_err err = ot_typed_record_encode(
-		OT_RECORD_LOG_METADATA, record.type, 1, record.msg, &out);
+	ot_err err =
+	    ot_typed_record_encode(OT_RECORD_LOG_METADATA, record.type, 1, record.msg, &out);
 	assert_int_equal(err, OT_ERR_UNSUPPORTED_VERSION);
 	ot_writer_fini(&out);
 }
@@ -85,7 +85,7 @@ test_bad_metadata_record(void **state)
 	assert_int_equal(decode_metadata(*state, "\1\15\0", 3), OT_ERR_UNSUPPORTED_VERSION);
 	assert_int_equal(decode_metadata(*state, "\1\14\1", 3), OT_ERR_UNSUPPORTED_VERSION);
 	assert_int_equal(decode_metadata(*state, "\1\xff\xff\xff\xff\x0f\0", 7),
-		OT_ERR_UNSUPPORTED_VERSION);
+	    OT_ERR_UNSUPPORTED_VERSION);
 }
 
 /* The numbers are on disk for ever: they are Kafka's. */
@@ -104,7 +104,7 @@ test_type_numbers(void **state)
 	assert_ptr_equal(ot_typed_record_find(OT_RECORD_LOG_METADATA, 3), &ot_partition_record_msg);
 	assert_null(ot_typed_record_find(OT_RECORD_LOG_METADATA, 6));
 	assert_ptr_equal(ot_typed_record_find(OT_RECORD_LOG_REMOTE_LOG_METADATA, 2),
-		&ot_remote_partition_delete_metadata_record_msg);
+	    &ot_remote_partition_delete_metadata_record_msg);
 	assert_int_equal(OT_OFFSET_COMMIT_KEY_TYPE, 1);
 	assert_int_equal(OT_GROUP_METADATA_KEY_TYPE, 2);
 	assert_int_equal(OT_CONSUMER_GROUP_METADATA_KEY_TYPE, 3);
@@ -120,11 +120,11 @@ test_remote_log_record(void **state)
 	ot_remote_partition_delete_metadata_record_init(&record);
 	record.topic_id_partition.name = OT_STR_LIT("t");
 	assert_ok(ot_typed_record_encode(OT_RECORD_LOG_REMOTE_LOG_METADATA,
-		&ot_remote_partition_delete_metadata_record_msg, 0, &record, &out));
+	    &ot_remote_partition_delete_metadata_record_msg, 0, &record, &out));
 	assert_memory_equal(out.data, "\2\0\2t", 4);
 	struct ot_typed_record back;
-	assert_ok(ot_typed_record_decode(
-		OT_RECORD_LOG_REMOTE_LOG_METADATA, bytes_of(&out), *state, &back));
+	assert_ok(ot_typed_record_decode(OT_RECORD_LOG_REMOTE_LOG_METADATA, bytes_of(&out), *state,
+	    &back));
 	assert_int_equal(back.type->type, 2);
 	ot_writer_fini(&out);
 }
@@ -133,7 +133,7 @@ static void
 test_keyed_types(void **state)
 {
 	(void)state;
-	struct ot_keyed_type type = {0};
+	struct ot_keyed_type type = { 0 };
 	assert_true(ot_keyed_type_find(OT_RECORD_LOG_GROUP, 0, &type));
 	assert_ptr_equal(type.key, &ot_offset_commit_key_msg);
 	assert_ptr_equal(type.value, &ot_offset_commit_value_msg);
@@ -157,18 +157,18 @@ test_versioned(void **state)
 	int16_t version = -1;
 	assert_int_equal(ot_versioned_peek(bytes_at(bytes, 12)), 1);
 	assert_int_equal(ot_versioned_peek(bytes_at(bytes, 1)), -1);
-	assert_ok(ot_versioned_decode(
-		&ot_offset_commit_key_msg, bytes_at(bytes, 12), *state, &version, &key));
+	assert_ok(ot_versioned_decode(&ot_offset_commit_key_msg, bytes_at(bytes, 12), *state,
+	    &version, &key));
 	assert_int_equal(version, 1);
 	assert_int_equal(key.partition, 5);
 	struct ot_writer out;
 	ot_writer_init(&out);
-	assert_ok(ot_versioned_encode(
-		&ot_offset_commit_key_msg, OT_OFFSET_COMMIT_KEY_TYPE, &key, &out));
+	assert_ok(
+	    ot_versioned_encode(&ot_offset_commit_key_msg, OT_OFFSET_COMMIT_KEY_TYPE, &key, &out));
 	assert_int_equal(out.bytes, 12);
 	assert_memory_equal(out.data, bytes, 12);
 	assert_int_equal(ot_versioned_encode(&ot_offset_commit_key_msg, 9, &key, &out),
-		OT_ERR_UNSUPPORTED_VERSION);
+	    OT_ERR_UNSUPPORTED_VERSION);
 	assert_int_equal(out.bytes, 12);
 	ot_writer_fini(&out);
 }
@@ -182,19 +182,19 @@ test_newer_subscription(void **state)
 	struct ot_consumer_protocol_subscription subscription;
 	int16_t version = -1;
 	assert_ok(ot_versioned_decode_newer(&ot_consumer_protocol_subscription_msg, all, *state,
-		&version, &subscription));
+	    &version, &subscription));
 	assert_int_equal(version, 9);
 	assert_true(ot_str_is(subscription.topics[0], "t"));
 	assert_int_equal(subscription.generation_id, 3);
 	assert_true(ot_str_is(subscription.rack_id, "r"));
 	ot_err err = ot_versioned_decode(&ot_consumer_protocol_subscription_msg, all, *state,
-		&version, &subscription);
+	    &version, &subscription);
 	assert_int_equal(err, OT_ERR_UNSUPPORTED_VERSION);
 	err = ot_versioned_decode_newer(&ot_consumer_protocol_subscription_msg, bytes_at(bytes, 1),
-		*state, &version, &subscription);
+	    *state, &version, &subscription);
 	assert_int_equal(err, OT_ERR_TRUNCATED);
 	err = ot_versioned_decode_newer(&ot_consumer_protocol_subscription_msg,
-		bytes_at("\xff\xff", 2), *state, &version, &subscription);
+	    bytes_at("\xff\xff", 2), *state, &version, &subscription);
 	assert_int_equal(err, OT_ERR_UNSUPPORTED_VERSION);
 }
 
