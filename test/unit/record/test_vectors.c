@@ -1,5 +1,6 @@
 /* Goal: what Kafka's own serializers wrote is read as they meant it, and written as they write it.
- * Method: the golden batches of vectors/records.jsonl under $OTTLA_REFERENCE; skipped without it. */
+ * Method: the golden batches of vectors/records.jsonl under $OTTLA_REFERENCE; skipped without
+ * it. */
 #include "../test.h"
 
 #include <stdio.h>
@@ -21,9 +22,10 @@ from_hex(const char *hex, uint8_t *to)
 	size_t count = strlen(hex) / 2;
 	assert_true(count <= HEX_BYTES_MAX);
 	for (size_t i = 0; i < count; i++) {
-		unsigned byte;
-		assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
-		to[i] = (uint8_t)byte;
+		const char pair[3] = { hex[2 * i], hex[2 * i + 1], '\0' };
+		char *end;
+		to[i] = (uint8_t)strtoul(pair, &end, 16);
+		assert_ptr_equal(end, pair + 2);
 	}
 	return count;
 }
