@@ -2,6 +2,9 @@
  *
  * Reader and writer fail softly: after the first read past the end (or write that found no memory)
  * `failed` is set, reads give zeros and writes do nothing. Callers check once, at the end.
+ *
+ * Views, readers and writers are their user's alone, and nothing here waits.
+ * @owner the object's   @blocks never
  */
 #ifndef OT_BASE_BYTES_H
 #define OT_BASE_BYTES_H

@@ -35,7 +35,7 @@ struct ot_scatter_group {
 struct ot_scatter {
 	struct ot_shard *home;                       /* [const] */
 	struct ot_scatter_group *groups;             /* [const] by shard index */
-	uint32_t pending_count;                      /* [home] groups that are not back */
+	uint32_t pending_count;                      /* [owner: home] groups that are not back */
 	void (*visit)(struct ot_scatter_item *item); /* on the owner's shard */
 	void (*done)(struct ot_scatter *scatter);    /* on the home shard, once */
 };

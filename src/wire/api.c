@@ -2,7 +2,7 @@
 
 #include <strings.h>
 
-#include "wire/tables.h"
+#include "wire/tables_int.h"
 
 const struct ot_api *
 ot_api_find(int16_t key)

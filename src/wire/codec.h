@@ -47,6 +47,7 @@ struct ot_splices {
 	uint64_t bytes_total; /* of all sources together: the frame is so much longer */
 };
 
+/* @owner the splices' */
 void ot_splices_init(struct ot_splices *splices);
 void ot_splices_fini(struct ot_splices *splices);
 void ot_splices_reset(struct ot_splices *splices); /* keeps the memory */

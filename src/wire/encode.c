@@ -3,11 +3,12 @@
  * Tagged fields of the schema are written only when they differ from their default, in rising order
  * of tags; unknown ones go between them where they belong, in the order in which they came.
  */
+#include "wire/codec_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "wire/codec_int.h"
 
 enum { SPLICES_CAPACITY_MIN = 8 };
 

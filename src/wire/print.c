@@ -1,10 +1,10 @@
 /* Printing a message as JSON, for kafka-dump-log, tests and people. */
+#include "wire/codec_int.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "wire/codec_int.h"
 
 struct printer {
 	struct ot_writer *out;

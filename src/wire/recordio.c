@@ -1,7 +1,7 @@
 #include "wire/recordio.h"
 
 #include "base/panic.h"
-#include "wire/tables.h"
+#include "wire/tables_int.h"
 
 enum { METADATA_FRAME_VERSION = 1 };
 

@@ -314,7 +314,7 @@ def message_table(files, name, wanted):
 
 def source_of(files):
     out = ["/* Generated from schema/messages and schema/records. */", "",
-           '#include "wire/msg_gen.h"', "", '#include "wire/tables.h"', ""]
+           '#include "wire/msg_gen.h"', "", '#include "wire/tables_int.h"', ""]
     for file in files:
         for message in file.messages:
             write_tables(out, message)
