@@ -163,6 +163,7 @@ struct ot_listener {
 	struct ot_io *io; /* [const] */
 };
 
+/* For implementations: the part that all have in common. @owner the creating thread */
 void ot_io_init(struct ot_io *io, const struct ot_io_ops *ops, struct ot_fs *fs);
 void ot_io_fini(struct ot_io *io);
 

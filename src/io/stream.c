@@ -56,7 +56,7 @@ fill_address(const struct sockaddr_storage *from, struct ot_address *ret)
 	/* IPv4 over a dual socket reads as IPv4, as people know their addresses. */
 	if (strncmp(ret->host, "::ffff:", 7) == 0 && strchr(ret->host, '.') != NULL)
 		memmove(ret->host, ret->host + 7, strlen(ret->host + 7) + 1);
-	ret->port = (uint16_t)atoi(service);
+	ret->port = (uint16_t)strtoul(service, NULL, 10);
 }
 
 /* ---- listening -------------------------------------------------------------------------- */
