@@ -175,7 +175,8 @@ add_batch(struct log_producer *producer, const struct log_producer_batch *batch)
 		    (uint8_t)((producer->batch_first + 1) % LOG_PRODUCER_BATCHES);
 		producer->batch_count--;
 	}
-	uint32_t place = (producer->batch_first + producer->batch_count) % LOG_PRODUCER_BATCHES;
+	uint32_t place =
+	    ((uint32_t)producer->batch_first + producer->batch_count) % LOG_PRODUCER_BATCHES;
 	producer->batches[place] = *batch;
 	producer->batch_count++;
 }

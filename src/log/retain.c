@@ -8,6 +8,7 @@
  * that a crash undoes would bring old batches back under new ones. For the same reason the recovery
  * point is lowered and written by the caller before (ot_log_truncate_prepare()).
  */
+#include "base/alloc.h"
 #include "base/panic.h"
 #include "log/jobs.h"
 #include "log/log_int.h"
@@ -285,6 +286,18 @@ ot_log_truncate_to(struct ot_log *log, int64_t offset, ot_wall_ms now)
 	return err;
 }
 
+/* A log that failed between its old segments and the new one still answers readers: as empty. */
+static void
+leave_empty(struct ot_log *log, int64_t offset, ot_wall_ms now)
+{
+	struct log_segment *segment = log_segment_create(offset, now);
+	if (segment == NULL || log_push_segment(log, segment) != OT_OK)
+		OT_PANIC("no memory for the empty segment of %s", log->dir);
+	segment->max_timestamp = OT_NO_TIMESTAMP;
+	log->start_offset = log->end_offset = log->staged_end = offset;
+	log->synced_offset = log->recovery_point = OT_MIN(log->recovery_point, offset);
+}
+
 ot_err
 ot_log_truncate_fully(struct ot_log *log, int64_t offset, ot_wall_ms now)
 {
@@ -307,6 +320,8 @@ ot_log_truncate_fully(struct ot_log *log, int64_t offset, ot_wall_ms now)
 	}
 	if (err == OT_OK)
 		err = settle(log, now);
+	if (log->segment_count == 0)
+		leave_empty(log, offset, now);
 	if (err != OT_OK)
 		log_fail(log, err);
 	return err;
