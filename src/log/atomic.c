@@ -10,7 +10,11 @@ log_write_file(struct ot_fs *fs, const char *path, const void *data, size_t byte
 {
 	struct ot_file *file = NULL;
 	struct iovec piece = { .iov_base = (void *)(uintptr_t)data, .iov_len = bytes };
-	ot_err err = ot_fs_open(fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_TRUNCATE, &file);
+	/* A new file, always: one whose sync failed before could not be trusted to take the next. */
+	ot_err err = ot_fs_remove(fs, path);
+	if (err == OT_OK || err == OT_ERR_NOT_FOUND)
+		err = ot_fs_open(fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_EXCLUSIVE,
+		    &file);
 	if (err == OT_OK && bytes > 0)
 		err = ot_file_write(file, &piece, 1, 0);
 	if (err == OT_OK)

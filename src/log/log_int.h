@@ -231,6 +231,11 @@ void log_drop_segments(struct ot_log *log, uint32_t first, uint32_t count);
 OT_MUST_USE ot_err log_segment_learn_max(struct ot_log *log, struct log_segment *segment);
 OT_MUST_USE ot_err log_segment_learn_first(struct ot_log *log, struct log_segment *segment);
 
+/* The place of the last indexed batch that the search finds, by the relative offset of its end or by
+ * its place; 0 when there is none before. Cold pages as below. */
+OT_MUST_USE ot_err log_segment_floor(struct ot_log *log, struct log_segment *segment,
+    struct log_index_search *search, uint64_t *ret_place, struct ot_log_read *ret_cold);
+
 struct log_found_batch {
 	uint64_t place;
 	size_t bytes;

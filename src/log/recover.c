@@ -150,13 +150,17 @@ keep_entries(struct log_opening *opening, struct log_segment *segment, uint32_t 
 	return err;
 }
 
+/* Whether a batch can follow what ends before `expected`. The base offset is not under the CRC, so a
+ * jump where offsets have no gaps is taken for what a torn write or a flipped bit makes of it. */
 static ot_err
 check_order(const struct recovery *recovery, const struct log_scan_batch *batch, int64_t expected,
     struct ot_why *why)
 {
-	if (batch->base_offset < expected) {
-		ot_why_set(why,
-		    "its batch has offset %" PRId64 " where at least %" PRId64 " follows",
+	const struct log_opening *opening = recovery->opening;
+	bool may_jump = opening->log->settings.is_compacted || batch->magic != OT_MAGIC_V2 ||
+	                expected < opening->args->recovery_point;
+	if (batch->base_offset < expected || (batch->base_offset > expected && !may_jump)) {
+		ot_why_set(why, "its batch has offset %" PRId64 " where %" PRId64 " follows",
 		    batch->base_offset, expected);
 		return OT_ERR_CORRUPT_FILE;
 	}

@@ -97,7 +97,8 @@ static struct ot_blob *
 to_blob(const struct ot_writer *out)
 {
 	struct ot_blob *blob = ot_blob_create(out->bytes);
-	assert_non_null(blob);
+	if (blob == NULL)
+		return NULL;
 	memcpy(blob->data, out->data, out->bytes);
 	blob->on_release = release_writer;
 	return blob;
@@ -108,6 +109,8 @@ stage_bytes(struct kit *kit, const struct ot_writer *out, const struct kit_batch
     const struct ot_batch_info *info, struct ot_log_staged *ret_staged)
 {
 	struct ot_blob *blob = to_blob(out);
+	if (blob == NULL)
+		return OT_ERR_NO_MEMORY;
 	struct ot_log_batch staged = {
 		.blob = blob,
 		.bytes = blob->data,
@@ -154,8 +157,10 @@ kit_stage(struct kit *kit, const struct kit_batch *batch, struct ot_log_staged *
 		};
 		ot_batch_builder_append(&builder, &record);
 	}
-	assert_ok(ot_batch_builder_finish(&builder, &info));
-	ot_err err = stage_bytes(kit, &out, batch, &info, ret_staged);
+	/* Memory may fail, for the tests that let it. */
+	ot_err err = ot_batch_builder_finish(&builder, &info);
+	if (err == OT_OK)
+		err = stage_bytes(kit, &out, batch, &info, ret_staged);
 	ot_batch_builder_fini(&builder);
 	ot_writer_fini(&out);
 	ot_codec_ctx_destroy(ctx);
@@ -177,10 +182,14 @@ kit_stage_marker(struct kit *kit, int64_t producer_id, int16_t epoch, bool is_co
 		.producer_epoch = epoch,
 		.is_commit = is_commit,
 		.coordinator_epoch = 1 };
-	assert_ok(ot_build_end_txn(&place, &marker, &out));
+	ot_err err = ot_build_end_txn(&place, &marker, &out);
+	if (err != OT_OK) {
+		ot_writer_fini(&out);
+		return err;
+	}
 	assert_ok(ot_batch_parse(out.data, out.bytes, &info, NULL));
-	ot_err err = stage_bytes(kit, &out, &(struct kit_batch){ .origin = OT_ORIGIN_COORDINATOR },
-	    &info, &staged);
+	err = stage_bytes(kit, &out, &(struct kit_batch){ .origin = OT_ORIGIN_COORDINATOR }, &info,
+	    &staged);
 	ot_writer_fini(&out);
 	return err;
 }
