@@ -1,7 +1,7 @@
 /* What a log costs on real files: appends of small and of 16 KB batches, gathered per turn, as
- * nanoseconds per batch and CPU seconds per GB, beside the bare write of the same bytes into reserved
- * space (its floor); and what planning a read costs, sequential and at random places. One core, page
- * cache; nothing is synced. The folder is the argument, or one under /tmp. */
+ * nanoseconds per batch and CPU seconds per GB, beside the bare write of the same bytes into
+ * reserved space (its floor); and what planning a read costs, sequential and at random places. One
+ * core, page cache; nothing is synced. The folder is the argument, or one under /tmp. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "log/index.h"
+#include "log/index_int.h"
 
 #include <string.h>
 
@@ -416,7 +416,8 @@ log_index_cut(struct log_index *index, uint32_t count)
 		OT_ASSERT(index->file != NULL && index->is_file_writable);
 		uint64_t bytes = (uint64_t)count * entry_bytes[index->kind];
 		ot_err err = ot_file_truncate(index->file, bytes);
-		/* Else a crash could bring the entries back when the recovery point has passed them. */
+		/* Else a crash could bring the entries back when the recovery point has passed
+		 * them. */
 		if (err == OT_OK)
 			err = ot_file_sync(index->file);
 		if (err != OT_OK)

@@ -1,18 +1,18 @@
 /* Reading: which bytes of which file answer a fetch.
  *
  * The way from an offset to a place is segment, index, and a walk over at most the headers of one
- * index interval. A sequential reader asks next for what followed its last answer, so the place where
- * each answer ended is kept as a hint, and in the common case nothing is searched at all.
+ * index interval. A sequential reader asks next for what followed its last answer, so the place
+ * where each answer ended is kept as a hint, and in the common case nothing is searched at all.
  *
  * An answer ends between two batches. Where the bound or the file ends that is known; where
- * `bytes_max` cuts, the last index entry before the cut says where to walk from.
- */
+ * `bytes_max` cuts, the last index entry before the cut says where to walk from. */
+#include "log/log_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/log_int.h"
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 void
 log_hints_clear(struct ot_log *log)

@@ -7,15 +7,15 @@
  *   <base>.snapshot   the producers' state at the base (producers.h)
  *
  * An index entry is due when more than index.interval.bytes lie between the batch and the one that
- * the last entry names (or the segment's begin). That is Kafka's rule while it recovers, and it makes
- * an index a function of the records: a rebuilt one equals the one that was lost.
- */
+ * the last entry names (or the segment's begin). That is Kafka's rule while it recovers, and it
+ * makes an index a function of the records: a rebuilt one equals the one that was lost. */
+#include "log/log_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/log_int.h"
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 static const enum log_file_kind file_kind_of[LOG_INDEX_KIND_COUNT] = {
 	[LOG_INDEX_OFFSET] = LOG_FILE_INDEX,
@@ -397,8 +397,8 @@ log_segment_floor(struct ot_log *log, struct log_segment *segment, struct log_in
 	return OT_OK;
 }
 
-/* Walks from `place` to the first batch that ends at `offset` or later. The batch at a place that an
- * index gave begins no later than `offset`; else the index is wrong. */
+/* Walks from `place` to the first batch that ends at `offset` or later. The batch at a place that
+ * an index gave begins no later than `offset`; else the index is wrong. */
 static ot_err
 walk_to(struct log_segment *segment, int64_t offset, uint64_t place, bool may_block,
     struct log_found_batch *ret_found, struct ot_log_read *ret_cold)

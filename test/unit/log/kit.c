@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "log/atomic.h"
-#include "log/scan.h"
+#include "log/atomic_int.h"
+#include "log/scan_int.h"
 #include "record/build.h"
 #include "record/control.h"
 
@@ -22,12 +22,13 @@ kit_init(struct kit *kit, struct ot_fs *fs)
 	*kit = (struct kit){ .fs = fs, .settings = ot_log_settings_default(), .now = KIT_TIME };
 	if (fs == NULL) {
 		kit->fs = ot_fs_host();
-		strcpy(kit->root, "/tmp/ottla-log-XXXXXX");
+		snprintf(kit->root, sizeof(kit->root), "/tmp/ottla-log-XXXXXX");
 		assert_non_null(mkdtemp(kit->root));
 	} else {
-		strcpy(kit->root, "/data");
+		snprintf(kit->root, sizeof(kit->root), "/data");
 	}
-	snprintf(kit->dir, sizeof(kit->dir), "%s/topic-0", kit->root);
+	struct ot_text dir = OT_TEXT(kit->dir);
+	ot_text_put(&dir, "%s/topic-0", kit->root);
 	kit->settings.file_delete_delay_ms = 1000;
 }
 
@@ -416,7 +417,8 @@ compare_offset_index(struct kit *kit, const char *name, const struct ot_writer *
 	ot_writer_fini(&found);
 }
 
-/* A time index has an entry more for each close and each recovery; it never lacks one, and rises. */
+/* A time index has an entry more for each close and each recovery; it never lacks one, and
+ * rises. */
 static void
 compare_time_index(struct kit *kit, const char *name, const struct ot_writer *expected)
 {

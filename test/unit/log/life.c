@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 static uint64_t
 draw(struct life *life, uint64_t below)

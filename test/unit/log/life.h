@@ -1,5 +1,5 @@
-/* A random but repeatable life of a log on a simulated disk, and a model of what it must hold: for the
- * tests that stop the machine, and those that let calls fail. */
+/* A random but repeatable life of a log on a simulated disk, and a model of what it must hold: for
+ * the tests that stop the machine, and those that let calls fail. */
 #ifndef OT_TEST_LOG_LIFE_H
 #define OT_TEST_LOG_LIFE_H
 
@@ -57,7 +57,8 @@ ot_err life_step(struct life *life);
 /* Up to `steps` of them, until the disk stops. */
 void life_go_on(struct life *life, int steps);
 
-/* After a restart of the disk: opens, compares with the model, and makes the model what came back. */
+/* After a restart of the disk: opens, compares with the model, and makes the model what came
+ * back. */
 void life_come_back(struct life *life, enum ot_sim_stop how, bool has_flip);
 
 /* Compares the open log with the model. */

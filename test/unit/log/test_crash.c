@@ -1,13 +1,15 @@
-/* Goal: whatever a machine loses, tears or flips of what was not synced, a log comes back as a prefix
- * of what was written, with all that was synced, and with indexes, epochs, producers and aborted
- * transactions that fit its records.
+/* Goal: whatever a machine loses, tears or flips of what was not synced, a log comes back as a
+ * prefix of what was written, with all that was synced, and with indexes, epochs, producers and
+ * aborted transactions that fit its records.
  *
- * Method: a random but repeatable life of a log (appends, rolls, both syncs, checkpoints, retention,
- * truncation, clean restarts) on a simulated disk is stopped at its n-th change, for every n, by a
- * kill or by loss of power, sometimes with a bit flipped behind what was synced. What comes back is
- * compared with a model of what was appended, and then the life goes on to a second stop.
+ * Method: a random but repeatable life of a log (appends, rolls, both syncs, checkpoints,
+ * retention, truncation, clean restarts) on a simulated disk is stopped at its n-th change, for
+ * every n, by a kill or by loss of power, sometimes with a bit flipped behind what was synced. What
+ * comes back is compared with a model of what was appended, and then the life goes on to a second
+ * stop.
  *
- * OTTLA_SEED=n chooses the first of the seeds, OTTLA_CHANGE=n one stop, OTTLA_TRACE=1 prints steps. */
+ * OTTLA_SEED=n chooses the first of the seeds, OTTLA_CHANGE=n one stop, OTTLA_TRACE=1 prints
+ * steps. */
 #include "life.h"
 
 #include <stdlib.h>

@@ -1,9 +1,11 @@
-/* Goal: when a call of the disk or an allocation fails, once or for good, the log says so, undoes what
- * it had begun, keeps all that it acknowledged, and is offline where it must be and only there.
+/* Goal: when a call of the disk or an allocation fails, once or for good, the log says so, undoes
+ * what it had begun, keeps all that it acknowledged, and is offline where it must be and only
+ * there.
  *
- * Method: the life of life.h runs with the n-th call of a kind failing, for every n; after each step
- * that failed the log is compared with the model and, when it went offline, opened anew as a process
- * would that starts again (after a failed sync only a machine that starts again knows what it has). */
+ * Method: the life of life.h runs with the n-th call of a kind failing, for every n; after each
+ * step that failed the log is compared with the model and, when it went offline, opened anew as a
+ * process would that starts again (after a failed sync only a machine that starts again knows what
+ * it has). */
 #include "life.h"
 
 #include <stdlib.h>
