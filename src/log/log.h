@@ -192,8 +192,9 @@ struct ot_log_read {
 };
 
 /* Finds the bytes that begin with the batch that holds `offset`, or with the next one after a gap.
- * OFFSET_OUT_OF_RANGE: not within start and end. OT_ERR_AGAIN: finding them would read cold pages;
- * file, place and bytes then say which: let a worker do ot_log_read_warm(), and plan again.
+ * OFFSET_OUT_OF_RANGE: not within start and end; OT_ERR_IO, OT_ERR_CORRUPT_FILE. OT_ERR_AGAIN:
+ * finding them would read cold pages; file, place and bytes then say which: let a worker do
+ * ot_log_read_warm(), and plan again. `ret_read` is filled in these two cases alone.
  * @owner owner   @blocks never, unless allowed */
 OT_MUST_USE ot_err ot_log_plan_read(struct ot_log *log, const struct ot_log_read_args *args,
     struct ot_log_read *ret_read);
