@@ -17,6 +17,8 @@
 #include "config/topic_settings.h"
 
 struct ot_image;
+struct ot_writer;
+struct tree_node;
 
 /* Leader of a partition that has none. */
 #define OT_NO_LEADER (-1)
@@ -62,8 +64,8 @@ struct ot_topic_image {
 	struct ot_str name; /* ends in NUL */
 	int32_t partition_count;
 	bool is_internal; /* __consumer_offsets, __transaction_state, __share_group_state */
-	struct tree *partitions;	      /* by index, 0 to partition_count - 1 without gaps */
-	const struct ot_config_image *config; /* NULL: the topic overrides nothing */
+	struct tree_node *partitions;	/* by index, 0 to partition_count - 1 without gaps */
+	struct ot_config_image *config; /* NULL: the topic overrides nothing */
 };
 
 /* NULL when there is none. */
@@ -199,10 +201,11 @@ struct ot_config_image {
 	_Atomic uint32_t refs; /* [atomic] */
 	int8_t resource;       /* enum ot_config_resource */
 	struct ot_str name;    /* of a broker: its id, or empty for the cluster's default */
-	const struct ot_config_pair *pairs; /* in the order of names */
+	struct ot_config_pair *pairs; /* in the order of names */
 	int32_t pair_count;
-	struct ot_topic_settings *topic_settings; /* of OT_RESOURCE_TOPIC; else NULL */
-	struct ot_arena arena;			  /* of throttled replicas */
+	bool has_topic_settings; /* of the resource of a topic that exists */
+	struct ot_topic_settings topic_settings;
+	struct ot_arena arena; /* holds all that the pointers point to */
 };
 
 /* NULL when nothing is set there. */
@@ -306,15 +309,21 @@ struct ot_image_edit *ot_image_edit_begin(struct ot_image *image) OT_MUST_USE;
 ot_err ot_image_edit_apply(struct ot_image_edit *edit, const struct ot_typed_record *record,
 	int64_t offset, struct ot_why *why) OT_MUST_USE;
 
-/* Whether a metadata transaction (KIP-868) is open: its records count from its end on.
- * @owner control */
+/* Whether a metadata transaction (KIP-868) is open: then the edit must go on, for its records count
+ * from its end on. @owner control */
 bool ot_image_edit_is_in_txn(const struct ot_image_edit *edit);
 
+/* The image in progress, for look-ups between records; it ends with the next call for the edit.
+ * @owner control */
+const struct ot_image *ot_image_edit_peek(struct ot_image_edit *edit);
+
+/* Lets the image name another controller. @owner control */
 void ot_image_edit_set_controller(struct ot_image_edit *edit, int32_t controller_id);
 
-/* Ends the edit, frees it, and gives the new image, one reference. @owner control */
-struct ot_image *ot_image_edit_end(struct ot_image_edit *edit, struct ot_image_place place)
-	OT_MUST_USE;
+/* Ends the edit, frees it, and gives the new image, one reference. OT_ERR_MALFORMED with `why` when a
+ * topic's partitions have gaps; the edit is freed then too. @owner control */
+ot_err ot_image_edit_end(struct ot_image_edit *edit, struct ot_image_place place,
+	struct ot_image **ret_image, struct ot_why *why) OT_MUST_USE;
 
 /* Frees the edit without a trace. Accepts NULL. @owner control */
 void ot_image_edit_drop(struct ot_image_edit *edit);
@@ -323,7 +332,6 @@ void ot_image_edit_drop(struct ot_image_edit *edit);
 
 /* Writes the whole image as text, for tests and `ottla inspect`: two images are equal if and only
  * if their texts are. OT_ERR_NO_MEMORY. @owner any thread   @blocks never */
-struct ot_writer;
 ot_err ot_image_print(const struct ot_image *image, struct ot_writer *out) OT_MUST_USE;
 
 /* Bytes of the heap that this image reaches, shared or not: for tests and metrics. Linear. */
