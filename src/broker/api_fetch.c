@@ -37,7 +37,7 @@ struct fetch_part {
 	struct fetch_op *op;
 	struct fetch_part_state state; /* as the client asked; what it was told last */
 	struct ot_uuid topic_id;       /* of the topic that was found */
-	bool is_found;		       /* else read.err says why not */
+	bool is_found;                 /* else read.err says why not */
 	uint32_t shard_index;
 	struct ot_file_range range;
 	bool is_watching; /* [the partition's owner] */
@@ -59,13 +59,13 @@ struct fetch_op {
 	struct broker_shard *self;
 	struct ot_fetch_request *body;
 	struct fetch_session *session; /* NULL: none */
-	int32_t session_id;	       /* told to the client */
+	int32_t session_id;            /* told to the client */
 	bool is_incremental;
 	enum fetch_state state;
 	struct fetch_part *parts;
 	size_t part_count;
 	struct fetch_share *shares; /* by shard index */
-	uint32_t share_count;	    /* shards that have a partition of ours */
+	uint32_t share_count;       /* shards that have a partition of ours */
 	struct ot_turn_work wake_work;
 	bool is_woken; /* since the watching began */
 	struct ot_timer timer;
@@ -84,19 +84,20 @@ is_news(const struct fetch_part *part)
 	const struct ot_part_read *read = &part->read;
 	const struct fetch_part_state *state = &part->state;
 	return read->err != OT_OK || read->bytes > 0 || read->diverging_epoch >= 0 ||
-	    state->high_watermark != read->high_watermark ||
-	    state->log_start_offset != read->log_start_offset || state->error_code != 0;
+	       state->high_watermark != read->high_watermark ||
+	       state->log_start_offset != read->log_start_offset || state->error_code != 0;
 }
 
 static void
-fill_aborted(struct fetch_op *op, struct fetch_part *part, struct ot_fetch_response_partition *answer)
+fill_aborted(struct fetch_op *op, struct fetch_part *part,
+    struct ot_fetch_response_partition *answer)
 {
 	struct ot_part_read *read = &part->read;
 	answer->aborted_transactions_count = -1;
 	if (read->aborted_count < 0)
 		return;
-	answer->aborted_transactions = ot_fetch_response_aborted_transaction_array(
-	    &op->request->arena, read->aborted_count);
+	answer->aborted_transactions =
+	    ot_fetch_response_aborted_transaction_array(&op->request->arena, read->aborted_count);
 	if (answer->aborted_transactions != NULL) {
 		answer->aborted_transactions_count = read->aborted_count;
 		for (int32_t i = 0; i < read->aborted_count; i++) {
@@ -149,7 +150,7 @@ static bool
 is_same_topic(const struct ot_fetch_response_topic *topic, const struct fetch_part_state *state)
 {
 	return ot_uuid_equal(&topic->topic_id, &state->topic_id) &&
-	    ot_str_equal(topic->topic, state->topic);
+	       ot_str_equal(topic->topic, state->topic);
 }
 
 /* Neighbours of one topic share its entry, as in Kafka. */
@@ -170,9 +171,8 @@ fill_topics(struct fetch_op *op)
 		struct fetch_part *part = &op->parts[i];
 		if (op->is_incremental && !is_news(part))
 			continue;
-		struct ot_fetch_response_topic *topic = response->responses_count > 0
-		    ? &topics[response->responses_count - 1]
-		    : NULL;
+		struct ot_fetch_response_topic *topic =
+		    response->responses_count > 0 ? &topics[response->responses_count - 1] : NULL;
 		if (topic == NULL || !is_same_topic(topic, &part->state)) {
 			topic = &topics[response->responses_count++];
 			topic->topic = part->state.topic;
@@ -385,13 +385,13 @@ visit_to_read(struct ot_scatter_item *item)
 	share->is_wake_posted = false;
 	part->read = (struct ot_part_read){
 		.offset = wanted->fetch_offset,
-		.bytes_max =
-		    (int32_t)OT_MAX(OT_MIN((int64_t)wanted->partition_max_bytes, share->bytes_left), 0),
+		.bytes_max = (int32_t)OT_MAX(
+		    OT_MIN((int64_t)wanted->partition_max_bytes, share->bytes_left), 0),
 		.leader_epoch = wanted->current_leader_epoch,
 		.last_fetched_epoch = wanted->last_fetched_epoch,
 		.isolation = part->op->body->isolation_level == OT_READ_COMMITTED
-		    ? OT_READ_COMMITTED
-		    : OT_READ_UNCOMMITTED,
+		                 ? OT_READ_COMMITTED
+		                 : OT_READ_UNCOMMITTED,
 		.is_one_at_least = !share->has_first,
 		.done = read_is_done,
 	};
@@ -435,8 +435,8 @@ add_part(struct fetch_op *op, const struct fetch_part_state *state)
 	part->state = *state;
 	part->watcher.on_more = on_more;
 	ot_list_init(&part->watcher.link);
-	struct broker_place place = broker_find(
-	    op->self, state->topic, by_id ? &state->topic_id : NULL, state->wanted.partition);
+	struct broker_place place = broker_find(op->self, state->topic,
+	    by_id ? &state->topic_id : NULL, state->wanted.partition);
 	part->read.err = place.err;
 	part->read.high_watermark = part->read.last_stable_offset = -1;
 	part->read.log_start_offset = part->read.diverging_epoch = -1;
@@ -469,7 +469,7 @@ add_session_parts(struct fetch_op *op)
 	op->parts = ot_arena_array(arena, op->session->part_count, sizeof(*op->parts));
 	if (op->parts == NULL)
 		return OT_ERR_NO_MEMORY;
-	OT_LIST_FOREACH (link, &op->session->parts) {
+	OT_LIST_FOREACH(link, &op->session->parts) {
 		struct fetch_part_state state = *fetch_session_part_state(link);
 		if (state.topic.len > 0) {
 			state.topic.data =
@@ -513,7 +513,8 @@ enter_session(struct fetch_op *op)
 	const struct ot_fetch_request *body = op->body;
 	bool by_id = op->request->header.request_api_version >= FETCH_VERSION_TOPIC_ID;
 	struct fetch_session *session = fetch_session_find(sessions, body->session_id);
-	if (body->session_epoch == FETCH_EPOCH_FINAL || body->session_epoch == FETCH_EPOCH_INITIAL) {
+	if (body->session_epoch == FETCH_EPOCH_FINAL ||
+	    body->session_epoch == FETCH_EPOCH_INITIAL) {
 		if (session != NULL)
 			fetch_session_remove(sessions, session);
 		if (body->session_epoch == FETCH_EPOCH_FINAL)

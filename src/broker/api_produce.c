@@ -10,7 +10,7 @@
 #include "wire/msg_produce.h"
 
 enum {
-	PRODUCE_VERSION_ZSTD = 7,    /* KIP-110 */
+	PRODUCE_VERSION_ZSTD = 7, /* KIP-110 */
 	PRODUCE_VERSION_TOPIC_ID = 13,
 };
 
@@ -94,7 +94,8 @@ fill_answer(struct produce_op *op, struct produce_part *part)
 	answer->log_start_offset = append->log_start_offset;
 	if (append->err == OT_OK)
 		return;
-	const char *why = append->why.text[0] != '\0' ? append->why.text : ot_err_message(append->err);
+	const char *why =
+	    append->why.text[0] != '\0' ? append->why.text : ot_err_message(append->err);
 	answer->error_message = copy_text(op->request, why);
 	if (append->bad_record_count > 0)
 		fill_bad_records(op->request, part);
@@ -152,8 +153,7 @@ may_write(const struct ot_request *request, const struct ot_image_topic *topic)
 
 static void
 add_part(struct produce_op *op, const struct broker_place *place,
-    const struct ot_produce_request_partition *wanted,
-    struct ot_produce_response_partition *answer)
+    const struct ot_produce_request_partition *wanted, struct ot_produce_response_partition *answer)
 {
 	struct produce_part *part = &op->parts[op->part_count++];
 	part->topic_id = place->topic->id;
@@ -163,8 +163,7 @@ add_part(struct produce_op *op, const struct broker_place *place,
 		.records = { wanted->records.data, wanted->records.len },
 		.acks = op->body->acks,
 		.origin = OT_ORIGIN_CLIENT,
-		.is_zstd_refused =
-		    op->request->header.request_api_version < PRODUCE_VERSION_ZSTD,
+		.is_zstd_refused = op->request->header.request_api_version < PRODUCE_VERSION_ZSTD,
 		.done = append_is_done,
 	};
 	ot_scatter_add(&op->scatter, &part->item, place->shard_index);

@@ -14,11 +14,11 @@ struct fetch_sessions;
 
 /* One per shard; ot_shard.user points here. */
 struct broker_shard {
-	struct broker *broker;	   /* [const] */
-	struct ot_shard *shard;	   /* [const] */
-	struct ot_conn_host conns; /* [owner] */
-	struct ot_image *image;	   /* [owner] a reference to the newest */
-	struct ot_replicas *replicas; /* [owner] */
+	struct broker *broker;                 /* [const] */
+	struct ot_shard *shard;                /* [const] */
+	struct ot_conn_host conns;             /* [owner] */
+	struct ot_image *image;                /* [owner] a reference to the newest */
+	struct ot_replicas *replicas;          /* [owner] */
 	struct fetch_sessions *fetch_sessions; /* [owner] */
 };
 
@@ -26,18 +26,18 @@ struct broker_shard {
 struct broker_listener {
 	struct broker *broker;
 	const struct ot_listener_conf *conf; /* [const] */
-	struct ot_listener *listener;	     /* [control] */
-	uint16_t port;			     /* [const] what is bound */
+	struct ot_listener *listener;        /* [control] */
+	uint16_t port;                       /* [const] what is bound */
 };
 
 struct broker {
-	struct ot_settings *settings; /* [const] as started */
-	struct ot_shard_set *set;     /* [const] */
-	struct broker_shard *shards;  /* [const] set->count of them */
+	struct ot_settings *settings;      /* [const] as started */
+	struct ot_shard_set *set;          /* [const] */
+	struct broker_shard *shards;       /* [const] set->count of them */
 	struct broker_listener *listeners; /* [const] */
-	size_t listener_count;		   /* [const] */
+	size_t listener_count;             /* [const] */
 	struct ot_controller *controller;  /* [control] */
-	int32_t node_id;		   /* [const] */
+	int32_t node_id;                   /* [const] */
 };
 
 static inline struct broker_shard *

@@ -61,10 +61,10 @@ ot_report_to_stderr(enum ot_report_level level, const char *area, const char *li
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	char text[1200];
-	int length = snprintf(text, sizeof(text),
-	    "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %-5s %-8s %s\n", utc.tm_year + 1900,
-	    utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-	    now.tv_nsec / 1000000, names[level], area, line);
+	int length =
+	    snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %-5s %-8s %s\n",
+		utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+		utc.tm_sec, now.tv_nsec / 1000000, names[level], area, line);
 	if (length > 0)
 		(void)!write(STDERR_FILENO, text, OT_MIN((size_t)length, sizeof(text) - 1));
 }

@@ -59,6 +59,24 @@ fill_address(const struct sockaddr_storage *from, struct ot_address *ret)
 	ret->port = (uint16_t)strtoul(service, NULL, 10);
 }
 
+size_t
+ot_io_resolve(const char *host, uint16_t port, struct ot_address *ret_addresses, size_t count_max)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	struct addrinfo *found = NULL;
+	if (getaddrinfo(host, NULL, &hints, &found) != 0)
+		return 0;
+	size_t count = 0;
+	for (struct addrinfo *it = found; it != NULL && count < count_max; it = it->ai_next) {
+		struct sockaddr_storage address = { 0 };
+		memcpy(&address, it->ai_addr, it->ai_addrlen);
+		fill_address(&address, &ret_addresses[count]);
+		ret_addresses[count++].port = port;
+	}
+	freeaddrinfo(found);
+	return count;
+}
+
 /* ---- listening -------------------------------------------------------------------------- */
 
 static void listener_on_readable(uv_poll_t *poll, int status, int events);
