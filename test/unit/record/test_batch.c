@@ -98,7 +98,7 @@ test_rules(void **state)
 		{ OT_BATCH_BASE_OFFSET_AT, 8, 5, OT_ERR_INVALID_RECORD, OT_OK },
 		{ OT_BATCH_BASE_OFFSET_AT, 8, UINT64_MAX, OT_ERR_INVALID_RECORD,
 		    OT_ERR_INVALID_RECORD },
-		{ OT_BATCH_BASE_OFFSET_AT, 8, INT64_MAX, OT_ERR_INVALID_RECORD,
+		{ OT_BATCH_BASE_OFFSET_AT, 8, INT64_MAX - 2, OT_ERR_INVALID_RECORD,
 		    OT_ERR_INVALID_RECORD },
 		{ OT_BATCH_LAST_OFFSET_DELTA_AT, 4, 3, OT_ERR_INVALID_RECORD, OT_OK },
 		{ OT_BATCH_LAST_OFFSET_DELTA_AT, 4, INT32_MAX, OT_ERR_INVALID_RECORD, OT_OK },
@@ -169,10 +169,10 @@ test_patches(void **state)
 {
 	(void)state;
 	struct ot_batch_info info;
-	ot_batch_set_base_offset(batch.data, INT64_MAX - 2);
+	ot_batch_set_base_offset(batch.data, INT64_MAX - 3);
 	ot_batch_set_leader_epoch(batch.data, 12);
 	assert_ok(validate(OT_ORIGIN_LEADER)); /* outside the CRC */
-	assert_true(ot_batch_last_offset(batch.data) == INT64_MAX);
+	assert_true(ot_batch_last_offset(batch.data) == INT64_MAX - 1);
 	ot_batch_set_max_timestamp(batch.data, OT_LOG_APPEND_TIME, 5000);
 	assert_ok(validate(OT_ORIGIN_LEADER));
 	assert_ok(ot_batch_parse(batch.data, batch.bytes, &info, NULL));

@@ -1,5 +1,5 @@
-/* Goal: single records are judged as Kafka's LogValidator judges them, and each that breaks a rule is
- * named. Method: batches with chosen records against chosen rules. */
+/* Goal: single records are judged as Kafka's LogValidator judges them, and each that breaks a rule
+ * is named. Method: batches with chosen records against chosen rules. */
 #include "../test.h"
 
 #include "base/crc.h"
@@ -205,6 +205,8 @@ test_bomb(void **state)
 		rules.bytes_max = 20 * (sizeof(zeros) + 20);
 		assert_ok(ot_batch_check_records(out.data, &info, &rules, &check, &why));
 		assert_true(check.record_bytes > 20 * sizeof(zeros));
+		rules.bytes_max = check.record_bytes;
+		assert_ok(ot_batch_check_records(out.data, &info, &rules, &check, &why));
 		rules.bytes_max = check.record_bytes - 1;
 		assert_int_equal(ot_batch_check_records(out.data, &info, &rules, &check, &why),
 		    OT_ERR_RECORD_LIST_TOO_LARGE);

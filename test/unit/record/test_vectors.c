@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "hex.h"
 #include "record/control.h"
 #include "record/legacy.h"
 
@@ -15,19 +16,6 @@ enum { HEX_BYTES_MAX = 64 * 1024 };
 
 static json_t *vectors[256];
 static size_t vector_count;
-
-static size_t
-from_hex(const char *hex, uint8_t *to)
-{
-	size_t count = strlen(hex) / 2;
-	assert_true(count <= HEX_BYTES_MAX);
-	for (size_t i = 0; i < count; i++) {
-		unsigned byte;
-		assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
-		to[i] = (uint8_t)byte;
-	}
-	return count;
-}
 
 static json_int_t
 get_int(const json_t *object, const char *key)
@@ -83,7 +71,7 @@ assert_bytes(struct ot_bytes bytes, const json_t *hex)
 		assert_int_equal(bytes.len, -1);
 		return;
 	}
-	size_t count = from_hex(json_string_value(hex), expected);
+	size_t count = from_hex(json_string_value(hex), expected, HEX_BYTES_MAX);
 	assert_int_equal(bytes.len, count);
 	assert_memory_equal(bytes.data, expected, count);
 }
@@ -183,7 +171,7 @@ static void
 check_batch(const json_t *vector, struct ot_codec_ctx *ctx)
 {
 	static uint8_t batch[HEX_BYTES_MAX];
-	size_t bytes = from_hex(get_text(vector, "hex"), batch);
+	size_t bytes = from_hex(get_text(vector, "hex"), batch, HEX_BYTES_MAX);
 	struct ot_batch_rules rules = { .origin = OT_ORIGIN_LEADER, .is_only = true };
 	struct ot_batch_info info;
 	struct ot_why why;
@@ -314,7 +302,7 @@ test_message_sets(void **state)
 	for (size_t i = 0; i < vector_count; i++) {
 		if (get_int(vectors[i], "magic") == OT_MAGIC_V2)
 			continue;
-		size_t bytes = from_hex(get_text(vectors[i], "hex"), set);
+		size_t bytes = from_hex(get_text(vectors[i], "hex"), set, HEX_BYTES_MAX);
 		struct ot_writer out, again;
 		ot_writer_init(&out);
 		ot_writer_init(&again);
