@@ -303,6 +303,11 @@ class Tree(RuleTest):
         self.bad("machine-path", {"tools/a.sh": "cd /root/x\n"}, "tools/a.sh", 1)
         self.good_c("/* /etc/ottla and ~/home/x and $PREFIX/home/x */\n")
 
+    def test_lock_file(self):
+        path = "test/system/node/package-lock.json"
+        self.bad("lock-file", {path: '{\n"resolved": "https://host/a.tgz"\n}\n'}, path, 2)
+        self.good({path: '{\n"version": "1", "integrity": "sha512-x"\n}\n'})
+
     def test_exceptions(self):
         path = "tools/tidy/exceptions.txt"
         code = {"src/log/thing.c": "#define twice(x) 2\n#define thrice(x) 3\n"}
