@@ -278,7 +278,8 @@ advertise_all(struct ot_settings *settings, struct ot_config_notes *notes,
 		    "give a whole number from 0 to 65535");
 	for (size_t i = 0; i < count; i++) {
 		struct ot_listener_conf *listener = &listeners[i];
-		/* The address of all addresses is none to connect to: the machine's name is told. */
+		/* The address of all addresses is none to connect to: the machine's name is told.
+		 */
 		const char *host =
 		    strcmp(listener->host, "0.0.0.0") == 0 || strcmp(listener->host, "::") == 0
 			? ""

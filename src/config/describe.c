@@ -59,7 +59,8 @@ names_of(enum ot_broker_key key, enum ot_broker_key *ret_names)
 	for (size_t i = 0; i < OT_BROKER_KEY_COUNT; i++) {
 		const struct ot_config_def *def = &ot_broker_table.defs[i];
 		for (size_t j = 0; j < def->synonym_count; j++) {
-			/* The scheduler's interval is a default of another key, not a name of it. */
+			/* The scheduler's interval is a default of another key, not a name of it.
+			 */
 			if (def->synonyms[j].key == key &&
 			    key != OT_BROKER_LOG_FLUSH_SCHEDULER_INTERVAL_MS)
 				head = (enum ot_broker_key)i;

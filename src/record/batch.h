@@ -173,8 +173,8 @@ ot_err ot_batch_peek(const uint8_t *data, size_t bytes, struct ot_batch_peek *re
 ot_err ot_batch_parse(const uint8_t *data, size_t bytes, struct ot_batch_info *ret_info,
     struct ot_why *why) OT_MUST_USE;
 
-/* The same of the first 61 bytes alone, for walking a log: whether info->bytes are there, and whether
- * the CRC is right, is the caller's to see. @owner any thread   @blocks never */
+/* The same of the first 61 bytes alone, for walking a log: whether info->bytes are there, and
+ * whether the CRC is right, is the caller's to see. @owner any thread   @blocks never */
 ot_err ot_batch_parse_header(const uint8_t header[OT_BATCH_HEADER_BYTES],
     struct ot_batch_info *ret_info, struct ot_why *why) OT_MUST_USE;
 

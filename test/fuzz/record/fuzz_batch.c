@@ -1,7 +1,7 @@
-/* Goal: no batch, however its fields lie, is read beyond its bytes or its bound; what can be read can
- * be written again, in another codec and with other offsets, and holds the same then.
- * Method: the first byte picks what is done; the rest is a batch whose length, magic and CRC are made
- * right unless the byte says otherwise, so that the input reaches the records. */
+/* Goal: no batch, however its fields lie, is read beyond its bytes or its bound; what can be read
+ * can be written again, in another codec and with other offsets, and holds the same then. Method:
+ * the first byte picks what is done; the rest is a batch whose length, magic and CRC are made right
+ * unless the byte says otherwise, so that the input reaches the records. */
 #include <string.h>
 
 #include "base/alloc.h"

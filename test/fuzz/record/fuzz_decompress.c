@@ -1,6 +1,6 @@
-/* Goal: no compressed bytes are opened beyond their end, their bound or the caller's memory, and what
- * comes out does not depend on the size of the pieces. Method: the first byte picks codec and magic,
- * the second the size of the pieces; the rest is opened at once and piece by piece. */
+/* Goal: no compressed bytes are opened beyond their end, their bound or the caller's memory, and
+ * what comes out does not depend on the size of the pieces. Method: the first byte picks codec and
+ * magic, the second the size of the pieces; the rest is opened at once and piece by piece. */
 #include <string.h>
 
 #include "base/alloc.h"

@@ -1,6 +1,6 @@
-/* Goal: no message set is read beyond its bytes or its bound; what can be read becomes a batch and a
- * message set again. Method: the first byte picks what is done; the rest is a set whose CRCs are made
- * right unless the byte says otherwise, as it is or as the inside of a wrapper. */
+/* Goal: no message set is read beyond its bytes or its bound; what can be read becomes a batch and
+ * a message set again. Method: the first byte picks what is done; the rest is a set whose CRCs are
+ * made right unless the byte says otherwise, as it is or as the inside of a wrapper. */
 #include <string.h>
 
 #include "base/alloc.h"

@@ -1,5 +1,5 @@
-/* Goal: single records are judged as Kafka's LogValidator judges them, and each that breaks a rule is
- * named. Method: batches with chosen records against chosen rules. */
+/* Goal: single records are judged as Kafka's LogValidator judges them, and each that breaks a rule
+ * is named. Method: batches with chosen records against chosen rules. */
 #include "../test.h"
 
 #include "base/crc.h"

@@ -1,7 +1,7 @@
-/* Goal: batches of other programs are read as they meant them, in every format and compression; what
- * is built from their records is the same where nothing is compressed; nothing that is damaged is
- * read as if it were whole. Method: the batches of golden.h, as they are, cut at every byte, with
- * every bit flipped. */
+/* Goal: batches of other programs are read as they meant them, in every format and compression;
+ * what is built from their records is the same where nothing is compressed; nothing that is damaged
+ * is read as if it were whole. Method: the batches of golden.h, as they are, cut at every byte,
+ * with every bit flipped. */
 #include "../test.h"
 
 #include <stdio.h>
