@@ -4,9 +4,9 @@
  * setting only because its quorum could not start otherwise, a default takes its place here, so
  * that a file without it is no error.
  */
-#include <string.h>
-
 #include "config/settings_int.h"
+
+#include <string.h>
 
 struct checker {
 	const struct ot_settings *settings;

@@ -107,7 +107,7 @@ print_double(double real, char *buffer, size_t bytes_max)
 	do {
 		snprintf(digits, sizeof(digits), "%.*e", precision, real);
 	} while (strtod(digits, NULL) != real && ++precision <= 17);
-	int exponent = atoi(strchr(digits, 'e') + 1);
+	int exponent = (int)strtol(strchr(digits, 'e') + 1, NULL, 10);
 	double size = fabs(real);
 	if (size != 0 && (size < 1e-3 || size >= 1e7)) {
 		snprintf(digits, sizeof(digits), "%.*e", OT_MAX(precision, 1), real);

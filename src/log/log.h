@@ -105,7 +105,7 @@ int64_t ot_log_synced_offset(const struct ot_log *log);
 int64_t ot_log_recovery_point(const struct ot_log *log);
 
 /* OT_OK, or the failure that took the log offline. @owner owner */
-ot_err ot_log_failure(const struct ot_log *log);
+ot_err ot_log_failure(const struct ot_log *log) OT_MUST_USE;
 
 struct ot_log_stats {
 	uint64_t bytes;          /* of all segments' records */

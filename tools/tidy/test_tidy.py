@@ -199,6 +199,9 @@ class Visibility(RuleTest):
             return {**files, "src/log/roll_int.h": head % f"void {name}(void);"}
 
         self.bad("prefix", tree("make"), "src/log/roll_int.h", 3)
+        self.good({**tree("log_make"), "src/log/other_int.h": "#ifndef OT_LOG_OTHER_INT_H\n"
+                   "#define OT_LOG_OTHER_INT_H\nstruct roll_made;\nstruct other { int a; };\n"
+                   "struct log { int a; };\n#endif\n"})
         self.good(tree("log_make"))
         self.good(tree("roll_make"))
 
