@@ -16,6 +16,8 @@
  * Faults are planned by the caller ("the 7th write from now fails", "power goes at the 12th
  * change") or drawn by seed at rates. A machine that has stopped answers OT_ERR_CLOSED until it is
  * restarted; files that were open before stay closed for ever and must still be unreferenced.
+ *
+ * @owner the simulation's one thread   @blocks never
  */
 #ifndef OT_SIM_DISK_H
 #define OT_SIM_DISK_H
