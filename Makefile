@@ -5,6 +5,7 @@ SHELL = /bin/bash
 .DEFAULT_GOAL = all
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 DESTDIR ?=
 
 .PHONY: all
@@ -49,8 +50,9 @@ format: ## Format all C files
 
 .PHONY: install
 install: all ## Install under PREFIX (default /usr/local), staged below DESTDIR if that is set
-	@meson configure build -Dprefix=$(PREFIX)
+	@meson configure build -Dprefix=$(PREFIX) -Dsysconfdir=$(SYSCONFDIR)
 	@meson install -C build --destdir "$(DESTDIR)" --quiet
+	@test -n "$(DESTDIR)" || echo "As a service: systemd-sysusers, then systemctl enable --now ottla"
 
 .PHONY: clean
 clean: ## Remove what was built; data/ stays

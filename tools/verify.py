@@ -100,11 +100,21 @@ def system_tests():
     return count_junit(results, status)
 
 
+# Generators whose output is committed: each takes --check, and --doc to write it anew.
+GENERATORS = ["tools/gen/configs.py"]
+
+
+def generated_files():
+    statuses = [run(PYTHON, generator, "--check") for generator in GENERATORS]
+    return statuses.count(0), len(statuses) - statuses.count(0)
+
+
 SUITES = [
     ("packages", "check test", lambda: run_as_one_test("tools/deps.sh", "build", "check")),
     ("format", "check test", lambda: run_as_one_test("tools/format.sh", "--check")),
     ("tidy", "check test", lambda: run_as_one_test(PYTHON, "tools/tidy/tidy.py")),
     ("tidy's tests", "check test", lambda: python_tests("tools/tidy")),
+    ("generated files", "check test", generated_files),
     ("unit, gcc", "check test", lambda: unit_tests("build")),
     ("unit, clang", "check test", lambda: unit_tests("build-clang")),
     ("unit, sanitized", "san", lambda: unit_tests("build-san")),

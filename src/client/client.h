@@ -1,4 +1,5 @@
-/* A blocking client for administration: see README.md. */
+/* A blocking client for administration: see README.md.
+ * @owner the thread that opened it   @blocks until the answer or the timeout */
 #ifndef OT_CLIENT_CLIENT_H
 #define OT_CLIENT_CLIENT_H
 

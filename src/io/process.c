@@ -83,7 +83,9 @@ ot_process_raise_file_limit(void)
 void
 ot_process_ignore_sigpipe(void)
 {
-	signal(SIGPIPE, SIG_IGN);
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	int status = sigaction(SIGPIPE, &ignore, NULL);
+	OT_ASSERT(status == 0);
 }
 
 unsigned
@@ -138,8 +140,10 @@ ot_process_resident_bytes(void)
 	FILE *file = fopen("/proc/self/statm", "re");
 	if (file == NULL)
 		return 0;
-	unsigned long long total = 0, resident = 0;
-	int count = fscanf(file, "%llu %llu", &total, &resident);
+	char line[128];
+	const char *text = fgets(line, sizeof(line), file);
 	fclose(file);
-	return count == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+	/* Pages: all of the address space, those resident, and more. */
+	text = text != NULL ? strchr(text, ' ') : NULL;
+	return text != NULL ? strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }

@@ -211,6 +211,7 @@ void ot_part_checkpoint(struct ot_part *part);
 
 /* ---- what a partition is ------------------------------------------------------------------- */
 
+/* Texts live as long as the partition. @owner owner   @blocks never */
 enum ot_part_state ot_part_state(const struct ot_part *part);
 struct ot_str ot_part_topic(const struct ot_part *part);
 const struct ot_uuid *ot_part_topic_id(const struct ot_part *part);
@@ -219,7 +220,7 @@ const char *ot_part_dir(const struct ot_part *part);
 int32_t ot_part_leader_epoch(const struct ot_part *part);
 int64_t ot_part_high_watermark(const struct ot_part *part);
 
-/* NULL while it is not open. */
+/* NULL while it is not open. @owner owner */
 struct ot_log *ot_part_log(struct ot_part *part);
 
 /* The shard that owns a partition: the same answer on every thread. @owner any thread */

@@ -21,7 +21,7 @@ from source import Source, WORD  # noqa: E402
 SOURCE_FOLDERS = ("src", "include", "test", "bench")
 TEXT_FOLDERS = SOURCE_FOLDERS + ("bin", "config", "doc", "man", "schema", "tools")
 TEXT_ENDINGS = (".c", ".h", ".py", ".sh", ".build", ".md", ".txt", ".properties", ".service", ".js",
-                ".go")
+                ".go", ".json")
 SKIPPED_FOLDERS = {"node_modules", "__pycache__", "corpus", "golden", "data"}
 
 

@@ -27,7 +27,7 @@ static ot_err
 create(const char *text, struct ot_settings **ret_settings)
 {
 	struct ot_why why;
-	struct ot_settings_input input = {.file = &props};
+	struct ot_settings_input input = { .file = &props };
 	assert_ok(ot_properties_parse(&props, text, strlen(text), &why));
 	return ot_settings_create(&input, &notes, ret_settings);
 }
