@@ -101,3 +101,33 @@ broker_text(struct ot_request *request, const char *text)
 	char *copy = ot_arena_strndup(&request->arena, str.data, (size_t)str.len);
 	return copy != NULL ? (struct ot_str){ copy, str.len } : OT_STR_NULL;
 }
+
+/* ---- the controller's requests ------------------------------------------------------------- */
+
+static void
+answer_forwarded(struct broker_call *call)
+{
+	struct broker_forward *forward = OT_CONTAINER_OF(call, struct broker_forward, call);
+	struct ot_request *request = forward->request;
+	ot_request_answer(request, request->api->response, forward->response);
+}
+
+void
+broker_forward(struct broker_shard *self, struct ot_request *request,
+    void (*begin)(struct broker_call *call, struct ot_controller *controller))
+{
+	void *body = broker_decode(request);
+	struct broker_forward *forward =
+	    body != NULL ? broker_alloc(request, 1, sizeof(*forward)) : NULL;
+	if (forward == NULL)
+		return;
+	forward->request = request;
+	forward->body = body;
+	forward->response = broker_alloc(request, 1, request->api->response->body->bytes);
+	if (forward->response == NULL)
+		return;
+	forward->call.begin = begin;
+	forward->call.done = answer_forwarded;
+	forward->call.arena = &request->arena;
+	broker_control_post(self->broker, self->shard, &forward->call);
+}
