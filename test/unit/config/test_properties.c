@@ -159,6 +159,7 @@ mistakes_are_told(void **state)
 		{ "a=1\\\n\\u12", 9, "file:2: \\u needs four" },
 		{ "a=\\u0000", 8, "file:1: a NUL character" },
 		{ "a=1\n\nb=x\0y", 10, "file:3: a NUL character" },
+		{ "a=1\n\nb=\\\0", 9, "file:3: a NUL character" },
 	};
 	for (size_t i = 0; i < OT_ARRAY_COUNT(rows); i++) {
 		struct ot_why why;
