@@ -4,10 +4,10 @@
  * What is advertised comes from `advertised.listeners`, else from `advertised.host.name` and
  * `advertised.port`, else from the listeners. Names are put in upper case, as Kafka does.
  */
+#include "config/settings_int.h"
+
 #include <ctype.h>
 #include <string.h>
-
-#include "config/settings_int.h"
 
 struct ot_why
 config_place_of(const struct ot_settings *settings, enum ot_broker_key key)

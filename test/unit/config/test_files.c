@@ -44,7 +44,7 @@ load(const char *path)
 	return settings;
 }
 
-#define FILES OT_TEST_SOURCE_ROOT "/test/unit/config/files/"
+#define FILES SETTINGS_FILES_ROOT "/test/unit/config/files/"
 
 /* Goal: files of 0.11 are read without a word, with what they say. Method: two of them. */
 static void
@@ -128,7 +128,7 @@ static void
 own_starter_file(void **state)
 {
 	(void)state;
-	struct ot_settings *settings = load(OT_TEST_SOURCE_ROOT "/config/server.properties");
+	struct ot_settings *settings = load(SETTINGS_FILES_ROOT "/config/server.properties");
 	assert_null(notes.first);
 	assert_int_equal(settings->node_id, 0);
 	assert_int_equal(settings->listeners[0].port, 9092);
