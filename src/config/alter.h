@@ -36,10 +36,10 @@ struct ot_alter_result {
 
 /* Applies `changes` to `pairs` and validates what comes out of it. `settings` are those that hold
  * now: a list that is not overridden starts from the value that holds. Texts of the result are
- * those of the arguments or the arena's. `why` has Kafka's message. OT_ERR_INVALID_REQUEST: a key
- * twice, no value, an unknown operation. OT_ERR_INVALID_CONFIG: an unknown key, a bad value, a list
- * operation on no list, a broker key that cannot change there. OT_ERR_NO_MEMORY. @owner the arena's
- * @blocks never */
+ * those of the arguments or the arena's. `why` has Kafka's message.
+ * OT_ERR_INVALID_REQUEST: a key twice, no value, an unknown operation.
+ * OT_ERR_INVALID_CONFIG: an unknown key, a bad value, a list operation on no list, a broker key
+ * that cannot change there. OT_ERR_NO_MEMORY. @owner the arena's   @blocks never */
 ot_err ot_alter_apply(enum ot_alter_target target, const struct ot_settings *settings,
     const struct ot_config_pair *pairs, size_t count, const struct ot_config_change *changes,
     size_t change_count, struct ot_arena *arena, struct ot_alter_result *ret_result,

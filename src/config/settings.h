@@ -118,8 +118,8 @@ const struct ot_config_value *ot_settings_list(const struct ot_settings *setting
 bool ot_settings_is_set(const struct ot_settings *settings, enum ot_broker_key key);
 
 /* The text of a key for one listener: listener.name.NAME.MECHANISM.key, then
- * listener.name.NAME.key, then key. `mechanism` may be NULL. Null when there is none. @owner any
- * thread */
+ * listener.name.NAME.key, then key. `mechanism` may be NULL. Null when there is none.
+ * @owner any thread */
 struct ot_str ot_settings_listener_text(const struct ot_settings *settings, const char *listener,
     const char *mechanism, enum ot_broker_key key);
 
