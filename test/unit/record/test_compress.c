@@ -155,6 +155,32 @@ test_gzip_members(void **state)
 	gen_fini(&gen);
 }
 
+/* All optional fields of RFC 1952: an extra field, a name, a comment, the header's own CRC. */
+static void
+test_gzip_header_fields(void **state)
+{
+	(void)state;
+	static const uint8_t text[] = "gzip gzip gzip gzip";
+	static const uint8_t fields[] = { 5, 0, 'e', 'x', 't', 'r', 'a', 'n', 'a', 'm', 'e', 0, 'c',
+		0 };
+	static const struct {
+		uint8_t flags;
+		size_t from, bytes;
+	} rows[] = { { 0x04, 0, 7 }, { 0x08, 7, 5 }, { 0x10, 12, 2 }, { 0x1c, 0, 14 } };
+	for (size_t i = 0; i < OT_ARRAY_COUNT(rows); i++) {
+		struct ot_writer plain = compressed(OT_COMPRESSION_GZIP, 2, text, sizeof(text));
+		struct ot_writer out;
+		ot_writer_init(&out);
+		ot_write_raw(&out, plain.data, 10);
+		out.data[3] |= rows[i].flags;
+		ot_write_raw(&out, fields + rows[i].from, rows[i].bytes);
+		ot_write_raw(&out, plain.data + 10, plain.bytes - 10);
+		assert_opens(OT_COMPRESSION_GZIP, 2, &out, text, sizeof(text));
+		ot_writer_fini(&out);
+		ot_writer_fini(&plain);
+	}
+}
+
 /* "hello hello hello hello" as one raw snappy block: literal, then a copy. */
 static const uint8_t raw_snappy[] = { 23, 5 << 2, 'h', 'e', 'l', 'l', 'o', ' ', ((17 - 1) << 2) | 2,
 	6, 0 };
@@ -308,6 +334,7 @@ main(void)
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_gzip_members),
+		cmocka_unit_test(test_gzip_header_fields),
 		cmocka_unit_test(test_snappy_framings),
 		cmocka_unit_test(test_lz4_header_checksum),
 		cmocka_unit_test(test_zstd_frames),
