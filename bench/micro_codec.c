@@ -27,7 +27,7 @@ struct bench {
 	const struct ot_api *api;
 	const struct ot_msg *type;
 	int16_t version;
-	const void *msg;	     /* to encode */
+	const void *msg;        /* to encode */
 	struct ot_writer bytes; /* to decode */
 	struct ot_writer out;
 	struct ot_arena arena;
@@ -90,9 +90,9 @@ best_ns(struct bench *bench, void (*once)(struct bench *))
 
 static void
 run(const char *name, const struct ot_api *api, const struct ot_msg *type, int16_t version,
-	const void *msg, bool with_header)
+    const void *msg, bool with_header)
 {
-	struct bench bench = {.api = api, .type = type, .version = version, .msg = msg};
+	struct bench bench = { .api = api, .type = type, .version = version, .msg = msg };
 	bench.with_header = with_header;
 	ot_writer_init(&bench.bytes);
 	ot_writer_init(&bench.out);
@@ -105,7 +105,7 @@ run(const char *name, const struct ot_api *api, const struct ot_msg *type, int16
 	ot_err err = ot_msg_encode(type, version, msg, &bench.bytes, NULL);
 	OT_ASSERT(err == OT_OK);
 	printf("%-36s %6zu bytes  decode %8.1f ns  encode %8.1f ns\n", name, bench.bytes.bytes,
-		best_ns(&bench, decode_once), best_ns(&bench, encode_once));
+	    best_ns(&bench, decode_once), best_ns(&bench, encode_once));
 	ot_writer_fini(&bench.bytes);
 	ot_writer_fini(&bench.out);
 	ot_arena_fini(&bench.arena);
@@ -124,10 +124,11 @@ bench_produce(struct ot_arena *arena)
 	request.topic_data->name = OT_STR_LIT("events");
 	request.topic_data->partition_data = ot_produce_request_partition_array(arena, 1);
 	request.topic_data->partition_data_count = 1;
-	request.topic_data->partition_data->records = (struct ot_records){batch, sizeof(batch), NULL};
+	request.topic_data->partition_data->records =
+	    (struct ot_records){ batch, sizeof(batch), NULL };
 	const struct ot_api *api = ot_api_find(OT_API_PRODUCE);
 	run("Produce request 9, 100 B, with header", api, api->request, VERSION_PRODUCE, &request,
-		true);
+	    true);
 
 	struct ot_produce_response response;
 	ot_produce_response_init(&response);
@@ -165,7 +166,7 @@ bench_metadata(struct ot_arena *arena)
 		response.brokers[i].host = OT_STR_LIT("broker.example.net");
 	response.topics = ot_metadata_response_topic_array(arena, TOPICS);
 	response.topics_count = TOPICS;
-	static int32_t replicas[BROKERS] = {1, 2, 3};
+	static int32_t replicas[BROKERS] = { 1, 2, 3 };
 	for (int32_t i = 0; i < TOPICS; i++) {
 		struct ot_metadata_response_topic *topic = &response.topics[i];
 		topic->name = OT_STR_LIT("a-topic-of-some-length");
@@ -181,7 +182,7 @@ bench_metadata(struct ot_arena *arena)
 	}
 	const struct ot_api *api = ot_api_find(OT_API_METADATA);
 	run("Metadata response 12, 120 partitions", api, api->response, VERSION_METADATA, &response,
-		false);
+	    false);
 }
 
 int

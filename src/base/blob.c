@@ -26,6 +26,13 @@ ot_blob_ref(struct ot_blob *blob)
 	return blob;
 }
 
+bool
+ot_blob_is_unique(const struct ot_blob *blob)
+{
+	/* Acquire: what others did with the bytes before they let go happened before. */
+	return atomic_load_explicit(&blob->refs, memory_order_acquire) == 1;
+}
+
 void
 ot_blob_unref(struct ot_blob *blob)
 {

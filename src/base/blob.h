@@ -27,4 +27,8 @@ struct ot_blob *ot_blob_create(size_t bytes) OT_MUST_USE;
 struct ot_blob *ot_blob_ref(struct ot_blob *blob);
 void ot_blob_unref(struct ot_blob *blob); /* accepts NULL */
 
+/* Whether the caller's is the only reference, so that the bytes may be written anew.
+ * @owner who holds a reference   @blocks never */
+bool ot_blob_is_unique(const struct ot_blob *blob);
+
 #endif

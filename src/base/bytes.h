@@ -2,6 +2,9 @@
  *
  * Reader and writer fail softly: after the first read past the end (or write that found no memory)
  * `failed` is set, reads give zeros and writes do nothing. Callers check once, at the end.
+ *
+ * Views, readers and writers are their user's alone, and nothing here waits.
+ * @owner the object's   @blocks never
  */
 #ifndef OT_BASE_BYTES_H
 #define OT_BASE_BYTES_H
@@ -42,7 +45,9 @@ struct ot_reader {
 static inline struct ot_reader
 ot_reader_of(const void *data, size_t bytes)
 {
-	return (struct ot_reader){ .next = data, .end = (const uint8_t *)data + bytes };
+	/* Nothing at NULL is a valid input, but C defines no sum with NULL. */
+	const uint8_t *next = data;
+	return (struct ot_reader){ .next = next, .end = bytes > 0 ? next + bytes : next };
 }
 
 static inline size_t

@@ -23,7 +23,8 @@ struct ot_why {
 /* Appends formatted text. @owner the text's   @blocks never */
 void ot_text_put(struct ot_text *text, const char *fmt, ...) OT_PRINTF(2, 3);
 
-/* Fills `why`, which may be NULL when the caller does not care. @blocks never */
+/* Fills `why`, which may be NULL when the caller does not care.
+ * @owner the why's   @blocks never */
 void ot_why_set(struct ot_why *why, const char *fmt, ...) OT_PRINTF(2, 3);
 
 #endif

@@ -13,6 +13,7 @@ struct ot_uuid {
 
 extern const struct ot_uuid ot_uuid_zero;
 
+/* @owner any thread */
 bool ot_uuid_is_zero(const struct ot_uuid *uuid);
 bool ot_uuid_equal(const struct ot_uuid *a, const struct ot_uuid *b);
 

@@ -57,7 +57,8 @@ OT_MUST_USE ot_err ot_fs_open(struct ot_fs *fs, const char *path, unsigned flags
 OT_MUST_USE ot_err ot_fs_mkdir(struct ot_fs *fs, const char *path);
 OT_MUST_USE ot_err ot_fs_mkdir_all(struct ot_fs *fs, const char *path);
 
-/* Visits each entry until a visit fails, and gives that error. @owner any thread   @blocks rarely */
+/* Visits each entry until a visit fails, and gives that error.
+ * @owner any thread   @blocks rarely */
 OT_MUST_USE ot_err ot_fs_list(struct ot_fs *fs, const char *path, ot_fs_visit *visit, void *arg);
 
 /* Atomic replacement. @owner any thread   @blocks rarely */
@@ -106,6 +107,7 @@ OT_MUST_USE ot_err ot_file_reserve(struct ot_file *file, uint64_t place, uint64_
  * @owner any thread   @blocks rarely */
 OT_MUST_USE ot_err ot_file_truncate(struct ot_file *file, uint64_t bytes);
 
+/* The size that reads see. @owner any thread   @blocks never */
 OT_MUST_USE ot_err ot_file_size(struct ot_file *file, uint64_t *ret_bytes);
 
 /* See durability above. @owner any thread   @blocks: worker */
@@ -157,7 +159,8 @@ void ot_file_init(struct ot_file *file, struct ot_fs *fs);
 /* The host's file system; one for the process. @owner any thread */
 struct ot_fs *ot_fs_host(void);
 
-/* The descriptor of a file of the host's, for sendfile; -1 for a simulated one. Inside src/io. */
+/* The descriptor of a file of the host's, for sendfile; -1 for a simulated one. Inside src/io.
+ * @owner any thread   @blocks never */
 int ot_file_host_fd(const struct ot_file *file);
 
 #endif

@@ -170,8 +170,9 @@ host_lock(struct ot_fs *fs, const char *path, struct ot_file **ret_file)
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, HOST_FILE_MODE);
 	if (fd < 0)
 		return last_error();
-	/* A lock of fcntl's kind is what Kafka's own processes take (java.nio FileLock), so that the
-	 * two refuse each other; of the open file, so that it ends with this reference alone. */
+	/* A lock of fcntl's kind is what Kafka's own processes take (java.nio FileLock), so that
+	 * the two refuse each other; of the open file, so that it ends with this reference
+	 * alone. */
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
 		ot_err err = errno == EAGAIN || errno == EACCES ? OT_ERR_EXISTS : last_error();

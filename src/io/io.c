@@ -68,7 +68,8 @@ void
 ot_timer_arm(struct ot_io *io, struct ot_timer *timer, ot_mono_ns deadline)
 {
 	OT_ASSERT(timer->on_expire != NULL);
-	/* Never due in the same round of expiry: a timer that re-arms itself must not starve the loop. */
+	/* Never due in the same round of expiry: a timer that re-arms itself must not starve the
+	 * loop. */
 	deadline = OT_MAX(deadline, ot_io_now(io) + 1);
 	ot_mono_ns before = ot_io_next_deadline(io);
 	ot_heap_remove(&io->timers, &timer->node);

@@ -182,7 +182,8 @@ void
 ot_loop_run(struct ot_io *io)
 {
 	struct loop_io *loop = loop_of(io);
-	/* uv_stop() is forgotten when it was called before the run, so the flag is asked as well. */
+	/* uv_stop() is forgotten when it was called before the run, so the flag is asked as
+	 * well. */
 	while (!loop->is_stopping)
 		uv_run(&loop->uv, UV_RUN_DEFAULT);
 	loop->is_stopping = false;

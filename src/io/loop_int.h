@@ -34,20 +34,21 @@ loop_of(struct ot_io *io)
 }
 
 /* stream.c: the operations of connections, for the table in loop.c. @owner the loop's thread */
-ot_err loop_listen(struct ot_io *io, const char *host, uint16_t port,
+OT_MUST_USE ot_err loop_listen(struct ot_io *io, const char *host, uint16_t port,
     void (*on_accept)(void *, const struct ot_accepted *), void *arg, struct ot_listener **ret);
 uint16_t loop_listener_port(const struct ot_listener *listener);
 void loop_listener_close(struct ot_listener *listener);
 void loop_accepted_drop(struct ot_io *io, const struct ot_accepted *accepted);
-ot_err loop_adopt(struct ot_io *io, const struct ot_accepted *accepted,
+OT_MUST_USE ot_err loop_adopt(struct ot_io *io, const struct ot_accepted *accepted,
     const struct ot_stream_events *events, void *arg, struct ot_stream **ret);
-ot_err loop_connect(struct ot_io *io, const struct ot_address *address,
+OT_MUST_USE ot_err loop_connect(struct ot_io *io, const struct ot_address *address,
     const struct ot_stream_events *events, void *arg, struct ot_stream **ret);
-ot_err loop_read(struct ot_stream *stream, const struct iovec *pieces, int count, size_t *ret);
-ot_err loop_write(struct ot_stream *stream, const struct iovec *pieces, int count, bool more,
+OT_MUST_USE ot_err loop_read(struct ot_stream *stream, const struct iovec *pieces, int count,
     size_t *ret);
-ot_err loop_send_file(struct ot_stream *stream, struct ot_file *file, uint64_t place, size_t bytes,
-    size_t *ret);
+OT_MUST_USE ot_err loop_write(struct ot_stream *stream, const struct iovec *pieces, int count,
+    bool more, size_t *ret);
+OT_MUST_USE ot_err loop_send_file(struct ot_stream *stream, struct ot_file *file, uint64_t place,
+    size_t bytes, size_t *ret);
 void loop_want(struct ot_stream *stream, bool read, bool write);
 void loop_close(struct ot_stream *stream);
 

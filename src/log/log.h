@@ -27,16 +27,16 @@ struct ot_log_job;
 
 /* What a log needs of its topic's and broker's settings, by their names in Kafka. */
 struct ot_log_settings {
-	int64_t segment_ms;		 /* segment.ms */
-	int64_t segment_jitter_ms;	 /* segment.jitter.ms */
-	int64_t retention_bytes;	 /* retention.bytes; -1: no bound */
-	int64_t retention_ms;		 /* retention.ms; -1: no bound */
-	int64_t file_delete_delay_ms;	 /* file.delete.delay.ms */
+	int64_t segment_ms;                /* segment.ms */
+	int64_t segment_jitter_ms;         /* segment.jitter.ms */
+	int64_t retention_bytes;           /* retention.bytes; -1: no bound */
+	int64_t retention_ms;              /* retention.ms; -1: no bound */
+	int64_t file_delete_delay_ms;      /* file.delete.delay.ms */
 	int64_t producer_id_expiration_ms; /* producer.id.expiration.ms */
-	int32_t segment_bytes;		 /* segment.bytes */
-	int32_t segment_index_bytes;	 /* segment.index.bytes */
-	int32_t index_interval_bytes;	 /* index.interval.bytes */
-	bool is_deleting;		 /* cleanup.policy has "delete" */
+	int32_t segment_bytes;             /* segment.bytes */
+	int32_t segment_index_bytes;       /* segment.index.bytes */
+	int32_t index_interval_bytes;      /* index.interval.bytes */
+	bool is_deleting;                  /* cleanup.policy has "delete" */
 };
 
 /* Kafka's defaults. @owner any thread */
@@ -48,21 +48,21 @@ struct ot_log_open_args {
 	struct ot_fs *fs;
 	const char *dir; /* the partition's folder, "/data/topic-0"; made when it is missing */
 	struct ot_log_settings settings;
-	int64_t start_offset;	/* of log-start-offset-checkpoint; 0 when it has no row */
+	int64_t start_offset;   /* of log-start-offset-checkpoint; 0 when it has no row */
 	int64_t recovery_point; /* of recovery-point-offset-checkpoint; 0 when it has no row */
-	bool is_clean;		/* the log directory had its clean-shutdown mark */
+	bool is_clean;          /* the log directory had its clean-shutdown mark */
 	ot_wall_ms now;
 	uint64_t random; /* for the jitter of this log's segments */
 };
 
 /* What opening found and did, for one report. */
 struct ot_log_open_result {
-	uint64_t bytes_scanned;	     /* of batches whose CRC was checked */
-	uint64_t bytes_replayed;     /* of batches read for producer state alone */
-	uint64_t bytes_truncated;    /* that were cut off the end, whole segments included */
-	uint32_t segments_removed;   /* that followed the cut */
-	uint32_t indexes_rebuilt;    /* offset, time and transaction indexes, missing or damaged */
-	uint32_t snapshots_damaged;  /* producer snapshots that were not what their CRC says */
+	uint64_t bytes_scanned;     /* of batches whose CRC was checked */
+	uint64_t bytes_replayed;    /* of batches read for producer state alone */
+	uint64_t bytes_truncated;   /* that were cut off the end, whole segments included */
+	uint32_t segments_removed;  /* that followed the cut */
+	uint32_t indexes_rebuilt;   /* offset, time and transaction indexes, missing or damaged */
+	uint32_t snapshots_damaged; /* producer snapshots that were not what their CRC says */
 	bool is_epoch_file_rebuilt;
 	struct ot_why why; /* why bytes were cut or the log was refused; empty otherwise */
 };
@@ -75,7 +75,7 @@ struct ot_log_open_result {
  * OT_ERR_IO, OT_ERR_NO_SPACE, OT_ERR_NO_MEMORY, INVALID_REQUEST for a path that is too long.
  * @owner worker   @blocks: worker */
 OT_MUST_USE ot_err ot_log_open(const struct ot_log_open_args *args, struct ot_log **ret_log,
-	struct ot_log_open_result *ret_result);
+    struct ot_log_open_result *ret_result);
 
 enum ot_log_close_how {
 	OT_LOG_CLOSE_CLEAN, /* all is synced, a snapshot written: the next opening scans nothing */
@@ -105,12 +105,12 @@ int64_t ot_log_synced_offset(const struct ot_log *log);
 int64_t ot_log_recovery_point(const struct ot_log *log);
 
 /* OT_OK, or the failure that took the log offline. @owner owner */
-ot_err ot_log_failure(const struct ot_log *log);
+ot_err ot_log_failure(const struct ot_log *log) OT_MUST_USE;
 
 struct ot_log_stats {
-	uint64_t bytes;		 /* of all segments' records */
+	uint64_t bytes;          /* of all segments' records */
 	uint64_t bytes_unsynced; /* appended and not covered by a sync */
-	uint64_t bytes_memory;	 /* what the log takes from the heap */
+	uint64_t bytes_memory;   /* what the log takes from the heap */
 	uint64_t batches_appended;
 	uint32_t segment_count;
 	uint32_t producer_count;
@@ -128,12 +128,12 @@ void ot_log_check(const struct ot_log *log);
 /* ---- appending ----------------------------------------------------------------------------- */
 
 struct ot_log_batch {
-	struct ot_blob *blob;		  /* holds the bytes; a reference is taken; NULL: they stay
-					   * until ot_log_write_staged() */
-	uint8_t *bytes;			  /* one whole batch of magic 2, this log's to patch */
+	struct ot_blob *blob;             /* holds the bytes; a reference is taken; NULL: they stay
+	                                   * until ot_log_write_staged() */
+	uint8_t *bytes;                   /* one whole batch of magic 2, this log's to patch */
 	const struct ot_batch_info *info; /* its header, validated */
 	enum ot_append_origin origin;
-	int32_t leader_epoch;	     /* set into the header; with OT_ORIGIN_LEADER the batch has it */
+	int32_t leader_epoch; /* set into the header; with OT_ORIGIN_LEADER the batch has it */
 	int16_t transaction_version; /* of a marker, as WriteTxnMarkers says (KIP-890); else 0 */
 };
 
@@ -142,7 +142,7 @@ struct ot_log_staged {
 	int64_t last_offset;
 	int64_t timestamp; /* a duplicate's, as it was appended */
 	bool is_duplicate; /* of one of its producer's last 5 batches: nothing is staged, and the
-			    * offsets are those of the first time */
+	                    * offsets are those of the first time */
 };
 
 /* Checks a batch against its producer's state, gives it its offsets and stages it for this turn's
@@ -152,7 +152,7 @@ struct ot_log_staged {
  * (a leader's batch that begins before the end), OT_ERR_NO_MEMORY, OT_ERR_OFFLINE.
  * @owner owner   @blocks never */
 OT_MUST_USE ot_err ot_log_stage(struct ot_log *log, const struct ot_log_batch *batch,
-	struct ot_log_staged *ret_staged, struct ot_why *why);
+    struct ot_log_staged *ret_staged, struct ot_why *why);
 
 /* The offset after the last staged batch; the end offset when nothing is staged. @owner owner */
 int64_t ot_log_staged_end(const struct ot_log *log);
@@ -175,17 +175,17 @@ void ot_log_idle(struct ot_log *log);
 /* ---- reading ------------------------------------------------------------------------------- */
 
 struct ot_log_read_args {
-	int64_t offset;	      /* first wanted */
+	int64_t offset;       /* first wanted */
 	int64_t bound_offset; /* nothing from here on: high watermark, last stable offset or end */
 	size_t bytes_max;
 	bool is_one_at_least; /* a first batch larger than bytes_max is given whole */
-	bool may_block;	      /* take cold pages of the indexes in the call: tools and workers */
+	bool may_block;       /* take cold pages of the indexes in the call: tools and workers */
 };
 
 struct ot_log_read {
 	struct ot_file *file; /* a reference, the caller's; NULL when there is nothing to read */
 	uint64_t place;
-	size_t bytes;	      /* whole batches only */
+	size_t bytes;         /* whole batches only */
 	int64_t base_offset;  /* of the first batch; it may begin before the wanted offset */
 	int64_t next_offset;  /* what follows the range: where a sequential reader goes on */
 	int64_t segment_base; /* for tools and tests */
@@ -196,7 +196,7 @@ struct ot_log_read {
  * file, place and bytes then say which: let a worker do ot_log_read_warm(), and plan again.
  * @owner owner   @blocks never, unless allowed */
 OT_MUST_USE ot_err ot_log_plan_read(struct ot_log *log, const struct ot_log_read_args *args,
-	struct ot_log_read *ret_read);
+    struct ot_log_read *ret_read);
 
 /* Brings a range into the page cache. @owner worker   @blocks: worker */
 void ot_log_read_warm(const struct ot_log_read *read);
@@ -211,12 +211,12 @@ typedef void ot_log_visit_aborted(void *arg, const struct ot_log_aborted *aborte
 /* Visits the aborted transactions that overlap [from, to), by their markers' offsets.
  * OT_ERR_IO, OT_ERR_CORRUPT_FILE. @owner owner   @blocks rarely */
 OT_MUST_USE ot_err ot_log_visit_aborted_in(struct ot_log *log, int64_t from, int64_t to,
-	ot_log_visit_aborted *visit, void *arg);
+    ot_log_visit_aborted *visit, void *arg);
 
 /* ---- offsets by time ----------------------------------------------------------------------- */
 
 struct ot_log_found {
-	int64_t offset;	   /* -1: there is none */
+	int64_t offset;    /* -1: there is none */
 	int64_t timestamp; /* OT_NO_TIMESTAMP where it does not matter */
 	int32_t leader_epoch;
 };
@@ -234,7 +234,7 @@ struct ot_log_job *ot_log_find_begin(struct ot_log *log, int64_t timestamp) OT_M
 
 /* The find's result. Frees the job. @owner owner */
 OT_MUST_USE ot_err ot_log_find_end(struct ot_log *log, struct ot_log_job *job,
-	struct ot_log_found *ret_found);
+    struct ot_log_found *ret_found);
 
 /* ---- leader epochs ------------------------------------------------------------------------- */
 
@@ -248,10 +248,10 @@ int32_t ot_log_latest_epoch(const struct ot_log *log);
 /* The epoch of the record at `offset`, or OT_NO_LEADER_EPOCH. @owner owner */
 int32_t ot_log_epoch_at(const struct ot_log *log, int64_t offset);
 
-/* OffsetForLeaderEpoch (KIP-101, KIP-279): the greatest epoch not beyond `epoch` and its end; -1 and
- * -1 when it cannot be said. @owner owner   @blocks never */
+/* OffsetForLeaderEpoch (KIP-101, KIP-279): the greatest epoch not beyond `epoch` and its end; -1
+ * and -1 when it cannot be said. @owner owner   @blocks never */
 void ot_log_epoch_end(const struct ot_log *log, int32_t epoch, int32_t *ret_epoch,
-	int64_t *ret_end_offset);
+    int64_t *ret_end_offset);
 
 /* ---- transactions and producers ------------------------------------------------------------ */
 
@@ -266,7 +266,7 @@ void ot_log_set_high_watermark(struct ot_log *log, int64_t high_watermark);
 struct ot_log_producer {
 	int64_t producer_id;
 	int64_t last_timestamp;
-	int64_t last_offset;	  /* -1: none is known */
+	int64_t last_offset;      /* -1: none is known */
 	int64_t txn_first_offset; /* -1: no transaction is ongoing */
 	int32_t last_sequence;
 	int32_t coordinator_epoch;
@@ -275,7 +275,7 @@ struct ot_log_producer {
 
 /* False when the producer has no state here. @owner owner   @blocks never */
 bool ot_log_get_producer(const struct ot_log *log, int64_t producer_id,
-	struct ot_log_producer *ret_producer);
+    struct ot_log_producer *ret_producer);
 
 /* Visits each producer, in no order. @owner owner   @blocks never */
 typedef void ot_log_visit_producer(void *arg, const struct ot_log_producer *producer);
@@ -287,7 +287,7 @@ void ot_log_expire_producers(struct ot_log *log, ot_wall_ms now);
 /* ---- syncing, chores, jobs ----------------------------------------------------------------- */
 
 enum ot_log_sync_scope {
-	OT_LOG_SYNC_DATA,	/* records: for acknowledgements with flush.messages or flush.ms */
+	OT_LOG_SYNC_DATA,       /* records: for acknowledgements with flush.messages or flush.ms */
 	OT_LOG_SYNC_CHECKPOINT, /* indexes, epochs and a snapshot too: moves the recovery point */
 };
 
@@ -306,8 +306,9 @@ struct ot_log_job *ot_log_chore_begin(struct ot_log *log, ot_wall_ms now) OT_MUS
 /* Does the job's work. @owner worker   @blocks: worker */
 void ot_log_job_run(struct ot_log_job *job);
 
-/* Takes over what a sync or a chore has done, and frees the job. A sync moves the synced offset (and
- * the recovery point); a failed one takes the log offline. A chore that fails is tried again later.
+/* Takes over what a sync or a chore has done, and frees the job. A sync moves the synced offset
+ * (and the recovery point); a failed one takes the log offline. A chore that fails is tried again
+ * later.
  * @owner owner   @blocks never */
 OT_MUST_USE ot_err ot_log_job_end(struct ot_log *log, struct ot_log_job *job, ot_wall_ms now);
 
@@ -318,7 +319,7 @@ OT_MUST_USE ot_err ot_log_job_end(struct ot_log *log, struct ot_log_job *job, ot
  * watermark; rolls the active one when it is to go. Chores delete their files.
  * @owner owner   @blocks rarely */
 OT_MUST_USE ot_err ot_log_retain(struct ot_log *log, int64_t high_watermark, ot_wall_ms now,
-	uint32_t *ret_segment_count);
+    uint32_t *ret_segment_count);
 
 /* Moves the start offset forward, as DeleteRecords and a leader's start offset do; never back.
  * OFFSET_OUT_OF_RANGE beyond the end. Segments go with the next ot_log_retain().
@@ -330,8 +331,8 @@ OT_MUST_USE ot_err ot_log_advance_start(struct ot_log *log, int64_t offset);
  * was synced. @owner owner   @blocks never */
 void ot_log_truncate_prepare(struct ot_log *log, int64_t offset);
 
-/* Cuts all from the batch that holds `offset` on. Does nothing at or beyond the end. Durable when it
- * returns. @owner worker, no owner   @blocks: worker */
+/* Cuts all from the batch that holds `offset` on. Does nothing at or beyond the end. Durable when
+ * it returns. @owner worker, no owner   @blocks: worker */
 OT_MUST_USE ot_err ot_log_truncate_to(struct ot_log *log, int64_t offset, ot_wall_ms now);
 
 /* Drops everything and begins anew at `offset`. @owner worker, no owner   @blocks: worker */

@@ -88,12 +88,12 @@ read_header(const uint8_t *data, struct ot_batch_info *info)
 	info->record_count = (int32_t)ot_get_u32(data + OT_BATCH_RECORD_COUNT_AT);
 }
 
-/* What no writer of any batch, compacted or not, can have meant. */
+/* What no writer of any batch, compacted or not, can have meant. Every offset has one behind it. */
 static ot_err
 check_fields(const struct ot_batch_info *info, struct ot_why *why)
 {
 	if (info->record_count < 0 || info->last_offset_delta < 0 || info->base_offset < 0 ||
-	    info->base_offset > INT64_MAX - info->last_offset_delta) {
+	    info->base_offset >= INT64_MAX - info->last_offset_delta) {
 		ot_why_set(why,
 		    "The record batch cannot be: base offset %" PRId64
 		    ", last offset delta %" PRId32 ", record count %" PRId32 ".",

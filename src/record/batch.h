@@ -152,10 +152,11 @@ ot_batch_info_last_offset(const struct ot_batch_info *info)
 	return info->base_offset + info->last_offset_delta;
 }
 
-/* `sequence` plus `increment`: after INT32_MAX comes 0. OT_NO_SEQUENCE stays what it is. */
+/* `sequence` plus `increment`: after INT32_MAX comes 0. OT_NO_SEQUENCE stays what it is.
+ * @owner any thread */
 int32_t ot_sequence_add(int32_t sequence, int32_t increment);
 
-/* The sequence of the last record, or OT_NO_SEQUENCE. */
+/* The sequence of the last record, or OT_NO_SEQUENCE. @owner any thread */
 int32_t ot_batch_info_last_sequence(const struct ot_batch_info *info);
 
 /* Size and kind of the batch at `data`, for walking a log; no more than 17 bytes are read.
@@ -163,17 +164,17 @@ int32_t ot_batch_info_last_sequence(const struct ot_batch_info *info);
  * less than that format's least. @owner any thread   @blocks never */
 ot_err ot_batch_peek(const uint8_t *data, size_t bytes, struct ot_batch_peek *ret_peek) OT_MUST_USE;
 
-/* Reads the header of the magic 2 batch at `data`; of `bytes`, which may hold more batches, only the
- * first is looked at. Checks the structure alone, as for a batch whose CRC is known to be right:
- * OT_ERR_TRUNCATED when the batch is longer than `bytes`, CORRUPT_MESSAGE for a length or magic that
- * cannot be, UNSUPPORTED_FOR_MESSAGE_FORMAT for magic 0 and 1, INVALID_RECORD for a negative count
- * or offset, UNSUPPORTED_COMPRESSION_TYPE for an unknown codec.
+/* Reads the header of the magic 2 batch at `data`; of `bytes`, which may hold more batches, only
+ * the first is looked at. Checks the structure alone, as for a batch whose CRC is known to be
+ * right: OT_ERR_TRUNCATED when the batch is longer than `bytes`, CORRUPT_MESSAGE for a length or
+ * magic that cannot be, UNSUPPORTED_FOR_MESSAGE_FORMAT for magic 0 and 1, INVALID_RECORD for a
+ * negative count or offset, UNSUPPORTED_COMPRESSION_TYPE for an unknown codec.
  * @owner any thread   @blocks never */
 ot_err ot_batch_parse(const uint8_t *data, size_t bytes, struct ot_batch_info *ret_info,
     struct ot_why *why) OT_MUST_USE;
 
-/* The same of the first 61 bytes alone, for walking a log: whether info->bytes are there, and whether
- * the CRC is right, is the caller's to see. @owner any thread   @blocks never */
+/* The same of the first 61 bytes alone, for walking a log: whether info->bytes are there, and
+ * whether the CRC is right, is the caller's to see. @owner any thread   @blocks never */
 ot_err ot_batch_parse_header(const uint8_t header[OT_BATCH_HEADER_BYTES],
     struct ot_batch_info *ret_info, struct ot_why *why) OT_MUST_USE;
 
@@ -181,8 +182,9 @@ ot_err ot_batch_parse_header(const uint8_t header[OT_BATCH_HEADER_BYTES],
 bool ot_batch_crc_is_valid(const uint8_t *batch, const struct ot_batch_info *info);
 
 /* All that can be said of bytes from a peer without opening the records: ot_batch_parse(), the CRC,
- * once, and what Kafka's LogValidator demands of a batch by its origin. Parse's errors, but CORRUPT_MESSAGE also for a batch that is
- * cut and for a wrong CRC, and MESSAGE_TOO_LARGE; `why` names rule and value.
+ * once, and what Kafka's LogValidator demands of a batch by its origin. Parse's errors, but
+ * CORRUPT_MESSAGE also for a batch that is cut and for a wrong CRC, and MESSAGE_TOO_LARGE; `why`
+ * names rule and value.
  * @owner any thread   @blocks never */
 ot_err ot_batch_validate(const uint8_t *data, size_t bytes, const struct ot_batch_rules *rules,
     struct ot_batch_info *ret_info, struct ot_why *why) OT_MUST_USE;
@@ -201,7 +203,7 @@ void ot_batch_set_max_timestamp(uint8_t *batch, enum ot_timestamp_type type, int
  * @owner the batch's */
 bool ot_batch_set_delete_horizon(uint8_t *batch, ot_wall_ms horizon) OT_MUST_USE;
 
-/* The delete horizon, or OT_NO_TIMESTAMP. */
+/* The delete horizon, or OT_NO_TIMESTAMP. @owner any thread */
 int64_t ot_batch_info_delete_horizon(const struct ot_batch_info *info);
 
 /* Writes all 61 bytes of the header, bytes and count as in `info`, and the CRC over them and the

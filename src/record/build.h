@@ -8,8 +8,8 @@
  *   ot_batch_builder_fini(&builder);
  *
  * An uncompressed batch is written in place. The records of a compressed one are gathered in a
- * buffer of the builder, which is kept for the next, and compressed as a whole by the finish. Errors
- * are soft, as the writer's: the finish tells.
+ * buffer of the builder, which is kept for the next, and compressed as a whole by the finish.
+ * Errors are soft, as the writer's: the finish tells.
  */
 #ifndef OT_RECORD_BUILD_H
 #define OT_RECORD_BUILD_H
@@ -67,10 +67,15 @@ struct ot_batch_builder {
 	ot_err err;
 };
 
+/* Options for a batch like that one, in all that its header says: for writing it again, as
+ * compaction does. @owner any thread */
+struct ot_batch_options ot_batch_options_like(const struct ot_batch_info *info);
+
 /* `ctx` may be NULL when nothing is compressed; it is borrowed. @owner the builder's */
 void ot_batch_builder_init(struct ot_batch_builder *builder, struct ot_codec_ctx *ctx);
 
-/* Abandons an open batch (out keeps what it had before) and frees the buffer. @owner the builder's */
+/* Abandons an open batch (out keeps what it had before) and frees the buffer.
+ * @owner the builder's */
 void ot_batch_builder_fini(struct ot_batch_builder *builder);
 
 /* Begins a batch at the end of `out`, to which nobody else writes until the finish.
@@ -92,10 +97,10 @@ void ot_batch_builder_append_at(struct ot_batch_builder *builder, int64_t offset
 void ot_batch_builder_set_last_offset(struct ot_batch_builder *builder, int64_t last_offset,
     int64_t max_timestamp);
 
-/* Bytes of the batch so far, before compression. */
+/* Bytes of the batch so far, before compression. @owner the builder's */
 size_t ot_batch_builder_bytes(const struct ot_batch_builder *builder);
 
-/* An upper bound of what one more record adds to an uncompressed batch. */
+/* An upper bound of what one more record adds to an uncompressed batch. @owner any thread */
 size_t ot_record_data_bytes_max(const struct ot_record_data *record);
 
 /* Compresses, writes the header with its CRC, and ends the batch: out->data + builder->start has
@@ -108,7 +113,7 @@ ot_err ot_batch_builder_finish(struct ot_batch_builder *builder,
 /* Takes back an open batch: `out` is as it was before the begin. @owner the builder's */
 void ot_batch_builder_cancel(struct ot_batch_builder *builder);
 
-/* The record as the builder takes it, views and all. */
+/* The record as the builder takes it, views and all. @owner any thread */
 struct ot_record_data ot_record_to_data(const struct ot_record *record);
 
 #endif

@@ -33,8 +33,7 @@ struct ot_record_error {
 struct ot_record_check {
 	int64_t max_timestamp;        /* of the records, as their producer gave them */
 	int64_t max_timestamp_offset; /* of the first record that has it; -1 without records */
-	bool
-	    is_contiguous; /* offsets are base, base + 1, ...: else ot_batch_recompress() renumbers */
+	bool is_contiguous;    /* offsets are base, base + 1, ...; if not: ot_batch_recompress() */
 	uint64_t record_bytes; /* without compression */
 	int32_t error_count;
 	int32_t error_list_count;       /* of error_count, at most OT_RECORD_ERRORS_MAX */

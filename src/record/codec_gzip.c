@@ -3,6 +3,8 @@
  * Levels 1 to 3 are ISA-L's of the same number, some five times faster than zlib's for a result
  * that is a few percent larger; from 4 on, and by default (6), zlib's ratio is what was asked for.
  */
+#include "record/compress_int.h"
+
 #include <string.h>
 
 #include <isa-l/igzip_lib.h>
@@ -10,7 +12,6 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "record/compress_int.h"
 
 enum {
 	GZIP_LEVEL_DEFAULT = 6,

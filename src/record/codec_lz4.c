@@ -13,13 +13,14 @@
  * For magic 0 the header is handed to the library with the right checksum in place of whatever
  * stands there. What follows a frame is ignored, as Java does.
  */
+#include "record/compress_int.h"
+
 #include <string.h>
 
 #include <lz4frame.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "record/compress_int.h"
 
 enum {
 	LZ4_HEADER_BYTES_MAX = 4 + 2 + 8 + 4 + 1,

@@ -7,13 +7,14 @@
  * for nothing. No element of the format makes more than 64 bytes of 3 (a copy with a two-byte
  * offset), hence a claim beyond 64/3 of the block's bytes is refused before any allocation.
  */
+#include "record/compress_int.h"
+
 #include <string.h>
 
 #include <snappy-c.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "record/compress_int.h"
 
 enum {
 	XERIAL_HEADER_BYTES = 16,

@@ -4,11 +4,12 @@
  * small the batch), and the library reserves it before the first byte comes out. It touches only
  * what it fills, which the bound limits, so the reservation costs address space but no memory.
  */
+#include "record/compress_int.h"
+
 #include <zstd.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "record/compress_int.h"
 
 enum { ZSTD_LEVEL_KAFKA_DEFAULT = 3 };
 

@@ -113,7 +113,7 @@ ot_decompress_open(struct ot_codec_ctx *ctx, const struct ot_compressed *in, str
 	ctx->problem = NULL;
 	ot_err err = ctx->codec->open(ctx);
 	if (err != OT_OK) {
-		explain(ctx, err, why);
+		err = explain(ctx, err, why);
 		ot_decompress_close(ctx);
 	}
 	return err;

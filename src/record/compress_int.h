@@ -53,7 +53,7 @@ extern const struct record_codec record_codec_lz4;
 extern const struct record_codec record_codec_zstd;
 
 /* For codecs: notes what is wrong and gives CORRUPT_MESSAGE. */
-ot_err record_corrupt(struct ot_codec_ctx *ctx, const char *problem);
+ot_err record_corrupt(struct ot_codec_ctx *ctx, const char *problem) OT_MUST_USE;
 
 /* Bytes that may still come out. */
 size_t record_bytes_allowed(const struct ot_codec_ctx *ctx);

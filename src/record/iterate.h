@@ -78,7 +78,8 @@ bool ot_record_iter_next(struct ot_record_iter *iter, struct ot_record *ret_reco
  * NO_MEMORY from the decompression. @owner the context's */
 ot_err ot_record_iter_close(struct ot_record_iter *iter) OT_MUST_USE;
 
-/* Takes the first header off `headers`, a copy of record.headers; false when none is left. */
+/* Takes the first header off `headers`, a copy of record.headers; false when none is left.
+ * @owner any thread */
 bool ot_headers_next(struct ot_bytes *headers, struct ot_header *ret_header);
 
 #endif

@@ -15,9 +15,9 @@
  * Compression works by nesting: the value of a wrapper message is a compressed message set, whose
  * entries are not compressed again. The wrapper's offset is the last one inside. Inner offsets are
  * absolute in magic 0 and count from the first one in magic 1 (KIP-31), so that a broker can assign
- * offsets without opening the set; some producers leave the wrapper's at 0, and then they count from
- * 0. With LogAppendTime the wrapper's timestamp holds for all (KIP-32). Of lz4 in magic 0 the frame
- * header's checksum is wrong (compress.h).
+ * offsets without opening the set; some producers leave the wrapper's at 0, and then they count
+ * from 0. With LogAppendTime the wrapper's timestamp holds for all (KIP-32). Of lz4 in magic 0 the
+ * frame header's checksum is wrong (compress.h).
  *
  * What is read here is one set, all formats of which may be mixed as in a log; what is written is
  * one magic, plain or in one wrapper.
@@ -84,8 +84,8 @@ void ot_message_iter_open(struct ot_message_iter *iter, const uint8_t *set, size
  * @owner the context's   @blocks never */
 bool ot_message_iter_next(struct ot_message_iter *iter, struct ot_record *ret_record);
 
-/* Ends the iteration at any point. OT_OK, or why it ended early: errors of ot_message_parse() and of
- * the decompression; INVALID_RECORD for a wrapper whose inside is not a message set.
+/* Ends the iteration at any point. OT_OK, or why it ended early: errors of ot_message_parse() and
+ * of the decompression; INVALID_RECORD for a wrapper whose inside is not a message set.
  * @owner the context's */
 ot_err ot_message_iter_close(struct ot_message_iter *iter) OT_MUST_USE;
 
@@ -146,8 +146,8 @@ struct ot_legacy_down_options {
 	size_t bytes_max;
 };
 
-/* Makes a message set of a batch, for Fetch before version 4: in the batch's codec, without headers,
- * without producer. Control batches are left out, so that `out` may stay as it was.
+/* Makes a message set of a batch, for Fetch before version 4: in the batch's codec, without
+ * headers, without producer. Control batches are left out, so that `out` may stay as it was.
  * UNSUPPORTED_COMPRESSION_TYPE for zstd; errors of iteration and builder; `out` is as before then.
  * @owner the context's   @blocks never */
 ot_err ot_batch_to_legacy(struct ot_codec_ctx *ctx, const uint8_t *batch,

@@ -17,8 +17,8 @@ struct ot_recompress_options {
 	ot_wall_ms delete_horizon; /* to set; OT_NO_TIMESTAMP leaves the batch's own */
 };
 
-/* Appends the new batch to `out`. The batch was parsed, its CRC is right. Errors of the iterator and
- * the builder; `out` is as before then. @owner the context's   @blocks never */
+/* Appends the new batch to `out`. The batch was parsed, its CRC is right. Errors of the iterator
+ * and the builder; `out` is as before then. @owner the context's   @blocks never */
 ot_err ot_batch_recompress(struct ot_codec_ctx *ctx, const uint8_t *batch,
     const struct ot_batch_info *info, const struct ot_recompress_options *options,
     struct ot_writer *out, struct ot_batch_info *ret_info, struct ot_why *why) OT_MUST_USE;

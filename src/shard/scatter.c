@@ -1,5 +1,7 @@
 #include "shard/scatter.h"
 
+#include <string.h>
+
 static void visit_group(struct ot_mail *mail);
 static void group_is_back(struct ot_mail *mail);
 
@@ -9,6 +11,13 @@ ot_scatter_init(struct ot_scatter *scatter, struct ot_shard *home, struct ot_are
 	*scatter = (struct ot_scatter){ .home = home };
 	scatter->groups = ot_arena_array(arena, home->set->count + 1, sizeof(*scatter->groups));
 	return scatter->groups != NULL ? OT_OK : OT_ERR_NO_MEMORY;
+}
+
+void
+ot_scatter_reset(struct ot_scatter *scatter)
+{
+	OT_ASSERT(scatter->pending_count == 0);
+	memset(scatter->groups, 0, (scatter->home->set->count + 1) * sizeof(*scatter->groups));
 }
 
 void

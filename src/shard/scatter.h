@@ -35,7 +35,7 @@ struct ot_scatter_group {
 struct ot_scatter {
 	struct ot_shard *home;                       /* [const] */
 	struct ot_scatter_group *groups;             /* [const] by shard index */
-	uint32_t pending_count;                      /* [home] groups that are not back */
+	uint32_t pending_count;                      /* [owner: home] groups that are not back */
 	void (*visit)(struct ot_scatter_item *item); /* on the owner's shard */
 	void (*done)(struct ot_scatter *scatter);    /* on the home shard, once */
 };
@@ -44,6 +44,10 @@ struct ot_scatter {
  * OT_ERR_NO_MEMORY. @owner home */
 OT_MUST_USE ot_err ot_scatter_init(struct ot_scatter *scatter, struct ot_shard *home,
     struct ot_arena *arena);
+
+/* Takes all items off a scatter that is done, so that it can be filled and run once more.
+ * @owner home */
+void ot_scatter_reset(struct ot_scatter *scatter);
 
 /* The item will be visited on shard `shard_index`. @owner home */
 void ot_scatter_add(struct ot_scatter *scatter, struct ot_scatter_item *item, uint32_t shard_index);

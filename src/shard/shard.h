@@ -76,12 +76,14 @@ struct ot_shard_set *ot_shard_set_create(uint32_t count, struct ot_io **ios,
 /* Undelivered messages are lost. @owner the creating thread, after the threads ended */
 void ot_shard_set_destroy(struct ot_shard_set *set);
 
+/* @owner any thread */
 struct ot_shard *ot_shard_control(const struct ot_shard_set *set);
 
 /* Makes the running thread the shard's. @owner the thread that will run the shard's loop */
 void ot_shard_enter(struct ot_shard *shard);
 
-/* Delivers `mail` on the receiver's thread, after this turn; also to oneself. Takes the message over.
+/* Delivers `mail` on the receiver's thread, after this turn; also to oneself. Takes the message
+ * over.
  * @owner any shard, or a thread that is none (published at once)   @blocks never */
 void ot_shard_post(struct ot_shard *to, struct ot_mail *mail);
 
@@ -91,7 +93,8 @@ void ot_turn_work_init(struct ot_turn_work *work, void (*run)(struct ot_turn_wor
 void ot_shard_defer(struct ot_shard *shard, struct ot_turn_work *work, enum ot_turn_phase phase);
 void ot_turn_work_cancel(struct ot_turn_work *work);
 
-/* What a loop calls before it waits; tests that drive shards by hand call it themselves. */
+/* What a loop calls before it waits; tests that drive shards by hand call it themselves.
+ * @owner shard   @blocks never */
 void ot_shard_end_turn(struct ot_shard *shard);
 
 /* Takes `bytes` of the budget; false when they are not there. A first taker always gets its bytes,

@@ -1,13 +1,14 @@
 /* What reaches the disk: by a sync, by the simulated kernel's own will, and when power is lost.
  *
- * Names. Each operation on names is one record, and two records that touch one name or one file keep
- * their order: the later one is on the disk only if the earlier one is. So a set of records that is
- * closed under "depends on" always gives a tree that could have been. A sync of a folder takes the
- * records that touch it and all that they depend on; a loss of power takes a closed set by seed.
+ * Names. Each operation on names is one record, and two records that touch one name or one file
+ * keep their order: the later one is on the disk only if the earlier one is. So a set of records
+ * that is closed under "depends on" always gives a tree that could have been. A sync of a folder
+ * takes the records that touch it and all that they depend on; a loss of power takes a closed set
+ * by seed.
  *
- * Bytes. Between two syncs each 512-byte sector of a file is on the disk as it was at the last sync,
- * as it was at some write-back since, or as it is now; and so is the size, or any multiple of 512
- * between the least and the greatest that it had. What is behind the size that is kept is gone.
+ * Bytes. Between two syncs each 512-byte sector of a file is on the disk as it was at the last
+ * sync, as it was at some write-back since, or as it is now; and so is the size, or any multiple of
+ * 512 between the least and the greatest that it had. What is behind the size that is kept is gone.
  */
 #include "sim/disk_int.h"
 

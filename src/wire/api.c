@@ -2,7 +2,7 @@
 
 #include <strings.h>
 
-#include "wire/tables.h"
+#include "wire/tables_int.h"
 
 const struct ot_api *
 ot_api_find(int16_t key)
@@ -18,7 +18,7 @@ ot_api_find_name(struct ot_str name)
 	for (size_t i = 0; i < OT_API_COUNT; i++) {
 		const char *own = ot_api_table[i].name;
 		if (ot_str_from(own).len == name.len &&
-			strncasecmp(own, name.data, (size_t)name.len) == 0)
+		    strncasecmp(own, name.data, (size_t)name.len) == 0)
 			return &ot_api_table[i];
 	}
 	return NULL;

@@ -22,7 +22,7 @@ struct ot_api {
 	struct ot_versions accepted;
 	struct ot_versions advertised;
 	struct ot_versions unstable; /* served only with unstable.api.versions.enable */
-	uint8_t listeners;	     /* enum ot_api_listener */
+	uint8_t listeners;           /* enum ot_api_listener */
 };
 
 /* The API, or NULL for a key that Kafka does not have. Static memory. @owner any thread */

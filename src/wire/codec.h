@@ -36,7 +36,7 @@ struct ot_records {
 
 /* A place in an encoded message where bytes of a source belong. */
 struct ot_splice {
-	size_t place; /* offset in the writer's data */
+	size_t place;                     /* offset in the writer's data */
 	const struct ot_records *records; /* lives as long as the message that was encoded */
 };
 
@@ -47,6 +47,7 @@ struct ot_splices {
 	uint64_t bytes_total; /* of all sources together: the frame is so much longer */
 };
 
+/* @owner the splices' */
 void ot_splices_init(struct ot_splices *splices);
 void ot_splices_fini(struct ot_splices *splices);
 void ot_splices_reset(struct ot_splices *splices); /* keeps the memory */
@@ -134,27 +135,27 @@ struct ot_msg {
  * is not allowed, a length or count that lies, bytes left over), OT_ERR_NO_MEMORY (of the arena).
  * @owner the arena's   @blocks never */
 ot_err ot_msg_decode(const struct ot_msg *type, int16_t version, struct ot_reader *in,
-	struct ot_arena *arena, void *ret_msg) OT_MUST_USE;
+    struct ot_arena *arena, void *ret_msg) OT_MUST_USE;
 
 /* The same, but bytes behind the message are left in the reader: for headers, before bodies.
  * @owner the arena's   @blocks never */
 ot_err ot_msg_decode_prefix(const struct ot_msg *type, int16_t version, struct ot_reader *in,
-	struct ot_arena *arena, void *ret_msg) OT_MUST_USE;
+    struct ot_arena *arena, void *ret_msg) OT_MUST_USE;
 
 /* Appends the message to `out`. Where records have a source, only their length is written and a
  * splice is added; `splices` may be NULL when none has. After a failure `out` is as it was before.
  * OT_ERR_UNSUPPORTED_VERSION, OT_ERR_MALFORMED (null where the version has none, a string longer
  * than 32,767 bytes), OT_ERR_NO_MEMORY. @owner the writer's   @blocks never */
 ot_err ot_msg_encode(const struct ot_msg *type, int16_t version, const void *msg,
-	struct ot_writer *out, struct ot_splices *splices) OT_MUST_USE;
+    struct ot_writer *out, struct ot_splices *splices) OT_MUST_USE;
 
 /* Sets every field to its default. @owner the message's   @blocks never */
 void ot_msg_init(const struct ot_msg *type, void *ret_msg);
 
 /* Memory for `count` structs with defaults, NULL when the arena has none.
  * @owner the arena's   @blocks never */
-void *ot_msg_array(const struct ot_msg_struct *type, struct ot_arena *arena, int32_t count)
-	OT_MUST_USE;
+void *ot_msg_array(const struct ot_msg_struct *type, struct ot_arena *arena,
+    int32_t count) OT_MUST_USE;
 
 /* Whether the struct equals its defaults, nested ones and unknown tags included.
  * @owner the message's   @blocks never */
@@ -166,6 +167,6 @@ bool ot_msg_is_default(const struct ot_msg_struct *type, const void *object);
  * source print as their length. OT_ERR_UNSUPPORTED_VERSION, OT_ERR_NO_MEMORY.
  * @owner the writer's   @blocks never */
 ot_err ot_msg_print(const struct ot_msg *type, int16_t version, const void *msg,
-	struct ot_writer *out) OT_MUST_USE;
+    struct ot_writer *out) OT_MUST_USE;
 
 #endif

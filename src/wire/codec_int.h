@@ -96,11 +96,11 @@ wire_unknown_tags(const struct ot_msg_struct *type, const void *object)
 	if (type->unknown_tags_offset == OT_MSG_NO_TAGS)
 		return NULL;
 	return *(struct ot_unknown_tags *const *)(const void *)((const uint8_t *)object +
-		type->unknown_tags_offset);
+								type->unknown_tags_offset);
 }
 
 /* Whether one field equals its default. */
 bool wire_field_is_default(const struct ot_msg_field *field, const uint8_t *object,
-	const uint8_t *defaults);
+    const uint8_t *defaults);
 
 #endif

@@ -38,8 +38,8 @@ struct ot_conn {
 	struct ot_blob *frame; /* a frame that is not whole yet; NULL when between frames */
 	size_t frame_have;
 
-	/* Bytes that were read and not cut into frames yet, because the pipeline is full or the budget
-	 * has no room for the frame that they begin. */
+	/* Bytes that were read and not cut into frames yet, because the pipeline is full or the
+	 * budget has no room for the frame that they begin. */
 	struct ot_blob *held; /* NULL: none */
 	const uint8_t *held_data;
 	size_t held_bytes;
@@ -120,7 +120,7 @@ create_admitted(struct ot_conn_host *host, size_t bytes)
 static bool
 prepare_rx(struct ot_conn_host *host)
 {
-	if (host->rx != NULL && atomic_load(&host->rx->refs) == 1)
+	if (host->rx != NULL && ot_blob_is_unique(host->rx))
 		host->rx_used = 0;
 	if (host->rx != NULL && host->rx->bytes - host->rx_used >= CONN_RX_ROOM_MIN)
 		return true;
@@ -228,7 +228,8 @@ start_request(struct ot_conn *conn, struct ot_request *request)
 	conn->host->handler->on_request(conn->host->handler_arg, request);
 }
 
-/* Starts what may run, in order. Not re-entered: a request that ends at once lets the loop go on. */
+/* Starts what may run, in order. Not re-entered: a request that ends at once lets the loop go
+ * on. */
 static void
 start_queued(struct ot_conn *conn)
 {
@@ -279,8 +280,8 @@ ot_request_answer_version(struct ot_request *request, const struct ot_msg *desc,
 	OT_ON_SHARD(request->host->shard);
 	struct ot_writer *out = &request->out;
 	ot_write_i32(out, 0);
-	ot_err err = ot_response_header_write(
-	    request->api, version, request->header.correlation_id, out);
+	ot_err err =
+	    ot_response_header_write(request->api, version, request->header.correlation_id, out);
 	if (err == OT_OK)
 		err = ot_msg_encode(desc, version, msg, out, &request->splices);
 	request->total_bytes = out->bytes + request->splices.bytes_total;
@@ -349,8 +350,8 @@ close_for_header(struct ot_conn *conn, struct ot_bytes frame, ot_err err)
 	struct ot_reader in = ot_reader_of(frame.data, (size_t)frame.len);
 	int16_t key = ot_read_i16(&in);
 	int16_t version = ot_read_i16(&in);
-	snprintf(why, sizeof(why), "request header with key %d and version %d is not valid: %s", key,
-	    version, ot_err_name(err));
+	snprintf(why, sizeof(why), "request header with key %d and version %d is not valid: %s",
+	    key, version, ot_err_name(err));
 	ot_conn_close(conn, why);
 }
 
@@ -365,8 +366,7 @@ accept_frame(struct ot_conn *conn, struct ot_blob *blob, const uint8_t *data, si
 		return;
 	}
 	struct ot_reader in = ot_reader_of(request->body.data, bytes);
-	ot_err err =
-	    ot_request_header_read(&in, &request->arena, &request->header, &request->api);
+	ot_err err = ot_request_header_read(&in, &request->arena, &request->header, &request->api);
 	if (err != OT_OK) {
 		close_for_header(conn, request->body, err);
 		give_request(request);

@@ -81,6 +81,7 @@ void ot_conn_host_fini(struct ot_conn_host *host);
 void ot_conn_open(struct ot_conn_host *host, const struct ot_accepted *accepted,
     const void *listener);
 
+/* All three live as long as the connection. @owner the shard */
 const struct ot_address *ot_conn_peer(const struct ot_conn *conn);
 const struct ot_address *ot_conn_local(const struct ot_conn *conn);
 const void *ot_conn_listener(const struct ot_conn *conn);
@@ -115,14 +116,15 @@ struct ot_request {
 
 /* The blob that holds `data`, which points into the request's body: for who keeps a part of the
  * frame beyond the request. The caller takes its own reference. NULL for bytes in the arena: only
- * Produce bodies are promised to be in a blob. */
+ * Produce bodies are promised to be in a blob. @owner the shard */
 struct ot_blob *ot_request_blob(const struct ot_request *request);
 
 /* Encodes and sends `msg` as the response. An encoding failure closes the connection, since the
  * peer could not be told. Ends the request. @owner the shard */
 void ot_request_answer(struct ot_request *request, const struct ot_msg *desc, const void *msg);
 
-/* The same in another version than the request's (ApiVersions of an unknown version). */
+/* The same in another version than the request's (ApiVersions of an unknown version).
+ * @owner the shard */
 void ot_request_answer_version(struct ot_request *request, const struct ot_msg *desc,
     int16_t version, const void *msg);
 

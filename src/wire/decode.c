@@ -16,9 +16,9 @@
  * Tagged fields are taken in any order, as Kafka takes them; of a tag that comes twice the last
  * one counts.
  */
-#include <string.h>
-
 #include "wire/codec_int.h"
+
+#include <string.h>
 
 struct decoder {
 	const uint8_t *next;
@@ -187,7 +187,7 @@ decode_elements(struct decoder *in, const struct ot_msg_field *field, size_t cou
 	return true;
 }
 
-/* The fewest bytes on the wire that an element takes: what bounds a count before memory is spent. */
+/* The fewest bytes on the wire that an element takes: bounds a count before memory is spent. */
 static size_t
 element_bytes_min(const struct ot_msg_field *field)
 {
@@ -289,7 +289,7 @@ find_tag(const struct ot_msg_struct *type, uint32_t tag, int16_t version)
 /* A tagged field of the schema: it must fill its size exactly. */
 static bool
 decode_known_tag(struct decoder *in, const struct ot_msg_field *field, uint32_t bytes,
-	uint8_t *object)
+    uint8_t *object)
 {
 	const uint8_t *outer_end = in->end;
 	in->end = in->next + bytes;
@@ -304,7 +304,7 @@ decode_known_tag(struct decoder *in, const struct ot_msg_field *field, uint32_t 
 /* Keeps a tagged field of which the schema says nothing; `more` of them may follow at most. */
 static bool
 keep_unknown_tag(struct decoder *in, const struct ot_msg_struct *type, uint8_t *object,
-	struct ot_unknown_tag tag, uint32_t more)
+    struct ot_unknown_tag tag, uint32_t more)
 {
 	struct ot_unknown_tags **list = (void *)(object + type->unknown_tags_offset);
 	if (*list == NULL) {
@@ -333,10 +333,10 @@ decode_tags(struct decoder *in, const struct ot_msg_struct *type, uint8_t *objec
 		if (bytes > left(in) || bytes > INT32_MAX)
 			return fail(in, OT_ERR_TRUNCATED);
 		const struct ot_msg_field *field = find_tag(type, tag, in->version);
-		struct ot_unknown_tag unknown = {tag, {in->next, (int32_t)bytes}};
+		struct ot_unknown_tag unknown = { tag, { in->next, (int32_t)bytes } };
 		bool ok = field != NULL
-			? decode_known_tag(in, field, bytes, object)
-			: keep_unknown_tag(in, type, object, unknown, count - i - 1);
+		              ? decode_known_tag(in, field, bytes, object)
+		              : keep_unknown_tag(in, type, object, unknown, count - i - 1);
 		if (!ok)
 			return false;
 	}
@@ -349,14 +349,15 @@ decode_struct(struct decoder *in, const struct ot_msg_struct *type, uint8_t *obj
 {
 	const struct ot_msg_field *end = type->fields + type->field_count;
 	for (const struct ot_msg_field *field = type->fields; field < end; field++)
-		if (wire_field_is_plain(field, in->version) && !decode_field(in, field, false, object))
+		if (wire_field_is_plain(field, in->version) &&
+		    !decode_field(in, field, false, object))
 			return false;
 	return !in->flexible || decode_tags(in, type, object);
 }
 
 ot_err
 ot_msg_decode_prefix(const struct ot_msg *type, int16_t version, struct ot_reader *in,
-	struct ot_arena *arena, void *ret_msg)
+    struct ot_arena *arena, void *ret_msg)
 {
 	if (!ot_versions_have(type->valid, version))
 		return OT_ERR_UNSUPPORTED_VERSION;
@@ -378,7 +379,7 @@ ot_msg_decode_prefix(const struct ot_msg *type, int16_t version, struct ot_reade
 
 ot_err
 ot_msg_decode(const struct ot_msg *type, int16_t version, struct ot_reader *in,
-	struct ot_arena *arena, void *ret_msg)
+    struct ot_arena *arena, void *ret_msg)
 {
 	ot_err err = ot_msg_decode_prefix(type, version, in, arena, ret_msg);
 	if (err == OT_OK && ot_reader_left(in) > 0)

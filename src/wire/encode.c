@@ -3,11 +3,12 @@
  * Tagged fields of the schema are written only when they differ from their default, in rising order
  * of tags; unknown ones go between them where they belong, in the order in which they came.
  */
+#include "wire/codec_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "wire/codec_int.h"
 
 enum { SPLICES_CAPACITY_MIN = 8 };
 
@@ -20,19 +21,19 @@ struct encoder {
 };
 
 static bool encode_struct(struct encoder *to, const struct ot_msg_struct *type,
-	const uint8_t *object);
+    const uint8_t *object);
 
 void
 ot_splices_init(struct ot_splices *splices)
 {
-	*splices = (struct ot_splices){0};
+	*splices = (struct ot_splices){ 0 };
 }
 
 void
 ot_splices_fini(struct ot_splices *splices)
 {
 	ot_free(splices->items);
-	*splices = (struct ot_splices){0};
+	*splices = (struct ot_splices){ 0 };
 }
 
 void
@@ -104,7 +105,7 @@ add_splice(struct encoder *to, const struct ot_records *records)
 		splices->items = items;
 		splices->capacity = wanted;
 	}
-	splices->items[splices->count++] = (struct ot_splice){to->out->bytes, records};
+	splices->items[splices->count++] = (struct ot_splice){ to->out->bytes, records };
 	splices->bytes_total += (uint64_t)records->len;
 	return true;
 }
@@ -112,7 +113,7 @@ add_splice(struct encoder *to, const struct ot_records *records)
 /* String, bytes or records: a length and so many bytes. All three begin alike in memory. */
 static bool
 encode_view(struct encoder *to, const struct ot_msg_field *field, const void *value,
-	bool may_be_null)
+    bool may_be_null)
 {
 	const struct ot_bytes *view = value;
 	bool is_string = field->kind == OT_FIELD_STRING;
@@ -179,7 +180,7 @@ encode_array(struct encoder *to, const struct ot_msg_field *field, const uint8_t
 	}
 	for (int32_t i = 0; i < count; i++, from += bytes) {
 		bool ok = field->kind == OT_FIELD_STRUCT ? encode_struct(to, field->type, from)
-							 : encode_view(to, field, from, false);
+		                                         : encode_view(to, field, from, false);
 		if (!ok)
 			return false;
 	}
@@ -188,7 +189,7 @@ encode_array(struct encoder *to, const struct ot_msg_field *field, const uint8_t
 
 static bool
 encode_pointer(struct encoder *to, const struct ot_msg_field *field, bool tagged,
-	const uint8_t *object)
+    const uint8_t *object)
 {
 	const uint8_t *target = *(const uint8_t *const *)(const void *)(object + field->offset);
 	if (ot_versions_have(field->nullable, to->version)) {
@@ -206,7 +207,7 @@ encode_pointer(struct encoder *to, const struct ot_msg_field *field, bool tagged
 
 static bool
 encode_field(struct encoder *to, const struct ot_msg_field *field, bool tagged,
-	const uint8_t *object)
+    const uint8_t *object)
 {
 	if (field->is_array)
 		return encode_array(to, field, object);
@@ -228,10 +229,10 @@ encode_field(struct encoder *to, const struct ot_msg_field *field, bool tagged,
 
 static inline bool
 is_written_as_tag(const struct encoder *to, const struct ot_msg_struct *type,
-	const struct ot_msg_field *field, const uint8_t *object)
+    const struct ot_msg_field *field, const uint8_t *object)
 {
 	return wire_field_is_tagged(field, to->version) &&
-		!wire_field_is_default(field, object, type->defaults);
+	       !wire_field_is_default(field, object, type->defaults);
 }
 
 /* Tag, size and value. The size is known afterwards: one byte is kept for it, and the value moves
@@ -263,7 +264,7 @@ encode_known_tag(struct encoder *to, const struct ot_msg_field *field, const uin
 /* Writes unknown tags from *next on that stand below `limit`. */
 static bool
 encode_unknown_tags(struct encoder *to, const struct ot_unknown_tags *unknown, int32_t *next,
-	uint64_t limit)
+    uint64_t limit)
 {
 	for (; unknown != NULL && *next < unknown->count; ++*next) {
 		const struct ot_unknown_tag *item = &unknown->items[*next];
@@ -299,7 +300,7 @@ encode_tags(struct encoder *to, const struct ot_msg_struct *type, const uint8_t 
 		if (!is_written_as_tag(to, type, field, object))
 			continue;
 		if (!encode_unknown_tags(to, unknown, &next, (uint64_t)field->tag) ||
-			!encode_known_tag(to, field, object))
+		    !encode_known_tag(to, field, object))
 			return false;
 	}
 	return encode_unknown_tags(to, unknown, &next, UINT64_MAX);
@@ -310,14 +311,15 @@ encode_struct(struct encoder *to, const struct ot_msg_struct *type, const uint8_
 {
 	const struct ot_msg_field *end = type->fields + type->field_count;
 	for (const struct ot_msg_field *field = type->fields; field < end; field++)
-		if (wire_field_is_plain(field, to->version) && !encode_field(to, field, false, object))
+		if (wire_field_is_plain(field, to->version) &&
+		    !encode_field(to, field, false, object))
 			return false;
 	return !to->flexible || encode_tags(to, type, object);
 }
 
 ot_err
 ot_msg_encode(const struct ot_msg *type, int16_t version, const void *msg, struct ot_writer *out,
-	struct ot_splices *splices)
+    struct ot_splices *splices)
 {
 	if (!ot_versions_have(type->valid, version))
 		return OT_ERR_UNSUPPORTED_VERSION;
@@ -330,7 +332,7 @@ ot_msg_encode(const struct ot_msg *type, int16_t version, const void *msg, struc
 		.flexible = ot_versions_have(type->flexible, version),
 	};
 	size_t start = out->bytes;
-	struct ot_splices before = splices != NULL ? *splices : (struct ot_splices){0};
+	struct ot_splices before = splices != NULL ? *splices : (struct ot_splices){ 0 };
 	if (encode_struct(&encoder, type->body, msg))
 		return OT_OK;
 	out->bytes = start;
@@ -352,7 +354,7 @@ is_array_default(const struct ot_msg_field *field, const uint8_t *object, const 
 
 bool
 wire_field_is_default(const struct ot_msg_field *field, const uint8_t *object,
-	const uint8_t *defaults)
+    const uint8_t *defaults)
 {
 	/* No array, string or bytes has a default other than empty or null: comparing lengths is
 	 * comparing values. */
@@ -366,7 +368,7 @@ wire_field_is_default(const struct ot_msg_field *field, const uint8_t *object,
 		return ot_msg_is_default(field->type, value);
 	if (field->kind >= OT_FIELD_STRING)
 		return ((const struct ot_bytes *)(const void *)value)->len ==
-			((const struct ot_bytes *)(const void *)normal)->len;
+		       ((const struct ot_bytes *)(const void *)normal)->len;
 	return memcmp(value, normal, wire_value_bytes(field)) == 0;
 }
 

@@ -20,19 +20,19 @@
  * that Kafka does not have or a negative version; the version may be one that we do not know: ask
  * ot_api_accepts(). Else the errors of ot_msg_decode(). @owner the arena's   @blocks never */
 ot_err ot_request_header_read(struct ot_reader *in, struct ot_arena *arena,
-	struct ot_request_header *ret_header, const struct ot_api **ret_api) OT_MUST_USE;
+    struct ot_request_header *ret_header, const struct ot_api **ret_api) OT_MUST_USE;
 
 /* @owner the writer's   @blocks never */
 ot_err ot_request_header_write(const struct ot_api *api, int16_t version, int32_t correlation_id,
-	struct ot_str client_id, struct ot_writer *out) OT_MUST_USE;
+    struct ot_str client_id, struct ot_writer *out) OT_MUST_USE;
 
 /* Writes the header that goes with a response body of that version.
  * @owner the writer's   @blocks never */
 ot_err ot_response_header_write(const struct ot_api *api, int16_t version, int32_t correlation_id,
-	struct ot_writer *out) OT_MUST_USE;
+    struct ot_writer *out) OT_MUST_USE;
 
 /* Reads it and leaves the reader at the body. @owner the arena's   @blocks never */
 ot_err ot_response_header_read(const struct ot_api *api, int16_t version, struct ot_reader *in,
-	struct ot_arena *arena, struct ot_response_header *ret_header) OT_MUST_USE;
+    struct ot_arena *arena, struct ot_response_header *ret_header) OT_MUST_USE;
 
 #endif

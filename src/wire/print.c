@@ -1,10 +1,10 @@
 /* Printing a message as JSON, for kafka-dump-log, tests and people. */
+#include "wire/codec_int.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "wire/codec_int.h"
 
 struct printer {
 	struct ot_writer *out;
@@ -12,7 +12,7 @@ struct printer {
 };
 
 static void print_struct(struct printer *to, const struct ot_msg_struct *type,
-	const uint8_t *object);
+    const uint8_t *object);
 
 static void
 put_text(struct printer *to, const char *text)
@@ -51,7 +51,8 @@ utf8_bytes(const uint8_t *text, size_t left)
 	for (size_t i = 1; i < bytes; i++)
 		if ((text[i] & 0xc0) != 0x80)
 			return 0;
-	bool is_overlong = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
+	bool is_overlong =
+	    (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
 	bool is_surrogate = text[0] == 0xed && text[1] >= 0xa0;
 	bool is_too_large = text[0] == 0xf4 && text[1] >= 0x90;
 	return is_overlong || is_surrogate || is_too_large ? 0 : bytes;
@@ -93,15 +94,16 @@ static void
 put_base64(struct printer *to, struct ot_bytes bytes)
 {
 	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	ot_write_i8(to->out, '"');
 	for (int32_t i = 0; i < bytes.len; i += 3) {
 		int32_t rest = bytes.len - i;
 		uint32_t group = (uint32_t)bytes.data[i] << 16;
 		group |= rest > 1 ? (uint32_t)bytes.data[i + 1] << 8 : 0;
 		group |= rest > 2 ? bytes.data[i + 2] : 0;
-		char text[4] = {digits[group >> 18], digits[group >> 12 & 63],
-			rest > 1 ? digits[group >> 6 & 63] : '=', rest > 2 ? digits[group & 63] : '='};
+		char text[4] = { digits[group >> 18], digits[group >> 12 & 63],
+			rest > 1 ? digits[group >> 6 & 63] : '=',
+			rest > 2 ? digits[group & 63] : '=' };
 		ot_write_raw(to->out, text, sizeof(text));
 	}
 	ot_write_i8(to->out, '"');
@@ -118,7 +120,7 @@ print_view(struct printer *to, unsigned kind, const uint8_t *value)
 	else if (kind == OT_FIELD_RECORDS && records->source != NULL)
 		put_number(to, records->len);
 	else
-		put_base64(to, (struct ot_bytes){records->data, records->len});
+		put_base64(to, (struct ot_bytes){ records->data, records->len });
 }
 
 static void
@@ -215,7 +217,7 @@ static void
 put_name(struct printer *to, const char *name)
 {
 	char first = name[0] >= 'A' && name[0] <= 'Z' ? (char)(name[0] - 'A' + 'a') : name[0];
-	char start[2] = {'"', first};
+	char start[2] = { '"', first };
 	ot_write_raw(to->out, start, sizeof(start));
 	put_text(to, name + 1);
 	put_text(to, "\":");
@@ -231,7 +233,7 @@ print_struct(struct printer *to, const struct ot_msg_struct *type, const uint8_t
 		if (!ot_versions_have(field->present, to->version))
 			continue;
 		if (wire_field_is_tagged(field, to->version) &&
-			wire_field_is_default(field, object, type->defaults))
+		    wire_field_is_default(field, object, type->defaults))
 			continue;
 		if (!is_first)
 			ot_write_i8(to->out, ',');
@@ -247,7 +249,7 @@ ot_msg_print(const struct ot_msg *type, int16_t version, const void *msg, struct
 {
 	if (!ot_versions_have(type->valid, version))
 		return OT_ERR_UNSUPPORTED_VERSION;
-	struct printer printer = {out, version};
+	struct printer printer = { out, version };
 	print_struct(&printer, type->body, msg);
 	return out->failed ? OT_ERR_NO_MEMORY : OT_OK;
 }

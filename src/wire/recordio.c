@@ -1,7 +1,7 @@
 #include "wire/recordio.h"
 
 #include "base/panic.h"
-#include "wire/tables.h"
+#include "wire/tables_int.h"
 
 enum { METADATA_FRAME_VERSION = 1 };
 
@@ -34,7 +34,7 @@ ot_typed_record_find(enum ot_record_log log, int16_t type)
 
 ot_err
 ot_typed_record_encode(enum ot_record_log log, const struct ot_msg *type, int16_t version,
-	const void *msg, struct ot_writer *out)
+    const void *msg, struct ot_writer *out)
 {
 	size_t start = out->bytes;
 	OT_ASSERT(ot_typed_record_find(log, type->type) == type);
@@ -52,7 +52,7 @@ ot_typed_record_encode(enum ot_record_log log, const struct ot_msg *type, int16_
 
 ot_err
 ot_typed_record_decode(enum ot_record_log log, struct ot_bytes bytes, struct ot_arena *arena,
-	struct ot_typed_record *ret_record)
+    struct ot_typed_record *ret_record)
 {
 	struct ot_reader in = ot_reader_of(bytes.data, (size_t)OT_MAX(bytes.len, 0));
 	uint32_t frame = METADATA_FRAME_VERSION;
@@ -72,7 +72,7 @@ ot_typed_record_decode(enum ot_record_log log, struct ot_bytes bytes, struct ot_
 		return OT_ERR_NO_MEMORY;
 	ot_err err = ot_msg_decode(type, (int16_t)version, &in, arena, msg);
 	if (err == OT_OK)
-		*ret_record = (struct ot_typed_record){type, (int16_t)version, msg};
+		*ret_record = (struct ot_typed_record){ type, (int16_t)version, msg };
 	return err;
 }
 
@@ -82,7 +82,7 @@ ot_keyed_type_find(enum ot_record_log log, int16_t number, struct ot_keyed_type 
 	for (const struct ot_msg *const *msg = messages_of(log); *msg != NULL; msg += 2) {
 		if (!ot_versions_have((*msg)->valid, number))
 			continue;
-		*ret_type = (struct ot_keyed_type){msg[0], msg[1]};
+		*ret_type = (struct ot_keyed_type){ msg[0], msg[1] };
 		return true;
 	}
 	return false;
@@ -96,7 +96,7 @@ ot_versioned_peek(struct ot_bytes bytes)
 
 ot_err
 ot_versioned_encode(const struct ot_msg *type, int16_t version, const void *msg,
-	struct ot_writer *out)
+    struct ot_writer *out)
 {
 	size_t start = out->bytes;
 	ot_write_i16(out, version);
@@ -108,7 +108,7 @@ ot_versioned_encode(const struct ot_msg *type, int16_t version, const void *msg,
 
 ot_err
 ot_versioned_decode(const struct ot_msg *type, struct ot_bytes bytes, struct ot_arena *arena,
-	int16_t *ret_version, void *ret_msg)
+    int16_t *ret_version, void *ret_msg)
 {
 	struct ot_reader in = ot_reader_of(bytes.data, (size_t)OT_MAX(bytes.len, 0));
 	int16_t version = ot_read_i16(&in);
@@ -122,7 +122,7 @@ ot_versioned_decode(const struct ot_msg *type, struct ot_bytes bytes, struct ot_
 
 ot_err
 ot_versioned_decode_newer(const struct ot_msg *type, struct ot_bytes bytes, struct ot_arena *arena,
-	int16_t *ret_version, void *ret_msg)
+    int16_t *ret_version, void *ret_msg)
 {
 	struct ot_reader in = ot_reader_of(bytes.data, (size_t)OT_MAX(bytes.len, 0));
 	int16_t version = ot_read_i16(&in);

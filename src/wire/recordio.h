@@ -35,13 +35,13 @@ const struct ot_msg *ot_typed_record_find(enum ot_record_log log, int16_t type);
 /* Appends the frame and the message. Errors of ot_msg_encode().
  * @owner the writer's   @blocks never */
 ot_err ot_typed_record_encode(enum ot_record_log log, const struct ot_msg *type, int16_t version,
-	const void *msg, struct ot_writer *out) OT_MUST_USE;
+    const void *msg, struct ot_writer *out) OT_MUST_USE;
 
 /* Decodes a value; views in it point into `bytes`. OT_ERR_UNSUPPORTED_VERSION for a frame, type or
  * version that we do not know, else the errors of ot_msg_decode().
  * @owner the arena's   @blocks never */
 ot_err ot_typed_record_decode(enum ot_record_log log, struct ot_bytes bytes, struct ot_arena *arena,
-	struct ot_typed_record *ret_record) OT_MUST_USE;
+    struct ot_typed_record *ret_record) OT_MUST_USE;
 
 /* Key and value of one type of a coordinator's log. */
 struct ot_keyed_type {
@@ -59,16 +59,16 @@ int16_t ot_versioned_peek(struct ot_bytes bytes);
 /* Appends int16 version and message. Of a key the version is its type (OT_..._KEY_TYPE).
  * @owner the writer's   @blocks never */
 ot_err ot_versioned_encode(const struct ot_msg *type, int16_t version, const void *msg,
-	struct ot_writer *out) OT_MUST_USE;
+    struct ot_writer *out) OT_MUST_USE;
 
 /* Decodes both. OT_ERR_UNSUPPORTED_VERSION for a version that we do not know, else the errors of
  * ot_msg_decode(). @owner the arena's   @blocks never */
-ot_err ot_versioned_decode(const struct ot_msg *type, struct ot_bytes bytes,
-	struct ot_arena *arena, int16_t *ret_version, void *ret_msg) OT_MUST_USE;
+ot_err ot_versioned_decode(const struct ot_msg *type, struct ot_bytes bytes, struct ot_arena *arena,
+    int16_t *ret_version, void *ret_msg) OT_MUST_USE;
 
 /* The same as the consumer protocol wants it: a newer version is read as our newest, and bytes
  * behind the message are ignored. @owner the arena's   @blocks never */
 ot_err ot_versioned_decode_newer(const struct ot_msg *type, struct ot_bytes bytes,
-	struct ot_arena *arena, int16_t *ret_version, void *ret_msg) OT_MUST_USE;
+    struct ot_arena *arena, int16_t *ret_version, void *ret_msg) OT_MUST_USE;
 
 #endif

@@ -24,7 +24,8 @@ SCALARS = {
 VIEWS = ("string", "bytes", "records")
 KEYWORDS = {"default", "register", "switch", "case", "int", "long", "short", "char", "double",
             "float", "static", "struct", "union", "enum", "return", "bool", "inline"}
-HOLDS_RANGE = "{%d, %d}"
+RANGE = "{%d, %d}"
+LOGS = ("metadata_log", "remote_log_metadata", "group_log", "transaction_log", "share_log")
 
 
 def snake(name):
@@ -40,8 +41,8 @@ def field_name(field):
 
 def range_text(versions):
     if versions.empty():
-        return HOLDS_RANGE % (0, -1)
-    return HOLDS_RANGE % (versions.low, versions.high)
+        return RANGE % (0, -1)
+    return RANGE % (versions.low, versions.high)
 
 
 def by_pointer(field):
@@ -86,7 +87,7 @@ def short_range(message, versions):
 def versions_comment(message, field):
     parts = [short_range(message, field.versions)]
     if not field.nullable.empty():
-        same = (field.nullable.low, field.nullable.high) == (field.versions.low, field.versions.high)
+        same = str(field.nullable) == str(field.versions)
         parts.append("or null" if same else f"or null {short_range(message, field.nullable)}")
     if field.tag is not None:
         parts.append(f"tag {field.tag}")
@@ -256,8 +257,10 @@ def write_tables(out, message):
             out += [field_row(namer, struct, field) for field in struct.fields]
             out.append("};")
         label = message.name + (f".{struct.name}" if struct.name else "")
-        tags = f"offsetof(struct {name}, unknown_tags)" if is_flexible(message) else "OT_MSG_NO_TAGS"
-        fields = f"{name}_fields" if struct.fields else "NULL"
+        tags = "OT_MSG_NO_TAGS"
+        if is_flexible(message):
+            tags = f"offsetof(struct {name}, unknown_tags)"
+        fields = f"{name}_fields" if struct.fields else "no_fields"
         out.append(f"""const struct ot_msg_struct {name}_struct = {{
 	.name = "{label}",
 	.fields = {fields},
@@ -311,13 +314,14 @@ def message_table(files, name, wanted):
 
 def source_of(files):
     out = ["/* Generated from schema/messages and schema/records. */", "",
-           '#include "wire/msg_gen.h"', "", '#include "wire/tables.h"', ""]
+           '#include "wire/msg_gen.h"', "", '#include "wire/tables_int.h"', "",
+           "static const struct ot_msg_field no_fields[1];", ""]
     for file in files:
         for message in file.messages:
             write_tables(out, message)
     out += api_table(files)
     out += message_table(files, "ot_msg_all", lambda file, message: True)
-    for stem in ("metadata_log", "remote_log_metadata", "group_log", "transaction_log", "share_log"):
+    for stem in LOGS:
         out += message_table(files, f"wire_{stem}_msgs", lambda file, _: file.stem == stem)
     return "\n".join(out) + "\n"
 

@@ -123,7 +123,11 @@ test_blob_releases_once(void **state)
 	struct ot_blob *blob = ot_blob_create(10);
 	blob->on_release = count_release;
 	blob->release_arg = &released;
-	ot_blob_unref(ot_blob_ref(blob));
+	assert_true(ot_blob_is_unique(blob));
+	struct ot_blob *second = ot_blob_ref(blob);
+	assert_false(ot_blob_is_unique(blob));
+	ot_blob_unref(second);
+	assert_true(ot_blob_is_unique(blob));
 	assert_int_equal(released, 0);
 	ot_blob_unref(blob);
 	assert_int_equal(released, 1);

@@ -1,6 +1,6 @@
-/* Goal: every form in which clients send compressed bytes opens; no form opens beyond its bound, its
- * memory or its input. Method: each codec through small and large windows, other programs' framings
- * made by hand, bombs, every truncation, many flipped bits. */
+/* Goal: every form in which clients send compressed bytes opens; no form opens beyond its bound,
+ * its memory or its input. Method: each codec through small and large windows, other programs'
+ * framings made by hand, bombs, every truncation, many flipped bits. */
 #include "../test.h"
 
 #include "gen.h"
@@ -57,6 +57,22 @@ assert_opens(enum ot_compression compression, int8_t magic, const struct ot_writ
 	ot_writer_fini(&out);
 }
 
+/* Opens `in` by reads of `window` bytes at a time into `got`; returns how many came. */
+static size_t
+read_by_windows(const struct ot_compressed *in, size_t window, uint8_t *got, size_t bytes_max)
+{
+	size_t total = 0;
+	size_t bytes;
+	assert_ok(ot_decompress_open(ctx, in, NULL));
+	do {
+		assert_ok(ot_decompress_read(ctx, got + total, OT_MIN(window, bytes_max - total),
+		    &bytes, NULL));
+		total += bytes;
+	} while (bytes == window);
+	ot_decompress_close(ctx);
+	return total;
+}
+
 static void
 test_windows(void **state)
 {
@@ -73,14 +89,7 @@ test_windows(void **state)
 			for (size_t w = 0; w < OT_ARRAY_COUNT(windows); w++) {
 				struct ot_compressed in = { (enum ot_compression)c, 2, out.data,
 					out.bytes, sizes[s] };
-				size_t total = 0, bytes;
-				assert_ok(ot_decompress_open(ctx, &in, NULL));
-				do {
-					assert_ok(ot_decompress_read(ctx, got + total,
-					    OT_MIN(windows[w], sizeof(got) - total), &bytes, NULL));
-					total += bytes;
-				} while (bytes == windows[w]);
-				ot_decompress_close(ctx);
+				size_t total = read_by_windows(&in, windows[w], got, sizeof(got));
 				assert_int_equal(total, sizes[s]);
 				assert_memory_equal(got, gen.pool, total);
 			}
@@ -146,6 +155,32 @@ test_gzip_members(void **state)
 	gen_fini(&gen);
 }
 
+/* All optional fields of RFC 1952: an extra field, a name, a comment, the header's own CRC. */
+static void
+test_gzip_header_fields(void **state)
+{
+	(void)state;
+	static const uint8_t text[] = "gzip gzip gzip gzip";
+	static const uint8_t fields[] = { 5, 0, 'e', 'x', 't', 'r', 'a', 'n', 'a', 'm', 'e', 0, 'c',
+		0 };
+	static const struct {
+		uint8_t flags;
+		size_t from, bytes;
+	} rows[] = { { 0x04, 0, 7 }, { 0x08, 7, 5 }, { 0x10, 12, 2 }, { 0x1c, 0, 14 } };
+	for (size_t i = 0; i < OT_ARRAY_COUNT(rows); i++) {
+		struct ot_writer plain = compressed(OT_COMPRESSION_GZIP, 2, text, sizeof(text));
+		struct ot_writer out;
+		ot_writer_init(&out);
+		ot_write_raw(&out, plain.data, 10);
+		out.data[3] |= rows[i].flags;
+		ot_write_raw(&out, fields + rows[i].from, rows[i].bytes);
+		ot_write_raw(&out, plain.data + 10, plain.bytes - 10);
+		assert_opens(OT_COMPRESSION_GZIP, 2, &out, text, sizeof(text));
+		ot_writer_fini(&out);
+		ot_writer_fini(&plain);
+	}
+}
+
 /* "hello hello hello hello" as one raw snappy block: literal, then a copy. */
 static const uint8_t raw_snappy[] = { 23, 5 << 2, 'h', 'e', 'l', 'l', 'o', ' ', ((17 - 1) << 2) | 2,
 	6, 0 };
@@ -161,7 +196,8 @@ test_snappy_framings(void **state)
 	ot_writer_init(&out);
 	ot_write_raw(&out, raw_snappy, sizeof(raw_snappy));
 	assert_opens(OT_COMPRESSION_SNAPPY, 2, &out, (const uint8_t *)raw_snappy_text, 23);
-	/* Framed, with the versions in the wrong order of bytes, and two streams behind each other. */
+	/* Framed, with the versions in the wrong order of bytes, and two streams behind each
+	 * other. */
 	ot_writer_reset(&out);
 	for (int i = 0; i < 2; i++) {
 		ot_write_raw(&out, header, sizeof(header));
@@ -298,6 +334,7 @@ main(void)
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_gzip_members),
+		cmocka_unit_test(test_gzip_header_fields),
 		cmocka_unit_test(test_snappy_framings),
 		cmocka_unit_test(test_lz4_header_checksum),
 		cmocka_unit_test(test_zstd_frames),

@@ -1,6 +1,6 @@
-/* What the generated tables hold beside the messages themselves. Folder-only. */
-#ifndef OT_WIRE_TABLES_H
-#define OT_WIRE_TABLES_H
+/* What the generated tables hold beside the messages themselves. */
+#ifndef OT_WIRE_TABLES_INT_H
+#define OT_WIRE_TABLES_INT_H
 
 #include "wire/api.h"
 #include "wire/codec.h"

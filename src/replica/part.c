@@ -1,0 +1,379 @@
+#include "replica/part_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/report.h"
+
+uint32_t
+ot_part_owner_index(const struct ot_uuid *topic_id, int32_t index, uint32_t shard_count)
+{
+	/* Ids are random already; neighbours go to neighbouring shards, so that one topic's
+	 * partitions are spread evenly. */
+	uint64_t hash = ot_get_u64(topic_id->bytes + 8);
+	return (uint32_t)((hash + (uint64_t)(uint32_t)index) % shard_count);
+}
+
+/* ---- worker jobs --------------------------------------------------------------------------- */
+
+void
+part_submit(struct ot_part *part, struct ot_job *job)
+{
+	part->job_count++;
+	ot_io_submit(part->conf.owner->io, job);
+}
+
+struct log_job {
+	struct ot_job job;
+	struct ot_part *part;
+	struct ot_log_job *log_job; /* of a chore */
+	struct ot_log *log;         /* of opening and closing */
+	struct ot_log_open_result opened;
+	enum ot_log_close_how how;
+	ot_err err;
+};
+
+static struct log_job *
+create_job(struct ot_part *part, void (*work)(struct ot_job *), void (*done)(struct ot_job *))
+{
+	struct log_job *job = OT_NEW(struct log_job);
+	job->job = (struct ot_job){ .work = work, .done = done };
+	job->part = part;
+	return job;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static void
+run_open(struct ot_job *job)
+{
+	struct log_job *open = OT_CONTAINER_OF(job, struct log_job, job);
+	open->err = ot_log_open(&open->part->open_args, &open->log, &open->opened);
+}
+
+static void
+report_open(const struct ot_part *part, const struct log_job *open)
+{
+	const struct ot_log_open_result *result = &open->opened;
+	if (open->err != OT_OK)
+		OT_ERROR("replica", "%s is offline: %s. %s", part->dir, ot_err_message(open->err),
+		    result->why.text);
+	else if (result->bytes_truncated > 0)
+		OT_WARN("replica", "%s: cut %llu bytes off the end: %s", part->dir,
+		    (unsigned long long)result->bytes_truncated, result->why.text);
+	if (result->indexes_rebuilt > 0)
+		OT_INFO("replica", "%s: rebuilt %u indexes", part->dir, result->indexes_rebuilt);
+}
+
+static void
+go_online(struct ot_part *part, struct ot_log *log)
+{
+	part->log = log;
+	part->state = OT_PART_ONLINE;
+	part->hot_offset = part->hot_offset_next = ot_log_end_offset(log);
+	ot_log_set_settings(log, &part->conf.settings.log);
+	if (part->is_leader) {
+		ot_log_assign_epoch(log, part->leader_epoch);
+		part_advance(part);
+	}
+}
+
+static void
+open_is_done(struct ot_job *job)
+{
+	struct log_job *open = OT_CONTAINER_OF(job, struct log_job, job);
+	struct ot_part *part = open->part;
+	report_open(part, open);
+	if (part->is_close_wanted)
+		part->log = open->err == OT_OK ? open->log : NULL;
+	else if (open->err == OT_OK)
+		go_online(part, open->log);
+	else
+		part->state = OT_PART_OFFLINE;
+	ot_free(open);
+	if (!part->is_close_wanted)
+		part->conf.on_open(part->conf.arg, part);
+	part_job_is_over(part);
+}
+
+struct ot_part *
+ot_part_create(const struct ot_part_conf *conf, const struct ot_log_open_args *args)
+{
+	OT_ON_SHARD(conf->owner);
+	struct ot_part *part = OT_NEW(struct ot_part);
+	part->magic = PART_MAGIC;
+	part->state = OT_PART_OPENING;
+	part->conf = *conf;
+	part->conf.topic.data = ot_must_strndup(conf->topic.data, (size_t)conf->topic.len);
+	part->dir = ot_must_strdup(args->dir);
+	part->open_args = *args;
+	part->open_args.dir = part->dir;
+	part->leader_epoch = -1;
+	part->unsynced_since = -1;
+	ot_list_init(&part->staged);
+	ot_list_init(&part->unsynced);
+	ot_list_init(&part->unreplicated);
+	ot_list_init(&part->watchers);
+	ot_turn_work_init(&part->write_work, part_write_staged);
+	part_submit(part, &create_job(part, run_open, open_is_done)->job);
+	return part;
+}
+
+/* ---- closing ------------------------------------------------------------------------------- */
+
+static void
+run_close(struct ot_job *job)
+{
+	struct log_job *close = OT_CONTAINER_OF(job, struct log_job, job);
+	close->err = ot_log_close(close->log, close->how);
+}
+
+static void
+become_closed(struct ot_part *part)
+{
+	part->state = OT_PART_CLOSED;
+	part->conf.on_closed(part->conf.arg, part);
+}
+
+static void
+close_is_done(struct ot_job *job)
+{
+	struct log_job *close = OT_CONTAINER_OF(job, struct log_job, job);
+	struct ot_part *part = close->part;
+	if (close->err != OT_OK && close->how == OT_LOG_CLOSE_CLEAN)
+		OT_WARN("replica", "%s could not be closed cleanly: %s", part->dir,
+		    ot_err_message(close->err));
+	ot_free(close);
+	part->job_count--;
+	become_closed(part);
+}
+
+/* Closing goes on when nothing of the log is in a worker's hands. */
+static void
+continue_closing(struct ot_part *part)
+{
+	if (!part->is_close_wanted || part->job_count > 0 || part->state == OT_PART_CLOSED)
+		return;
+	part->is_close_wanted = false;
+	if (part->log == NULL) {
+		become_closed(part);
+		return;
+	}
+	struct log_job *close = create_job(part, run_close, close_is_done);
+	close->log = part->log;
+	close->how = ot_log_failure(part->log) == OT_OK ? part->close_how : OT_LOG_CLOSE_DROP;
+	part->log = NULL;
+	part_submit(part, &close->job);
+}
+
+void
+part_job_is_over(struct ot_part *part)
+{
+	OT_ASSERT(part->job_count > 0);
+	part->job_count--;
+	continue_closing(part);
+}
+
+static void
+wake_all(struct ot_part *part)
+{
+	OT_LIST_FOREACH_SAFE(link, &part->watchers) {
+		struct ot_part_watcher *watcher =
+		    OT_CONTAINER_OF(link, struct ot_part_watcher, link);
+		watcher->on_more(watcher);
+	}
+}
+
+void
+ot_part_close(struct ot_part *part, enum ot_log_close_how how)
+{
+	part_enter(part);
+	OT_ASSERT(part->state != OT_PART_CLOSED && !part->is_close_wanted);
+	/* What was staged in this turn is written first: the log ends with nothing staged. */
+	if (!ot_list_is_empty(&part->staged)) {
+		ot_turn_work_cancel(&part->write_work);
+		part_write_staged(&part->write_work);
+	}
+	part->state = OT_PART_CLOSING;
+	part->close_how = how;
+	part->is_close_wanted = true;
+	part_fail_appends(part, OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	wake_all(part);
+	continue_closing(part);
+}
+
+void
+ot_part_destroy(struct ot_part *part)
+{
+	OT_ASSERT(part->state == OT_PART_CLOSED && part->job_count == 0);
+	OT_ASSERT(ot_list_is_empty(&part->watchers));
+	part->magic = 0;
+	ot_free((void *)(uintptr_t)part->conf.topic.data);
+	ot_free(part->dir);
+	ot_free(part);
+}
+
+void
+part_go_offline(struct ot_part *part, ot_err err)
+{
+	if (part->state != OT_PART_ONLINE)
+		return;
+	OT_ERROR("replica",
+	    "%s is offline from now on: %s. Restart the broker when the disk is well", part->dir,
+	    ot_err_message(err));
+	part->state = OT_PART_OFFLINE;
+	ot_turn_work_cancel(&part->write_work);
+	part_fail_appends(part, OT_ERR_KAFKA_STORAGE_ERROR);
+	wake_all(part);
+}
+
+/* ---- roles and settings -------------------------------------------------------------------- */
+
+void
+ot_part_lead(struct ot_part *part, int32_t leader_epoch, int32_t in_sync_count)
+{
+	part_enter(part);
+	OT_ASSERT(leader_epoch >= part->leader_epoch && in_sync_count >= 1);
+	bool is_new_epoch = !part->is_leader || leader_epoch > part->leader_epoch;
+	part->is_leader = true;
+	part->leader_epoch = leader_epoch;
+	part->in_sync_count = in_sync_count;
+	if (part->state != OT_PART_ONLINE)
+		return;
+	if (is_new_epoch)
+		ot_log_assign_epoch(part->log, leader_epoch);
+	part_advance(part);
+}
+
+void
+ot_part_set_settings(struct ot_part *part, const struct ot_part_settings *settings)
+{
+	part_enter(part);
+	part->conf.settings = *settings;
+	part->open_args.settings = settings->log;
+	if (part->log != NULL)
+		ot_log_set_settings(part->log, &settings->log);
+}
+
+/* ---- steady work --------------------------------------------------------------------------- */
+
+static void
+run_chore(struct ot_job *job)
+{
+	ot_log_job_run(OT_CONTAINER_OF(job, struct log_job, job)->log_job);
+}
+
+static void
+chore_is_done(struct ot_job *job)
+{
+	struct log_job *chore = OT_CONTAINER_OF(job, struct log_job, job);
+	struct ot_part *part = chore->part;
+	ot_wall_ms now = ot_io_wall(part->conf.owner->io);
+	ot_err err = ot_log_job_end(part->log, chore->log_job, now);
+	if (err != OT_OK)
+		OT_WARN("replica", "%s: %s; tried again later", part->dir, ot_err_message(err));
+	ot_free(chore);
+	part->is_chore_running = false;
+	part_job_is_over(part);
+}
+
+void
+part_start_chore(struct ot_part *part, ot_wall_ms now)
+{
+	if (part->is_chore_running || part->log == NULL || ot_log_chore_due(part->log) > now)
+		return;
+	struct ot_log_job *log_job = ot_log_chore_begin(part->log, now);
+	if (log_job == NULL)
+		return;
+	struct log_job *chore = create_job(part, run_chore, chore_is_done);
+	chore->log_job = log_job;
+	part->is_chore_running = true;
+	part_submit(part, &chore->job);
+}
+
+static void
+retain(struct ot_part *part, ot_wall_ms now)
+{
+	uint32_t count = 0;
+	ot_err err = ot_log_retain(part->log, part->high_watermark, now, &count);
+	if (err != OT_OK)
+		OT_WARN("replica", "%s: retention: %s", part->dir, ot_err_message(err));
+	else if (count > 0)
+		OT_INFO("replica", "%s: retention takes %u segments, the log starts at %lld",
+		    part->dir, count, (long long)ot_log_start_offset(part->log));
+	ot_log_expire_producers(part->log, now);
+}
+
+void
+ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
+{
+	part_enter(part);
+	if (part->state != OT_PART_ONLINE)
+		return;
+	if (is_retention_due)
+		retain(part, now);
+	int64_t flush_ms = part->conf.settings.flush_ms;
+	bool is_flush_due = flush_ms != INT64_MAX && part->unsynced_since >= 0 &&
+	                    now - part->unsynced_since >= flush_ms;
+	if (is_flush_due || !ot_list_is_empty(&part->unsynced))
+		part_sync(part, OT_LOG_SYNC_DATA);
+	part_start_chore(part, now);
+}
+
+void
+ot_part_checkpoint(struct ot_part *part)
+{
+	part_enter(part);
+	part_sync(part, OT_LOG_SYNC_CHECKPOINT);
+}
+
+/* ---- what a partition is ------------------------------------------------------------------- */
+
+enum ot_part_state
+ot_part_state(const struct ot_part *part)
+{
+	return part->state;
+}
+
+struct ot_str
+ot_part_topic(const struct ot_part *part)
+{
+	return part->conf.topic;
+}
+
+const struct ot_uuid *
+ot_part_topic_id(const struct ot_part *part)
+{
+	return &part->conf.topic_id;
+}
+
+int32_t
+ot_part_index(const struct ot_part *part)
+{
+	return part->conf.index;
+}
+
+const char *
+ot_part_dir(const struct ot_part *part)
+{
+	return part->dir;
+}
+
+int32_t
+ot_part_leader_epoch(const struct ot_part *part)
+{
+	return part->leader_epoch;
+}
+
+int64_t
+ot_part_high_watermark(const struct ot_part *part)
+{
+	return part->high_watermark;
+}
+
+struct ot_log *
+ot_part_log(struct ot_part *part)
+{
+	return part->log;
+}

@@ -1,0 +1,229 @@
+/* One partition of this broker: role, watermarks, and those who wait for them. See README.md.
+ *
+ * Everything here is the owner shard's, and nothing blocks. */
+#ifndef OT_REPLICA_PART_H
+#define OT_REPLICA_PART_H
+
+#include "log/log.h"
+#include "record/compress.h"
+#include "shard/shard.h"
+
+struct ot_part;
+
+enum ot_part_state {
+	OT_PART_OPENING, /* a worker loads the log */
+	OT_PART_ONLINE,
+	OT_PART_OFFLINE, /* the log cannot be opened or written; answers KAFKA_STORAGE_ERROR */
+	OT_PART_CLOSING, /* waits for its jobs, then for the closing of the log */
+	OT_PART_CLOSED,
+};
+
+/* What a partition needs of its topic's settings. */
+struct ot_part_settings {
+	struct ot_log_settings log;
+	int64_t flush_messages; /* flush.messages: sync before the answer, every so many records */
+	int64_t flush_ms;       /* flush.ms; INT64_MAX: never by time */
+	int64_t timestamp_before_ms; /* message.timestamp.before.max.ms */
+	int64_t timestamp_after_ms;  /* message.timestamp.after.max.ms */
+	int32_t message_bytes_max;   /* max.message.bytes */
+	int32_t compression_level;   /* OT_COMPRESSION_LEVEL_DEFAULT, or the codec's */
+	int16_t min_insync_replicas;
+	enum ot_timestamp_type timestamp_type;
+	enum ot_compression compression; /* when !is_codec_kept */
+	bool is_codec_kept;              /* compression.type=producer */
+	bool is_compacted;               /* cleanup.policy has "compact": each record needs a key */
+};
+
+/* ---- appending ----------------------------------------------------------------------------- */
+
+/* A record of a batch that the broker refused, for Produce from version 8 on. */
+struct ot_part_bad_record {
+	int32_t index;
+	char why[120];
+};
+
+/* Record batches for one partition, embedded in the request. The requester fills the first part;
+ * `done` is called once on the owner's shard, at the earliest at the end of the turn, or at once
+ * when the append is refused. */
+struct ot_append {
+	struct ot_blob
+	    *blob; /* holds `records`; must stand until done; NULL: the caller keeps them */
+	struct ot_bytes records; /* whole batches; patched in place */
+	int16_t acks;            /* 0, 1, -1 */
+	enum ot_append_origin origin;
+	bool is_zstd_refused; /* Produce below version 7 */
+	void (*done)(struct ot_append *append);
+
+	ot_err err;
+	struct ot_why why;                      /* empty unless err */
+	int64_t base_offset;                    /* of the first batch; -1 on failure */
+	int64_t end_offset;                     /* after the last */
+	ot_wall_ms append_time;                 /* with LogAppendTime; else -1 */
+	int64_t log_start_offset;               /* -1 on failure */
+	struct ot_part_bad_record *bad_records; /* heap; free with ot_free(); NULL mostly */
+	int32_t bad_record_count;
+
+	struct ot_list link;  /* the partition's */
+	bool is_sync_awaited; /* the partition's */
+};
+
+/* Validates, stages, and later answers. Refusals: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS,
+ * INVALID_REQUIRED_ACKS, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE,
+ * RECORD_LIST_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE, OUT_OF_ORDER_SEQUENCE_NUMBER,
+ * INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and what ot_log_stage() adds.
+ * @owner owner   @blocks never */
+void ot_part_append(struct ot_part *part, struct ot_append *append);
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+enum ot_isolation { OT_READ_UNCOMMITTED = 0, OT_READ_COMMITTED = 1 };
+
+struct ot_part_aborted {
+	int64_t producer_id;
+	int64_t first_offset;
+};
+
+/* A read of one partition, embedded in the request. */
+struct ot_part_read {
+	int64_t offset;
+	int32_t bytes_max;
+	int32_t leader_epoch;       /* the reader's view; -1: none */
+	int32_t last_fetched_epoch; /* KIP-595; -1: none */
+	enum ot_isolation isolation;
+	bool is_one_at_least; /* give a first batch that is larger than bytes_max */
+	void (*done)(struct ot_part_read *read);
+
+	ot_err err;
+	int64_t high_watermark;
+	int64_t last_stable_offset;
+	int64_t log_start_offset;
+	int32_t current_leader_epoch; /* with FENCED_ and UNKNOWN_LEADER_EPOCH */
+	int32_t diverging_epoch;      /* -1: none */
+	int64_t diverging_end_offset;
+	struct ot_file *file; /* a reference, the reader's to drop; NULL: no bytes */
+	uint64_t place;
+	size_t bytes;
+	struct ot_part_aborted *aborted; /* heap; ot_free() */
+	int32_t aborted_count;           /* -1: not asked */
+
+	struct ot_log_read plan; /* while cold pages are being read */
+	struct ot_part *part;
+	struct ot_job job;
+};
+
+/* Plans a read and calls `done`: at once when the range is in memory, else after a worker has
+ * brought it there. OFFSET_OUT_OF_RANGE, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
+ * UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR. @owner owner   @blocks never */
+void ot_part_read(struct ot_part *part, struct ot_part_read *read);
+
+/* Someone who wants to know when more can be read. `on_more` is called each time the readable end
+ * moves, and when the partition stops being readable; cancel before the watcher goes. */
+struct ot_part_watcher {
+	struct ot_list link;
+	void (*on_more)(struct ot_part_watcher *watcher);
+};
+
+/* @owner owner   @blocks never */
+void ot_part_watch(struct ot_part *part, struct ot_part_watcher *watcher);
+void ot_part_unwatch(struct ot_part_watcher *watcher);
+
+/* ---- other questions ----------------------------------------------------------------------- */
+
+/* Checks that the partition leads here and that the asker's epoch (-1: none) is the current one:
+ * NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR.
+ * @owner owner */
+OT_MUST_USE ot_err ot_part_check_leader(const struct ot_part *part, int32_t leader_epoch);
+
+#define OT_LIST_LATEST         ((int64_t)-1)
+#define OT_LIST_EARLIEST       ((int64_t)-2)
+#define OT_LIST_MAX            ((int64_t)-3)
+#define OT_LIST_LOCAL_EARLIEST ((int64_t)-4)
+#define OT_LIST_TIERED_LATEST  ((int64_t)-5)
+#define OT_LIST_PENDING_UPLOAD ((int64_t)-6)
+
+/* One question of ListOffsets. */
+struct ot_part_find {
+	int64_t timestamp; /* or one of OT_LIST_ */
+	int32_t leader_epoch;
+	enum ot_isolation isolation;
+	void (*done)(struct ot_part_find *find);
+
+	ot_err err;
+	struct ot_log_found found;
+
+	struct ot_part *part;
+	struct ot_log_job *log_job;
+	struct ot_job job;
+};
+
+/* Calls `done`, at once or after a worker has looked. @owner owner   @blocks never */
+void ot_part_find(struct ot_part *part, struct ot_part_find *find);
+
+/* DeleteRecords: everything before `offset` (-1: the high watermark) goes. OFFSET_OUT_OF_RANGE
+ * beyond the high watermark, POLICY_VIOLATION on a topic that is only compacted.
+ * @owner owner   @blocks never */
+OT_MUST_USE ot_err ot_part_delete_records(struct ot_part *part, int64_t offset,
+    int64_t *ret_low_watermark);
+
+/* OffsetForLeaderEpoch. @owner owner */
+OT_MUST_USE ot_err ot_part_epoch_end(struct ot_part *part, int32_t current_leader_epoch,
+    int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset);
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+struct ot_part_conf {
+	struct ot_shard *owner;
+	struct ot_codec_ctx *codecs; /* the shard's */
+	struct ot_str topic;         /* copied */
+	struct ot_uuid topic_id;
+	int32_t index;
+	struct ot_part_settings settings;
+	/* What closing and failing tell; `arg` for all. */
+	void (*on_open)(void *arg, struct ot_part *part);   /* ONLINE or OFFLINE */
+	void (*on_closed)(void *arg, struct ot_part *part); /* the part may be destroyed */
+	void *arg;
+};
+
+/* A partition in state OPENING, whose log is loaded in a worker. `args->dir` is copied.
+ * @owner conf->owner   @blocks never */
+struct ot_part *ot_part_create(const struct ot_part_conf *conf,
+    const struct ot_log_open_args *args);
+
+/* Frees a partition that is CLOSED. @owner owner */
+void ot_part_destroy(struct ot_part *part);
+
+/* Takes up leadership in an epoch. @owner owner */
+void ot_part_lead(struct ot_part *part, int32_t leader_epoch, int32_t in_sync_count);
+
+/* @owner owner */
+void ot_part_set_settings(struct ot_part *part, const struct ot_part_settings *settings);
+
+/* Ends the partition: those who wait get NOT_LEADER_OR_FOLLOWER, jobs are waited for, the log is
+ * closed in a worker, then on_closed. @owner owner   @blocks never */
+void ot_part_close(struct ot_part *part, enum ot_log_close_how how);
+
+/* The steady work that time brings: chores of the log, flush.ms, and with `is_retention_due`
+ * retention and the expiry of producers. @owner owner */
+void ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due);
+
+/* Starts a sync that moves the recovery point, if none runs. @owner owner */
+void ot_part_checkpoint(struct ot_part *part);
+
+/* ---- what a partition is ------------------------------------------------------------------- */
+
+/* Texts live as long as the partition. @owner owner   @blocks never */
+enum ot_part_state ot_part_state(const struct ot_part *part);
+struct ot_str ot_part_topic(const struct ot_part *part);
+const struct ot_uuid *ot_part_topic_id(const struct ot_part *part);
+int32_t ot_part_index(const struct ot_part *part);
+const char *ot_part_dir(const struct ot_part *part);
+int32_t ot_part_leader_epoch(const struct ot_part *part);
+int64_t ot_part_high_watermark(const struct ot_part *part);
+
+/* NULL while it is not open. @owner owner */
+struct ot_log *ot_part_log(struct ot_part *part);
+
+/* The shard that owns a partition: the same answer on every thread. @owner any thread */
+uint32_t ot_part_owner_index(const struct ot_uuid *topic_id, int32_t index, uint32_t shard_count);
+
+#endif

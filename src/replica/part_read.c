@@ -1,0 +1,337 @@
+/* Reading, and the questions about offsets. */
+#include "replica/part_int.h"
+
+#include "base/alloc.h"
+
+/* ---- reads --------------------------------------------------------------------------------- */
+
+static void
+give(struct ot_part_read *read, ot_err err)
+{
+	read->err = err;
+	read->done(read);
+}
+
+static bool
+is_hot(const struct ot_part *part, const struct ot_log_read *plan)
+{
+	if (plan->base_offset >= part->hot_offset)
+		return true;
+	return ot_file_is_cached(plan->file, plan->place, plan->bytes);
+}
+
+static int64_t
+readable_end(const struct ot_part *part, enum ot_isolation isolation)
+{
+	return isolation == OT_READ_COMMITTED
+	           ? ot_log_last_stable_offset(part->log, part->high_watermark)
+	           : part->high_watermark;
+}
+
+/* KIP-595: the reader's last epoch must end here where it says, or it has to truncate. */
+static bool
+has_diverged(struct ot_part *part, struct ot_part_read *read)
+{
+	if (read->last_fetched_epoch < 0)
+		return false;
+	int32_t epoch = -1;
+	int64_t end_offset = -1;
+	ot_log_epoch_end(part->log, read->last_fetched_epoch, &epoch, &end_offset);
+	if (epoch < 0 || (epoch == read->last_fetched_epoch && end_offset >= read->offset))
+		return false;
+	read->diverging_epoch = epoch;
+	read->diverging_end_offset = end_offset;
+	return true;
+}
+
+struct aborted_list {
+	struct ot_part_read *read;
+	int32_t capacity;
+};
+
+static void
+add_aborted(void *arg, const struct ot_log_aborted *aborted)
+{
+	struct aborted_list *list = arg;
+	struct ot_part_read *read = list->read;
+	if (read->aborted_count == list->capacity) {
+		list->capacity = OT_MAX(list->capacity * 2, 8);
+		struct ot_part_aborted *items =
+		    ot_must_alloc((size_t)list->capacity * sizeof(*items));
+		for (int32_t i = 0; i < read->aborted_count; i++)
+			items[i] = read->aborted[i];
+		ot_free(read->aborted);
+		read->aborted = items;
+	}
+	read->aborted[read->aborted_count++] = (struct ot_part_aborted){
+		.producer_id = aborted->producer_id,
+		.first_offset = aborted->first_offset,
+	};
+}
+
+static ot_err
+list_aborted(struct ot_part *part, struct ot_part_read *read)
+{
+	if (read->isolation != OT_READ_COMMITTED)
+		return OT_OK;
+	read->aborted_count = 0;
+	if (read->plan.bytes == 0)
+		return OT_OK;
+	struct aborted_list list = { .read = read };
+	return ot_log_visit_aborted_in(part->log, read->offset, read->plan.next_offset, add_aborted,
+	    &list);
+}
+
+static void
+finish_read(struct ot_part *part, struct ot_part_read *read)
+{
+	ot_err err = list_aborted(part, read);
+	if (err != OT_OK) {
+		ot_file_unref(read->plan.file);
+		give(read, OT_ERR_KAFKA_STORAGE_ERROR);
+		return;
+	}
+	read->file = read->plan.file;
+	read->place = read->plan.place;
+	read->bytes = read->plan.bytes;
+	give(read, OT_OK);
+}
+
+static void
+run_warm(struct ot_job *job)
+{
+	ot_log_read_warm(&OT_CONTAINER_OF(job, struct ot_part_read, job)->plan);
+}
+
+static void plan_read(struct ot_part *part, struct ot_part_read *read);
+
+/* The pages of the index are in memory now: plan again. */
+static void
+index_is_warm(struct ot_job *job)
+{
+	struct ot_part_read *read = OT_CONTAINER_OF(job, struct ot_part_read, job);
+	struct ot_part *part = read->part;
+	ot_file_unref(read->plan.file);
+	ot_err err = ot_part_check_leader(part, read->leader_epoch);
+	if (err == OT_OK)
+		plan_read(part, read);
+	else
+		give(read, err);
+	part_job_is_over(part);
+}
+
+static void
+range_is_warm(struct ot_job *job)
+{
+	struct ot_part_read *read = OT_CONTAINER_OF(job, struct ot_part_read, job);
+	struct ot_part *part = read->part;
+	ot_err err = ot_part_check_leader(part, read->leader_epoch);
+	if (err == OT_OK) {
+		finish_read(part, read);
+	} else {
+		ot_file_unref(read->plan.file);
+		give(read, err);
+	}
+	part_job_is_over(part);
+}
+
+static void
+warm(struct ot_part *part, struct ot_part_read *read, void (*done)(struct ot_job *job))
+{
+	read->part = part;
+	read->job = (struct ot_job){ .work = run_warm, .done = done };
+	part_submit(part, &read->job);
+}
+
+static void
+plan_read(struct ot_part *part, struct ot_part_read *read)
+{
+	struct ot_log_read_args args = {
+		.offset = read->offset,
+		.bound_offset = readable_end(part, read->isolation),
+		.bytes_max = read->bytes_max > 0 ? (size_t)read->bytes_max : 0,
+		.is_one_at_least = read->is_one_at_least,
+	};
+	ot_err err = ot_log_plan_read(part->log, &args, &read->plan);
+	if (err == OT_ERR_AGAIN)
+		warm(part, read, index_is_warm);
+	else if (err != OT_OK)
+		give(read, err == OT_ERR_OFFSET_OUT_OF_RANGE ? err : OT_ERR_KAFKA_STORAGE_ERROR);
+	else if (read->plan.file != NULL && !is_hot(part, &read->plan))
+		warm(part, read, range_is_warm);
+	else
+		finish_read(part, read);
+}
+
+void
+ot_part_read(struct ot_part *part, struct ot_part_read *read)
+{
+	part_enter(part);
+	read->file = NULL;
+	read->bytes = 0;
+	read->aborted = NULL;
+	read->aborted_count = -1;
+	read->diverging_epoch = -1;
+	read->diverging_end_offset = -1;
+	read->high_watermark = read->last_stable_offset = read->log_start_offset = -1;
+	read->current_leader_epoch = part->leader_epoch;
+	read->plan = (struct ot_log_read){ 0 };
+	ot_err err = ot_part_check_leader(part, read->leader_epoch);
+	if (err != OT_OK) {
+		give(read, err);
+		return;
+	}
+	read->high_watermark = part->high_watermark;
+	read->last_stable_offset = ot_log_last_stable_offset(part->log, part->high_watermark);
+	read->log_start_offset = ot_log_start_offset(part->log);
+	if (has_diverged(part, read))
+		give(read, OT_OK);
+	else
+		plan_read(part, read);
+}
+
+void
+ot_part_watch(struct ot_part *part, struct ot_part_watcher *watcher)
+{
+	part_enter(part);
+	OT_ASSERT(watcher->on_more != NULL);
+	ot_list_push_back(&part->watchers, &watcher->link);
+}
+
+void
+ot_part_unwatch(struct ot_part_watcher *watcher)
+{
+	ot_list_remove(&watcher->link);
+}
+
+/* ---- offsets by time ----------------------------------------------------------------------- */
+
+static void
+tell(struct ot_part_find *find, ot_err err)
+{
+	find->err = err;
+	find->done(find);
+}
+
+static void
+run_find(struct ot_job *job)
+{
+	ot_log_job_run(OT_CONTAINER_OF(job, struct ot_part_find, job)->log_job);
+}
+
+static void
+find_is_done(struct ot_job *job)
+{
+	struct ot_part_find *find = OT_CONTAINER_OF(job, struct ot_part_find, job);
+	struct ot_part *part = find->part;
+	ot_err err = ot_log_find_end(part->log, find->log_job, &find->found);
+	if (err == OT_OK)
+		err = ot_part_check_leader(part, find->leader_epoch);
+	else
+		err = OT_ERR_KAFKA_STORAGE_ERROR;
+	/* A record that not all in-sync replicas have is not there yet. */
+	if (err == OT_OK && find->found.offset >= readable_end(part, find->isolation))
+		find->found = (struct ot_log_found){ -1, OT_NO_TIMESTAMP, OT_NO_LEADER_EPOCH };
+	tell(find, err);
+	part_job_is_over(part);
+}
+
+static void
+find_by_scan(struct ot_part *part, struct ot_part_find *find)
+{
+	find->part = part;
+	find->log_job = ot_log_find_begin(part->log, find->timestamp);
+	if (find->log_job == NULL) {
+		tell(find, OT_ERR_KAFKA_STORAGE_ERROR);
+		return;
+	}
+	find->job = (struct ot_job){ .work = run_find, .done = find_is_done };
+	part_submit(part, &find->job);
+}
+
+_Static_assert(OT_LIST_MAX == OT_LOG_MAX_TIMESTAMP, "the log knows the protocol's number");
+
+void
+ot_part_find(struct ot_part *part, struct ot_part_find *find)
+{
+	part_enter(part);
+	find->found = (struct ot_log_found){ -1, OT_NO_TIMESTAMP, OT_NO_LEADER_EPOCH };
+	ot_err err = ot_part_check_leader(part, find->leader_epoch);
+	if (err != OT_OK) {
+		tell(find, err);
+		return;
+	}
+	switch (find->timestamp) {
+	case OT_LIST_LATEST:
+		find->found = ot_log_find_latest(part->log, readable_end(part, find->isolation));
+		tell(find, OT_OK);
+		return;
+	case OT_LIST_EARLIEST:
+	case OT_LIST_LOCAL_EARLIEST:
+		find->found = ot_log_find_earliest(part->log);
+		tell(find, OT_OK);
+		return;
+	case OT_LIST_TIERED_LATEST:
+	case OT_LIST_PENDING_UPLOAD:
+		/* No record is in a remote tier, and none waits to go there. */
+		tell(find, OT_OK);
+		return;
+	default:
+		find_by_scan(part, find);
+	}
+}
+
+/* ---- other questions ----------------------------------------------------------------------- */
+
+ot_err
+ot_part_check_leader(const struct ot_part *part, int32_t leader_epoch)
+{
+	part_enter(part);
+	if (part->state == OT_PART_OFFLINE)
+		return OT_ERR_KAFKA_STORAGE_ERROR;
+	if (part->state != OT_PART_ONLINE)
+		return OT_ERR_NOT_LEADER_OR_FOLLOWER;
+	if (leader_epoch >= 0 && leader_epoch < part->leader_epoch)
+		return OT_ERR_FENCED_LEADER_EPOCH;
+	if (leader_epoch > part->leader_epoch)
+		return OT_ERR_UNKNOWN_LEADER_EPOCH;
+	return part->is_leader ? OT_OK : OT_ERR_NOT_LEADER_OR_FOLLOWER;
+}
+
+ot_err
+ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_low_watermark)
+{
+	part_enter(part);
+	ot_err err = ot_part_check_leader(part, -1);
+	if (err != OT_OK)
+		return err;
+	if (!part->conf.settings.log.is_deleting)
+		return OT_ERR_POLICY_VIOLATION;
+	int64_t wanted = offset == -1 ? part->high_watermark : offset;
+	if (wanted < 0 || wanted > part->high_watermark)
+		return OT_ERR_OFFSET_OUT_OF_RANGE;
+	err = ot_log_advance_start(part->log, wanted);
+	if (err != OT_OK)
+		return err;
+	*ret_low_watermark = ot_log_start_offset(part->log);
+	ot_part_tick(part, ot_io_wall(part->conf.owner->io), true);
+	return OT_OK;
+}
+
+ot_err
+ot_part_epoch_end(struct ot_part *part, int32_t current_leader_epoch, int32_t epoch,
+    int32_t *ret_epoch, int64_t *ret_end_offset)
+{
+	part_enter(part);
+	ot_err err = ot_part_check_leader(part, current_leader_epoch);
+	if (err != OT_OK)
+		return err;
+	/* The current epoch ends where the log does; it need not have a record yet. */
+	if (epoch == part->leader_epoch) {
+		*ret_epoch = epoch;
+		*ret_end_offset = ot_log_end_offset(part->log);
+		return OT_OK;
+	}
+	ot_log_epoch_end(part->log, epoch, ret_epoch, ret_end_offset);
+	return OT_OK;
+}
