@@ -98,4 +98,12 @@ struct ot_partition_image *image_partition_create(const struct image_partition_l
 struct image_partition_lists image_partition_lists(
 	const struct ot_partition_image *partition, struct ot_uuid *directories_room);
 
+/* Records about brokers, and records that are only kept (image_records.c). OT_ERR_MALFORMED and
+ * OT_ERR_UNSUPPORTED_VERSION as ot_image_edit_apply(). */
+struct ot_typed_record;
+ot_err image_broker_apply(struct ot_image *image, const struct ot_typed_record *record,
+	struct ot_why *why) OT_MUST_USE;
+ot_err image_keep(struct ot_image *image, const struct ot_typed_record *record,
+	struct ot_why *why) OT_MUST_USE;
+
 #endif

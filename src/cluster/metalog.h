@@ -18,8 +18,11 @@
 #ifndef OT_CLUSTER_METALOG_H
 #define OT_CLUSTER_METALOG_H
 
+#include "base/list.h"
 #include "cluster/records.h"
 #include "io/io.h"
+
+struct ot_metalog;
 
 /* Place of a snapshot or of a log's end, as Kafka names files: the offset is the next one. */
 struct ot_metalog_id {
