@@ -164,6 +164,12 @@ struct broker_create_topics {
 void broker_create_topics(
     struct broker_shard *self, struct ot_request *request, struct broker_create_topics *wanted);
 
+/* ---- producer ids (api_producer_id.c) ------------------------------------------------------ */
+
+/* @owner self's shard */
+struct broker_producer_ids *broker_producer_ids_create(struct broker_shard *self);
+void broker_producer_ids_destroy(struct broker_producer_ids *ids);
+
 /* ---- images (images.c) --------------------------------------------------------------------- */
 
 /* Takes over a reference to a newer image and brings the shard into line with it; `done` is called

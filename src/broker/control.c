@@ -416,8 +416,8 @@ broker_control_destroy(struct broker_control *control)
 	ot_free(control);
 }
 
-struct ot_controller *
-broker_control_controller(struct broker_control *control)
+int64_t
+broker_control_epoch(const struct broker_control *control)
 {
-	return control->controller;
+	return control->broker_epoch;
 }

@@ -6,6 +6,7 @@
 
 #include "log/log.h"
 #include "record/compress.h"
+#include "replica/dirs.h"
 #include "shard/shard.h"
 
 struct ot_part;
@@ -178,6 +179,8 @@ struct ot_part_conf {
 	struct ot_uuid topic_id;
 	int32_t index;
 	struct ot_part_settings settings;
+	struct ot_dirs *dirs;	    /* where its folder is prepared */
+	struct ot_dirs_place place; /* its folder */
 	/* What closing and failing tell; `arg` for all. */
 	void (*on_open)(void *arg, struct ot_part *part);   /* ONLINE or OFFLINE */
 	void (*on_closed)(void *arg, struct ot_part *part); /* the part may be destroyed */
@@ -188,6 +191,9 @@ struct ot_part_conf {
  * @owner conf->owner   @blocks never */
 struct ot_part *ot_part_create(const struct ot_part_conf *conf,
     const struct ot_log_open_args *args);
+
+/* Whether a partition that is CLOSED left a log that need not be scanned. @owner owner */
+bool ot_part_is_clean(const struct ot_part *part);
 
 /* Frees a partition that is CLOSED. @owner owner */
 void ot_part_destroy(struct ot_part *part);
