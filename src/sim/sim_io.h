@@ -4,6 +4,8 @@
  * the timers that are due, then, in an order by seed, the streams that are ready, the jobs that are
  * done and the connections that came, and then on_turn_end. While it works time passes for it, by
  * what the callbacks and the disk calls cost, and the next turn begins no earlier.
+ *
+ * @owner the simulation's one thread   @blocks never
  */
 #ifndef OT_SIM_SIM_IO_H
 #define OT_SIM_SIM_IO_H
