@@ -244,6 +244,40 @@ test_lz4_header_checksum(void **state)
 	ot_writer_fini(&wrong);
 }
 
+/* What was left half open, or failed, does not change what is opened next with the same context.
+ * Two frames of "x", the first announcing a content of 9 bytes in its header. */
+static void
+test_left_half_open(void **state)
+{
+	(void)state;
+	static const uint8_t announced[] = { 0x04, 0x22, 0x4d, 0x18, 0x68, 0x40, 9, 0, 0, 0, 0, 0,
+		0, 0, 0, 1, 0, 0, 0x80, 'x', 0, 0, 0, 0 };
+	struct ot_writer out;
+	ot_writer_init(&out);
+	for (unsigned c = OT_COMPRESSION_GZIP; c < OT_COMPRESSION_COUNT; c++) {
+		struct ot_writer good = compressed((enum ot_compression)c, 2, "good", 4);
+		for (size_t bytes = 1; bytes <= good.bytes; bytes++) {
+			uint8_t byte;
+			size_t got;
+			struct ot_compressed in = { (enum ot_compression)c, 2, good.data, bytes,
+				10 };
+			if (ot_decompress_open(ctx, &in, NULL) == OT_OK) {
+				ot_err err = ot_decompress_read(ctx, &byte, 1, &got, NULL);
+				assert_true(err != OT_OK || got == 0 || byte == 'g');
+				ot_decompress_close(ctx);
+			}
+			assert_opens((enum ot_compression)c, 2, &good, (const uint8_t *)"good", 4);
+		}
+		/* Magic 0, so that the header's checksum is put right. */
+		assert_int_equal(
+		    open_all(OT_COMPRESSION_LZ4, 0, announced, sizeof(announced), 100, &out),
+		    OT_ERR_CORRUPT_MESSAGE);
+		assert_opens((enum ot_compression)c, 2, &good, (const uint8_t *)"good", 4);
+		ot_writer_fini(&good);
+	}
+	ot_writer_fini(&out);
+}
+
 static void
 test_zstd_frames(void **state)
 {
@@ -337,6 +371,7 @@ main(void)
 		cmocka_unit_test(test_gzip_header_fields),
 		cmocka_unit_test(test_snappy_framings),
 		cmocka_unit_test(test_lz4_header_checksum),
+		cmocka_unit_test(test_left_half_open),
 		cmocka_unit_test(test_zstd_frames),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_flipped_bits),
