@@ -31,7 +31,7 @@ test_the_last_events_are_printed(void **state)
 		ot_sim_trace_put(trace, &(struct ot_sim_event){ .at = i * OT_NS_PER_S,
 					    .verb = "write",
 					    .what = "/a/very/long/path/that/does/not/fit/into/the/"
-		                                    "ring/whole/but/ends/in/f.log",
+						    "ring/whole/but/ends/in/f.log",
 					    .host = 2,
 					    .a = i,
 					    .b = 4711,
