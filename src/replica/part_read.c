@@ -299,23 +299,32 @@ ot_part_check_leader(const struct ot_part *part, int32_t leader_epoch)
 }
 
 ot_err
-ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_low_watermark)
+ot_part_trim(struct ot_part *part, int64_t offset)
 {
 	part_enter(part);
 	ot_err err = ot_part_check_leader(part, -1);
 	if (err != OT_OK)
 		return err;
-	if (!part->conf.settings.log.is_deleting)
-		return OT_ERR_POLICY_VIOLATION;
-	int64_t wanted = offset == -1 ? part->high_watermark : offset;
-	if (wanted < 0 || wanted > part->high_watermark)
+	if (offset < 0 || offset > part->high_watermark)
 		return OT_ERR_OFFSET_OUT_OF_RANGE;
-	err = ot_log_advance_start(part->log, wanted);
+	err = ot_log_advance_start(part->log, offset);
+	if (err == OT_OK)
+		ot_part_tick(part, ot_io_wall(part->conf.owner->io), true);
+	return err;
+}
+
+ot_err
+ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_low_watermark)
+{
+	ot_err err = ot_part_check_leader(part, -1);
 	if (err != OT_OK)
 		return err;
-	*ret_low_watermark = ot_log_start_offset(part->log);
-	ot_part_tick(part, ot_io_wall(part->conf.owner->io), true);
-	return OT_OK;
+	if (!part->conf.settings.log.is_deleting)
+		return OT_ERR_POLICY_VIOLATION;
+	err = ot_part_trim(part, offset == -1 ? part->high_watermark : offset);
+	if (err == OT_OK)
+		*ret_low_watermark = ot_log_start_offset(part->log);
+	return err;
 }
 
 ot_err
