@@ -40,7 +40,6 @@ struct ot_sim_cpu {
 
 /* ---- the world --------------------------------------------------------------------------- */
 
-/* @owner the caller's thread, as all below */
 struct ot_sim_world *ot_sim_world_create(uint64_t seed) OT_MUST_USE;
 
 /* Ends everything, hosts and disks with it. All ios and files must have been ended. Accepts NULL.

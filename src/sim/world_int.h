@@ -25,7 +25,7 @@ struct ot_sim_world {
 	struct ot_sim_cpu cpu;
 	struct ot_sim_host **hosts;
 	uint32_t host_count;
-	uint8_t *cuts; /* [from * SIM_HOSTS_MAX + to] */
+	uint8_t *cuts; /* at from * SIM_HOSTS_MAX + to */
 	struct ot_list conns;
 	uint32_t conn_count;
 	struct ot_list calls; /* of ot_sim_world_at() */

@@ -1,7 +1,7 @@
 /* Goal: simulated machines, clocks, threads and networks do what sim/world.h says.
  *
- * Method: small programs on simulated threads; each fault by example, over several seeds where it is
- * a matter of chance. */
+ * Method: small programs on simulated threads; each fault by example, over several seeds where it
+ * is a matter of chance. */
 #include "../test.h"
 
 #include <stdio.h>
