@@ -239,6 +239,9 @@ test_a_failed_sync_is_final(void **state)
 		assert_int_equal(ot_file_sync(file), OT_ERR_IO);
 		assert_ok(ot_file_sync(file));
 		assert_string_equal(get_file(fs, "/f"), "b");
+		assert_int_equal(ot_sim_disk_violation_count(disk), 0);
+		assert_ok(write_at(file, "b", 1, 0));
+		assert_int_equal(ot_sim_disk_violation_count(disk), 1);
 		ot_file_unref(file);
 		ot_sim_disk_restart(disk, OT_SIM_POWER_LOST);
 		lost += strcmp(get_file(fs, "/f"), "a") == 0;
@@ -335,6 +338,65 @@ test_a_clone_is_independent(void **state)
 	    exists(ot_sim_disk_fs(clone), "/b") || exists(ot_sim_disk_fs(clone), "/d/a") ? 4096
 											 : 0);
 	ot_sim_disk_destroy(clone);
+}
+
+struct change_watch {
+	struct ot_sim_disk *disk;
+	unsigned old;
+	unsigned new;
+};
+
+static void
+crash_a_clone(void *arg, uint64_t n)
+{
+	struct change_watch *watch = arg;
+	for (uint64_t seed = 0; seed < 10; seed++) {
+		struct ot_sim_disk *clone = ot_sim_disk_clone(watch->disk, n * 100 + seed);
+		ot_sim_disk_restart(clone, OT_SIM_POWER_LOST);
+		const char *text = get_file(ot_sim_disk_fs(clone), "/c");
+		watch->old += strcmp(text, "old") == 0;
+		watch->new += strcmp(text, "new") == 0;
+		ot_sim_disk_destroy(clone);
+	}
+}
+
+/* One run with a clone at each change sees what many runs see that crash there. */
+static void
+test_clones_at_each_change(void **state)
+{
+	(void)state;
+	struct change_watch watch = { .disk = ot_sim_disk_create(1) };
+	struct ot_fs *fs = ot_sim_disk_fs(watch.disk);
+	put_file(fs, "/c", "old");
+	assert_ok(ot_fs_sync_dir(fs, "/"));
+	ot_sim_disk_on_change(watch.disk, crash_a_clone, &watch);
+	replace_atomically(fs);
+	crash_a_clone(&watch, ot_sim_disk_change_count(watch.disk) + 1);
+	assert_int_equal(watch.old + watch.new, 60);
+	assert_in_range(watch.new, 11, 30);
+	ot_sim_disk_destroy(watch.disk);
+}
+
+/* Many names that nobody syncs: the oldest become durable by themselves, and all is consistent. */
+static void
+test_many_unsynced_names(void **state)
+{
+	(void)state;
+	struct ot_sim_disk *disk = ot_sim_disk_create(4);
+	struct ot_fs *fs = ot_sim_disk_fs(disk);
+	char path[32];
+	unsigned kept = 0;
+	for (unsigned i = 0; i < 2000; i++) {
+		snprintf(path, sizeof(path), "/n%u", i);
+		put_file(fs, path, "x");
+	}
+	ot_sim_disk_restart(disk, OT_SIM_POWER_LOST);
+	for (unsigned i = 0; i < 2000; i++) {
+		snprintf(path, sizeof(path), "/n%u", i);
+		kept += strcmp(get_file(fs, path), "x") == 0;
+	}
+	assert_in_range(kept, 1400, 2000);
+	ot_sim_disk_destroy(disk);
 }
 
 /* ---- random histories of one file's bytes ----------------------------------------------- */
@@ -622,6 +684,8 @@ main(void)
 		cmocka_unit_test(test_flipped_bits_show),
 		cmocka_unit_test(test_names_hang_on_their_folders_name),
 		cmocka_unit_test(test_a_clone_is_independent),
+		cmocka_unit_test(test_clones_at_each_change),
+		cmocka_unit_test(test_many_unsynced_names),
 		cmocka_unit_test(test_bytes_after_a_loss_were_there_before),
 		cmocka_unit_test(test_names_after_a_loss_were_there_before),
 		cmocka_unit_test(test_one_seed_gives_one_history),
