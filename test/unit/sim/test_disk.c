@@ -315,6 +315,30 @@ test_names_hang_on_their_folders_name(void **state)
 	assert_true(kept > SEEDS / 5 && lost > SEEDS / 5);
 }
 
+/* A file that is moved out of a folder before the folder goes is never lost with it. */
+static void
+test_a_folder_goes_after_what_emptied_it(void **state)
+{
+	(void)state;
+	unsigned gone = 0;
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		struct ot_sim_disk *disk = ot_sim_disk_create(seed);
+		struct ot_fs *fs = ot_sim_disk_fs(disk);
+		assert_ok(ot_fs_mkdir(fs, "/d"));
+		put_file(fs, "/d/f", "x");
+		assert_ok(ot_fs_sync_dir(fs, "/d"));
+		assert_ok(ot_fs_sync_dir(fs, "/"));
+		assert_ok(ot_fs_rename(fs, "/d/f", "/f"));
+		assert_ok(ot_fs_remove(fs, "/d"));
+		ot_sim_disk_restart(disk, OT_SIM_POWER_LOST);
+		gone += !exists(fs, "/d");
+		assert_int_equal(exists(fs, "/d/f") + exists(fs, "/f"), 1);
+		assert_true(exists(fs, "/d") || exists(fs, "/f"));
+		ot_sim_disk_destroy(disk);
+	}
+	assert_in_range(gone, SEEDS / 5, SEEDS * 4 / 5);
+}
+
 /* A clone is the disk at its moment: both go their own ways from there. */
 static void
 test_a_clone_is_independent(void **state)
@@ -463,6 +487,13 @@ check_bytes(const struct bytes_model *model, struct ot_file *file)
 		size_t bytes = OT_MIN(SECTOR, got - place);
 		assert_true(sector_was_there(model, data + place, place, bytes));
 	}
+	/* What lay behind the end does not come back when the file grows again. */
+	size_t grown = 0;
+	assert_ok(ot_file_truncate(file, MODEL_BYTES));
+	assert_ok(ot_file_read(file, data, sizeof(data), got, &grown));
+	assert_int_equal(got + grown, MODEL_BYTES);
+	for (size_t i = 0; i < grown; i++)
+		assert_int_equal(data[i], 0);
 }
 
 static void
@@ -683,6 +714,7 @@ main(void)
 		cmocka_unit_test(test_planned_failures_hit_their_call),
 		cmocka_unit_test(test_flipped_bits_show),
 		cmocka_unit_test(test_names_hang_on_their_folders_name),
+		cmocka_unit_test(test_a_folder_goes_after_what_emptied_it),
 		cmocka_unit_test(test_a_clone_is_independent),
 		cmocka_unit_test(test_clones_at_each_change),
 		cmocka_unit_test(test_many_unsynced_names),
