@@ -20,7 +20,8 @@
  *   - equality: live state and reloaded state are the same, for both came through apply().
  * README.md has the argument in full, and what a machine may keep beside this ("soft" state).
  *
- * One thread: everything here belongs to the shard that owns the partition.
+ * One thread: everything here belongs to the shard that owns the partition, and nothing blocks.
+ * @owner that shard
  */
 #ifndef OT_COORD_COORD_H
 #define OT_COORD_COORD_H
@@ -67,12 +68,12 @@ struct ot_coord_log;
 /* What the runtime asks of a partition that this shard leads. Callbacks may come from inside a
  * call.
  *
- * append  Outcomes come in the order of the calls. OT_OK when the batch is committed, that is, when
- *         the high watermark is behind it. A failure says that the batch IS NOT AND WILL NOT BE IN
- *         THE LOG (refused for want of in-sync replicas, a full disk, leadership gone before it was
- *         written), and every append after it fails too, before a later call is taken. A partition
- *         that cannot tell keeps the append waiting and unloads the coordinator; what waits is
- *         failed after that (then it does not matter what it became).
+ * append  OT_OK, in the order of the calls, when the batch is committed, that is, when the high
+ *         watermark is behind it. A failure says that the batch IS NOT AND WILL NOT BE IN THE LOG
+ *         (refused for want of in-sync replicas, a full disk); it may overtake batches that wait,
+ *         but every append after it fails too, before a later call is taken. A partition that
+ *         cannot tell unloads the coordinator first, and fails what waits then: it does not matter
+ *         any more what became of it.
  *         Errors as Kafka's: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, KAFKA_STORAGE_ERROR or
  * our own of the host, MESSAGE_TOO_LARGE, UNKNOWN_TOPIC_OR_PARTITION. read    Gives whole committed
  * batches from `offset` on; at least one. It waits when the high watermark has not got there, and
@@ -134,7 +135,7 @@ struct ot_coord_machine_ops {
 	bool (*image)(struct ot_coord_machine *machine, struct ot_bytes key, struct ot_writer *out);
 	void (*marker)(struct ot_coord_machine *machine, int64_t producer_id,
 	    int16_t producer_epoch, bool is_commit);
-	void (*each)(struct ot_coord_machine *machine, uint64_t *place, uint32_t count_max,
+	bool (*each)(struct ot_coord_machine *machine, uint64_t *place, uint32_t count_max,
 	    ot_coord_emit *emit, void *arg);
 	void (*activate)(struct ot_coord_machine *machine);
 	void (*clear)(struct ot_coord_machine *machine);
@@ -197,8 +198,9 @@ ot_err ot_coord_admit(const struct ot_coord *coord) OT_MUST_USE;
 
 /* Someone who waits for the high watermark. */
 struct ot_coord_wait {
-	struct ot_list link; /* [owner] empty when not waiting */
-	ot_mono_ns deadline; /* [owner] */
+	struct ot_list link;   /* [owner] empty when not waiting */
+	uint64_t batch_number; /* [owner] the last batch that is waited for */
+	ot_mono_ns deadline;   /* [owner] */
 	/* OT_OK: all that was committed to the coordinator before ot_coord_wait() is in the log for
 	 * good. REQUEST_TIMED_OUT: nobody knows yet. NOT_COORDINATOR: unloaded, nobody here will
 	 * know. Else it failed and was rolled back, before this call. Never from inside the call.
@@ -233,9 +235,9 @@ void ot_coord_wait(struct ot_coord *coord, struct ot_coord_wait *wait,
 /* No on_done any more. Harmless when not waiting. @owner shard */
 void ot_coord_wait_cancel(struct ot_coord_wait *wait);
 
-/* Number of the batch that the next record goes into; while loading and undoing, of the newest that
- * is committed. A machine stamps what it applies with it, and thereby knows what is committed.
- * @owner shard */
+/* What apply() stamps the things with that it changes, to know later whether they are committed:
+ * the number of the batch that the record goes into; while loading, of one that is committed; while
+ * undoing, of the newest that is left. @owner shard */
 uint64_t ot_coord_batch_number(const struct ot_coord *coord);
 bool ot_coord_is_committed(const struct ot_coord *coord, uint64_t batch_number);
 
