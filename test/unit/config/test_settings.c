@@ -383,6 +383,7 @@ rules_between_settings(void **state)
 		{ "log.cleaner.min.compaction.lag.ms=2\nlog.cleaner.max.compaction.lag.ms=1",
 		    "must be at least log.cleaner.min.compaction.lag.ms (2)" },
 		{ "log.cleaner.dedupe.buffer.size=1000", "1 MiB" },
+		{ "log.dirs=/a\ncordoned.log.dirs=/b", "entries of log.dirs" },
 		{ "replica.fetch.wait.max.ms=40000", "replica.socket.timeout.ms (30000) must be" },
 		{ "replica.lag.time.max.ms=100", "replica.lag.time.max.ms=100" },
 		{ "offsets.commit.required.acks=5", "offsets.commit.required.acks=5" },
