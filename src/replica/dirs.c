@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "base/map.h"
 #include "base/report.h"
 #include "log/logdir.h"
