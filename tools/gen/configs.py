@@ -3,6 +3,8 @@
 configs.py --c SCHEMA_DIR HEADER SOURCE   writes the tables (the build does this)
 configs.py --doc                          writes doc/reference/*-settings.md
 configs.py --check                        exits with 1 when a page is not what --doc would write
+configs.py --unused                       lists broker settings that claim an effect and that no
+                                          code acts on
 
 The format of the schema is told at the top of schema/configs/broker.conf.
 """
@@ -388,6 +390,30 @@ def pages(schema):
         yield ROOT / "doc" / "reference" / name, page(schema, kind)
 
 
+def words_of_code():
+    """All symbols of broker settings that code acts on: what only checks them does not count."""
+    words = set()
+    config = ROOT / "src" / "config"
+    for path in (ROOT / "src").rglob("*.[ch]"):
+        if path.parent == config and path.name != "derive.c":
+            continue
+        words |= set(re.findall(r"OT_BROKER_[A-Z0-9_]+", path.read_text(encoding="utf-8")))
+    return words
+
+
+def unused(schema):
+    """A setting has an effect when code names it, or when one that has takes its value from it."""
+    words = words_of_code()
+    for key in schema.topic.keys:
+        words |= {schema.broker.by_name[name].symbol("OT_BROKER_") for name, _ in key.synonyms}
+    for key in schema.broker.keys:
+        if key.symbol("OT_BROKER_") in words:
+            words |= {schema.broker.by_name[name].symbol("OT_BROKER_") for name, _ in key.synonyms}
+    for key in schema.broker.keys:
+        if not key.inert and key.symbol("OT_BROKER_") not in words:
+            yield key
+
+
 def main():
     mode = sys.argv[1] if len(sys.argv) > 1 else ""
     if mode == "--c" and len(sys.argv) == 5:
@@ -396,6 +422,9 @@ def main():
             write_header(out, schema)
         with open(sys.argv[4], "w", encoding="utf-8") as out:
             write_source(out, schema)
+    elif mode == "--unused" and len(sys.argv) == 2:
+        for key in unused(Schema(ROOT / "schema" / "configs")):
+            print(f"{key.where}: {key.name}")
     elif mode in ("--doc", "--check") and len(sys.argv) == 2:
         stale = False
         for path, text in pages(Schema(ROOT / "schema" / "configs")):
