@@ -162,30 +162,17 @@ listen_for_control(struct server *server)
 {
 	struct broker *broker = &server->broker;
 	const struct ot_settings *settings = broker->settings;
-	for (size_t i = 0; i < settings->listener_count; i++) {
-		if (settings->listeners[i].is_controller)
-			return;
-	}
-	if (settings->controller_count == 0)
+	if (settings->control_listener == NULL || !settings->control_listener_is_made)
 		return;
-	static struct ot_listener_conf conf;
-	conf = (struct ot_listener_conf){
-		.name = "CONTROLLER",
-		.security = OT_SECURITY_PLAINTEXT,
-		.is_controller = true,
-		.host = settings->controllers[0].host,
-		.port = settings->controllers[0].port,
-		.advertised_host = "",
-	};
 	struct broker_listener *listener = &broker->listeners[broker->listener_count];
 	struct ot_why why = { "" };
 	listener->broker = broker;
-	listener->conf = &conf;
+	listener->conf = settings->control_listener;
 	if (listen_at(server, listener, &why) == OT_OK)
 		broker->listener_count++;
 	else
-		OT_WARN("broker", "no control listener at %s:%u, tools must use --bootstrap-server: %s",
-		    conf.host, conf.port, why.text);
+		OT_WARN("broker", "tools must use --bootstrap-server, since there is no control %s",
+		    why.text);
 }
 
 static ot_err
@@ -647,7 +634,7 @@ run_threads(struct server *server)
 	    ot_loop_on_signal(control_io, SIGINT, on_stop_signal, server) != OT_OK)
 		OT_PANIC("signals cannot be received");
 	for (uint32_t i = 0; i < count; i++) {
-		char name[16];
+		char name[24];
 		snprintf(name, sizeof(name), "shard-%u", i);
 		server->threads[i] = ot_thread_start(name, run_shard, &broker->shards[i]);
 	}
