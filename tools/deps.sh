@@ -23,7 +23,7 @@ build_packages=(
 	liblz4-dev libzstd-dev libsnappy-dev zlib1g-dev libssl-dev libcmocka-dev
 )
 check_packages=(
-	clang clang-format 'libclang-rt-dev|libclang-rt-14-dev'
+	clang clang-format shellcheck 'libclang-rt-dev|libclang-rt-14-dev'
 )
 test_packages=(
 	python3-pytest python3-kafka python3-confluent-kafka kcat

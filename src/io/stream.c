@@ -243,8 +243,9 @@ static void
 stream_on_event(uv_poll_t *poll, int status, int events)
 {
 	struct loop_stream *stream = poll->data;
-	/* A broken connection shows as an error here; the next read or write will name it. libuv has
-	 * stopped the poll then, but whoever reads little per event counts on being called again. */
+	/* A broken connection shows as an error here; the next read or write will name it. libuv
+	 * has stopped the poll then, but whoever reads little per event counts on being called
+	 * again. */
 	if (status < 0) {
 		events = stream->wanted;
 		uv_poll_start(poll, stream->wanted, stream_on_event);
