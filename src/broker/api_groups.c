@@ -177,25 +177,95 @@ handle_one(struct broker_shard *self, struct ot_request *request,
 
 /* ---- one group ----------------------------------------------------------------------------- */
 
-#define GROUP_HANDLER(api, call_name)                                                              \
-	static struct ot_str group_of_##api(const void *body)                                      \
-	{                                                                                          \
-		return ((const struct ot_##api##_request *)body)->group_id;                        \
-	}                                                                                          \
-	static void run_##api(struct ot_groups *groups, struct group_item *item)                   \
-	{                                                                                          \
-		call_name(groups, &item->call, item->op->body, item->op->response);                \
-	}                                                                                          \
-	void broker_handle_##api(struct broker_shard *self, struct ot_request *request)            \
-	{                                                                                          \
-		handle_one(self, request, run_##api, group_of_##api);                              \
-	}
+static void
+run_join_group(struct ot_groups *groups, struct group_item *item)
+{
+	ot_group_join(groups, &item->call, item->op->body, item->op->response);
+}
 
-GROUP_HANDLER(join_group, ot_group_join)
-GROUP_HANDLER(sync_group, ot_group_sync)
-GROUP_HANDLER(heartbeat, ot_group_heartbeat)
-GROUP_HANDLER(leave_group, ot_group_leave)
-GROUP_HANDLER(offset_delete, ot_group_offset_delete)
+static struct ot_str
+group_of_join_group(const void *body)
+{
+	return ((const struct ot_join_group_request *)body)->group_id;
+}
+
+void
+broker_handle_join_group(struct broker_shard *self, struct ot_request *request)
+{
+	handle_one(self, request, run_join_group, group_of_join_group);
+}
+
+static void
+run_sync_group(struct ot_groups *groups, struct group_item *item)
+{
+	ot_group_sync(groups, &item->call, item->op->body, item->op->response);
+}
+
+static struct ot_str
+group_of_sync_group(const void *body)
+{
+	return ((const struct ot_sync_group_request *)body)->group_id;
+}
+
+void
+broker_handle_sync_group(struct broker_shard *self, struct ot_request *request)
+{
+	handle_one(self, request, run_sync_group, group_of_sync_group);
+}
+
+static void
+run_heartbeat(struct ot_groups *groups, struct group_item *item)
+{
+	ot_group_heartbeat(groups, &item->call, item->op->body, item->op->response);
+}
+
+static struct ot_str
+group_of_heartbeat(const void *body)
+{
+	return ((const struct ot_heartbeat_request *)body)->group_id;
+}
+
+void
+broker_handle_heartbeat(struct broker_shard *self, struct ot_request *request)
+{
+	handle_one(self, request, run_heartbeat, group_of_heartbeat);
+}
+
+static void
+run_leave_group(struct ot_groups *groups, struct group_item *item)
+{
+	ot_group_leave(groups, &item->call, item->op->body, item->op->response);
+}
+
+static struct ot_str
+group_of_leave_group(const void *body)
+{
+	return ((const struct ot_leave_group_request *)body)->group_id;
+}
+
+void
+broker_handle_leave_group(struct broker_shard *self, struct ot_request *request)
+{
+	handle_one(self, request, run_leave_group, group_of_leave_group);
+}
+
+static void
+run_offset_delete(struct ot_groups *groups, struct group_item *item)
+{
+	ot_group_offset_delete(groups, &item->call, item->op->body, item->op->response);
+}
+
+static struct ot_str
+group_of_offset_delete(const void *body)
+{
+	return ((const struct ot_offset_delete_request *)body)->group_id;
+}
+
+void
+broker_handle_offset_delete(struct broker_shard *self, struct ot_request *request)
+{
+	handle_one(self, request, run_offset_delete, group_of_offset_delete);
+}
 
 /* ---- OffsetCommit -------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* Features in ApiVersions (KIP-584): what this release supports, and what the cluster has finalized. */
 #include "broker/broker_int.h"
-#include "cluster/features.h"
+#include "cluster/feature_levels.h"
 #include "wire/msg_api_versions.h"
 
 struct finalized {

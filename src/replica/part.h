@@ -199,6 +199,11 @@ struct ot_part *ot_part_create(const struct ot_part_conf *conf,
 /* Whether a partition that is CLOSED left a log that need not be scanned. @owner owner */
 bool ot_part_is_clean(const struct ot_part *part);
 
+/* Where the log of a partition that is CLOSED begins, and up to where it is on the disk for good:
+ * what its checkpoint rows say. @owner owner */
+void ot_part_final_offsets(
+    const struct ot_part *part, int64_t *ret_start, int64_t *ret_recovery_point);
+
 /* Frees a partition that is CLOSED. @owner owner */
 void ot_part_destroy(struct ot_part *part);
 

@@ -13,10 +13,11 @@ give(struct ot_part_read *read, ot_err err)
 }
 
 static bool
-is_hot(const struct ot_part *part, const struct ot_log_read *plan)
+is_hot(const struct ot_part *part, const struct ot_part_read *read)
 {
-	if (plan->base_offset >= part->hot_offset)
+	if (read->offset >= part->hot_offset)
 		return true;
+	const struct ot_log_read *plan = &read->plan;
 	return ot_file_is_cached(plan->file, plan->place, plan->bytes);
 }
 
@@ -157,7 +158,7 @@ plan_read(struct ot_part *part, struct ot_part_read *read)
 		warm(part, read, index_is_warm);
 	else if (err != OT_OK)
 		give(read, err == OT_ERR_OFFSET_OUT_OF_RANGE ? err : OT_ERR_KAFKA_STORAGE_ERROR);
-	else if (read->plan.file != NULL && !is_hot(part, &read->plan))
+	else if (read->plan.file != NULL && !is_hot(part, read))
 		warm(part, read, range_is_warm);
 	else
 		finish_read(part, read);
