@@ -359,7 +359,7 @@ void group_sync_propagate(struct group *group, ot_err err);
 void group_sync_answer_error(struct group_member *member, ot_err err);
 
 /* What a client is told when a group's record could not be written. */
-ot_err group_store_err(ot_err err);
+ot_err group_store_err(ot_err err) OT_MUST_USE;
 
 /* ---- records (record.c) -------------------------------------------------------------------- */
 
