@@ -18,6 +18,7 @@
 
 static const struct cli_tool *const tools[] = {
 	&cli_consumer_groups_tool,
+	&cli_server_tool,
 	&cli_topics_tool,
 };
 
