@@ -620,6 +620,75 @@ fetch_now(struct harness *h, const char *group, const char *topic, int32_t parti
 	return offset;
 }
 
+/* ---- members ------------------------------------------------------------------------------- */
+
+const struct join_args join_plain = { 0 };
+
+const char *
+state_of(struct harness *h, const char *group)
+{
+	static char text[40];
+	struct ot_arena arena;
+	struct ot_describe_groups_response_group described;
+	ot_arena_init(&arena, 0);
+	ot_group_describe(h->groups, str(group), 5, &arena, &described);
+	assert_int_equal(described.error_code, 0);
+	memcpy(text, described.group_state.data, (size_t)described.group_state.len);
+	text[described.group_state.len] = '\0';
+	ot_arena_fini(&arena);
+	return text;
+}
+
+struct ot_str
+member_of(struct ask *ask, int32_t generation)
+{
+	assert_true(ask->is_done);
+	assert_int_equal(ask->response.join.error_code, 0);
+	assert_int_equal(ask->response.join.generation_id, generation);
+	struct ot_str id = keep(ask->response.join.member_id);
+	ask_free(ask);
+	return id;
+}
+
+void
+assert_join_err(struct ask *ask, ot_err err)
+{
+	assert_true(ask->is_done);
+	assert_int_equal(ask->response.join.error_code, err);
+	assert_int_equal(ask->response.join.generation_id, -1);
+	ask_free(ask);
+}
+
+struct ask *
+join_dynamic(struct harness *h, const char *group, const struct join_args *args)
+{
+	struct join_args own = *args;
+	own.group = group;
+	struct ask *ask = ask_join(h, &own);
+	assert_true(ask->is_done);
+	assert_int_equal(ask->response.join.error_code, OT_ERR_MEMBER_ID_REQUIRED);
+	own.member = keep(ask->response.join.member_id).data;
+	ask_free(ask);
+	return ask_join(h, &own);
+}
+
+struct ot_str
+stable_with_one(struct harness *h, const char *group)
+{
+	struct ask *join = join_dynamic(h, group, &join_plain);
+	harness_advance(h, 3000);
+	struct ot_str id = member_of(join, 1);
+	char assignment[100];
+	snprintf(assignment, sizeof(assignment), "%s=a1", id.data);
+	struct ask *sync = ask_sync(h, group, id, 1, assignment);
+	assert_true(sync->is_done);
+	assert_int_equal(sync->response.sync.error_code, 0);
+	assert_bytes(sync->response.sync.assignment, "a1");
+	ask_free(sync);
+	assert_state(h, group, "Stable");
+	return id;
+}
+
 /* ---- dumps --------------------------------------------------------------------------------- */
 
 char *

@@ -162,6 +162,21 @@ void keep_free_all(void);
 		assert_memory_equal(bytes_.data, text, strlen(text)); \
 	} while (0)
 
+/* What DescribeGroups says of the group. */
+const char *state_of(struct harness *h, const char *group);
+#define assert_state(h, group, text) assert_string_equal(state_of(h, group), text)
+
+/* The member id that a good answer to a join has, kept; frees the ask. */
+struct ot_str member_of(struct ask *ask, int32_t generation);
+void assert_join_err(struct ask *ask, ot_err err);
+
+/* A member by KIP-394: a first join gives the id, with which the second one is asked. */
+struct ask *join_dynamic(struct harness *h, const char *group, const struct join_args *args);
+extern const struct join_args join_plain;
+
+/* One member, stable in generation 1, with the assignment "a1". */
+struct ot_str stable_with_one(struct harness *h, const char *group);
+
 /* The dump of a group machine; heap. */
 char *groups_dump(const struct ot_groups *groups);
 
