@@ -2,7 +2,6 @@
  * caches. Beside the validation stands the CRC alone, which is its floor. The values are words of a
  * small vocabulary, so that the codecs have something to find, as in logs and JSON. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -92,11 +91,12 @@ build_once(struct bench *bench)
 		"offset ", "consumer ", "0123456789 ", "leader ", "epoch " };
 	if (text[0] == 0) {
 		size_t filled = 0;
-		srandom(1);
+		uint32_t choice = 1;
 		while (filled < sizeof(text) - 32) {
-			const char *word = words[random() % (long)OT_ARRAY_COUNT(words)];
+			const char *word = words[(choice >> 16) % OT_ARRAY_COUNT(words)];
 			memcpy(text + filled, word, strlen(word));
 			filled += strlen(word);
+			choice = choice * 1664525u + 1013904223u;
 		}
 	}
 	struct ot_batch_options options = OT_BATCH_OPTIONS_DEFAULT;

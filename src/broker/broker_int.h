@@ -2,7 +2,7 @@
 #ifndef OT_BROKER_BROKER_INT_H
 #define OT_BROKER_BROKER_INT_H
 
-#include "broker/control.h"
+#include "broker/control_int.h"
 #include "cluster/image.h"
 #include "config/settings.h"
 #include "replica/dirs.h"
@@ -29,6 +29,7 @@ struct broker_shard {
 	struct fetch_sessions *fetch_sessions; /* [owner] */
 	struct broker_groups *groups;	       /* [owner] */
 	struct broker_producer_ids *producer_ids; /* [owner] */
+	bool is_closing; /* [owner] */
 };
 
 /* Where a connection came in. */
@@ -163,6 +164,12 @@ struct broker_create_topics {
  * memory the request is aborted instead. @owner the request's shard */
 void broker_create_topics(
     struct broker_shard *self, struct ot_request *request, struct broker_create_topics *wanted);
+
+/* ---- producer ids (api_producer_id.c) ------------------------------------------------------ */
+
+/* @owner self's shard */
+struct broker_producer_ids *broker_producer_ids_create(struct broker_shard *self);
+void broker_producer_ids_destroy(struct broker_producer_ids *ids);
 
 /* ---- images (images.c) --------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
  * answered when the version that was newest at its commit is adopted by all. Versions are adopted
  * independently of each other: recovery of old partitions does not hold up new topics.
  */
-#include "broker/control.h"
+#include "broker/control_int.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "base/alloc.h"
 #include "base/report.h"
 #include "broker/broker_int.h"
-#include "cluster/features.h"
+#include "cluster/feature_levels.h"
 #include "wire/msg_broker_heartbeat.h"
 #include "wire/msg_broker_registration.h"
 
@@ -252,8 +252,8 @@ begin_registration(struct broker_call *call, struct ot_controller *controller)
 	fill_features(control, request);
 	ot_dirs_ids(control->broker->dirs, &control->arena, &request->log_dirs,
 	    &request->log_dirs_count);
-	ot_controller_register_broker(controller, &call->call, request,
-	    OT_BROKER_REGISTRATION_REQUEST_VERSION_MAX, &control->response.registration);
+	ot_controller_register_broker(
+	    controller, &call->call, request, &control->response.registration);
 }
 
 static void
@@ -416,8 +416,8 @@ broker_control_destroy(struct broker_control *control)
 	ot_free(control);
 }
 
-struct ot_controller *
-broker_control_controller(struct broker_control *control)
+int64_t
+broker_control_epoch(const struct broker_control *control)
 {
-	return control->controller;
+	return control->broker_epoch;
 }

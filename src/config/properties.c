@@ -257,6 +257,12 @@ fail(const struct parser *in, struct ot_why *why, const char *rule)
 	return OT_ERR_INVALID_CONFIG;
 }
 
+static ot_err
+fail_nul(const struct parser *in, struct ot_why *why)
+{
+	return fail(in, why, "a NUL character cannot be part of a setting; is this a text file?");
+}
+
 /* in->next is behind "\u". A half of a pair of surrogates alone becomes U+FFFD. */
 static ot_err
 read_unicode(struct parser *in, char **to, struct ot_why *why)
@@ -306,6 +312,8 @@ read_escape(struct parser *in, char **to, struct ot_why *why)
 	case 'f':
 		c = '\f';
 		break;
+	case '\0':
+		return fail_nul(in, why);
 	default:
 		break;
 	}
@@ -332,9 +340,7 @@ read_part(struct parser *in, bool is_key, char *to, int32_t *ret_bytes, struct o
 			break;
 		ot_err err = OT_OK;
 		if (*in->next == '\0')
-			err = fail(in, why,
-			    "a NUL character cannot be part of a setting; is this "
-			    "a text file?");
+			err = fail_nul(in, why);
 		else if (*in->next == '\\')
 			err = read_escape(in, &to, why);
 		else if (in->is_latin1)

@@ -28,13 +28,22 @@ static void
 warn_unknown(struct ot_config_notes *notes, const char *origin, struct ot_str name)
 {
 	const char *nearest = ot_config_nearest(&ot_broker_table, name);
-	if (nearest != NULL)
+	int topic_key = ot_config_find(&ot_topic_table, name);
+	if (topic_key >= 0 && ot_topic_table.defs[topic_key].synonym_count > 0) {
+		enum ot_broker_key key =
+		    (enum ot_broker_key)ot_topic_table.defs[topic_key].synonyms[0].key;
+		ot_config_warning(notes,
+		    "%s: %.*s is a setting of topics and is ignored; for all topics it is "
+		    "called %s",
+		    origin, OT_STR_ARG(name), ot_broker_table.defs[key].name);
+	} else if (nearest != NULL) {
 		ot_config_warning(notes,
 		    "%s: unknown setting %.*s is ignored; the nearest known one is %s", origin,
 		    OT_STR_ARG(name), nearest);
-	else
+	} else {
 		ot_config_warning(notes, "%s: unknown setting %.*s is ignored", origin,
 		    OT_STR_ARG(name));
+	}
 }
 
 /* Dynamic values that Kafka does not take where they stand: it ignores them with a report. */

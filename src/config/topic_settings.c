@@ -268,13 +268,29 @@ ot_topic_settings_segment_ms_max(const struct ot_topic_settings *topic)
 	return topic->segment_ms;
 }
 
+/* The topic's key that people may have meant: the one whose broker setting they named, or the one
+ * that is spelled most like it. */
+static const char *
+meant_key(struct ot_str name)
+{
+	int broker_key = ot_config_find(&ot_broker_table, name);
+	for (size_t i = 0; broker_key >= 0 && i < OT_TOPIC_KEY_COUNT; i++) {
+		const struct ot_config_def *def = &ot_topic_table.defs[i];
+		for (size_t j = 0; j < def->synonym_count; j++) {
+			if (def->synonyms[j].key == broker_key)
+				return def->name;
+		}
+	}
+	return ot_config_nearest(&ot_topic_table, name);
+}
+
 static ot_err
 check_names(const struct ot_config_pair *overrides, size_t count, struct ot_why *why)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (ot_config_find(&ot_topic_table, overrides[i].name) >= 0)
 			continue;
-		const char *nearest = ot_config_nearest(&ot_topic_table, overrides[i].name);
+		const char *nearest = meant_key(overrides[i].name);
 		ot_why_set(why, "Unknown topic config name: %.*s%s%s%s",
 		    OT_STR_ARG(overrides[i].name), nearest != NULL ? " (did you mean " : "",
 		    nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "");

@@ -37,6 +37,7 @@ struct ot_log_settings {
 	int32_t segment_index_bytes;       /* segment.index.bytes */
 	int32_t index_interval_bytes;      /* index.interval.bytes */
 	bool is_deleting;                  /* cleanup.policy has "delete" */
+	bool is_compacted;                 /* cleanup.policy has "compact": offsets have gaps */
 };
 
 /* Kafka's defaults. @owner any thread */
@@ -105,7 +106,7 @@ int64_t ot_log_synced_offset(const struct ot_log *log);
 int64_t ot_log_recovery_point(const struct ot_log *log);
 
 /* OT_OK, or the failure that took the log offline. @owner owner */
-ot_err ot_log_failure(const struct ot_log *log) OT_MUST_USE;
+OT_MUST_USE ot_err ot_log_failure(const struct ot_log *log);
 
 struct ot_log_stats {
 	uint64_t bytes;          /* of all segments' records */
@@ -129,7 +130,7 @@ void ot_log_check(const struct ot_log *log);
 
 struct ot_log_batch {
 	struct ot_blob *blob;             /* holds the bytes; a reference is taken; NULL: they stay
-	                                   * until ot_log_write_staged() */
+					   * until ot_log_write_staged() */
 	uint8_t *bytes;                   /* one whole batch of magic 2, this log's to patch */
 	const struct ot_batch_info *info; /* its header, validated */
 	enum ot_append_origin origin;
@@ -142,7 +143,7 @@ struct ot_log_staged {
 	int64_t last_offset;
 	int64_t timestamp; /* a duplicate's, as it was appended */
 	bool is_duplicate; /* of one of its producer's last 5 batches: nothing is staged, and the
-	                    * offsets are those of the first time */
+			    * offsets are those of the first time */
 };
 
 /* Checks a batch against its producer's state, gives it its offsets and stages it for this turn's
@@ -186,7 +187,6 @@ struct ot_log_read {
 	struct ot_file *file; /* a reference, the caller's; NULL when there is nothing to read */
 	uint64_t place;
 	size_t bytes;         /* whole batches only */
-	int64_t base_offset;  /* of the first batch; it may begin before the wanted offset */
 	int64_t next_offset;  /* what follows the range: where a sequential reader goes on */
 	int64_t segment_base; /* for tools and tests */
 };
@@ -308,8 +308,7 @@ void ot_log_job_run(struct ot_log_job *job);
 
 /* Takes over what a sync or a chore has done, and frees the job. A sync moves the synced offset
  * (and the recovery point); a failed one takes the log offline. A chore that fails is tried again
- * later.
- * @owner owner   @blocks never */
+ * later. @owner owner   @blocks never */
 OT_MUST_USE ot_err ot_log_job_end(struct ot_log *log, struct ot_log_job *job, ot_wall_ms now);
 
 /* ---- retention and truncation -------------------------------------------------------------- */

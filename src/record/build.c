@@ -9,6 +9,25 @@ enum {
 	RECORD_OVERHEAD_BYTES_MAX = 36,
 };
 
+struct ot_batch_options
+ot_batch_options_like(const struct ot_batch_info *info)
+{
+	return (struct ot_batch_options){
+		.compression = info->compression,
+		.compression_level = OT_COMPRESSION_LEVEL_DEFAULT,
+		.timestamp_type = info->timestamp_type,
+		.append_time = info->max_timestamp,
+		.base_offset = info->base_offset,
+		.leader_epoch = info->leader_epoch,
+		.producer_id = info->producer_id,
+		.producer_epoch = info->producer_epoch,
+		.base_sequence = info->base_sequence,
+		.is_transactional = info->is_transactional,
+		.is_control = info->is_control,
+		.delete_horizon = ot_batch_info_delete_horizon(info),
+	};
+}
+
 void
 ot_batch_builder_init(struct ot_batch_builder *builder, struct ot_codec_ctx *ctx)
 {

@@ -67,6 +67,10 @@ struct ot_batch_builder {
 	ot_err err;
 };
 
+/* Options for a batch like that one, in all that its header says: for writing it again, as
+ * compaction does. @owner any thread */
+struct ot_batch_options ot_batch_options_like(const struct ot_batch_info *info);
+
 /* `ctx` may be NULL when nothing is compressed; it is borrowed. @owner the builder's */
 void ot_batch_builder_init(struct ot_batch_builder *builder, struct ot_codec_ctx *ctx);
 

@@ -58,27 +58,6 @@ change_codec(struct ot_codec_ctx *ctx, const uint8_t *batch, const struct ot_bat
 	return OT_OK;
 }
 
-static struct ot_batch_options
-options_like(const struct ot_batch_info *info, const struct ot_recompress_options *options)
-{
-	return (struct ot_batch_options){
-		.compression = options->compression,
-		.compression_level = options->compression_level,
-		.timestamp_type = info->timestamp_type,
-		.append_time = info->max_timestamp,
-		.base_offset = info->base_offset,
-		.leader_epoch = info->leader_epoch,
-		.producer_id = info->producer_id,
-		.producer_epoch = info->producer_epoch,
-		.base_sequence = info->base_sequence,
-		.is_transactional = info->is_transactional,
-		.is_control = info->is_control,
-		.delete_horizon = options->delete_horizon != OT_NO_TIMESTAMP
-		                      ? options->delete_horizon
-		                      : ot_batch_info_delete_horizon(info),
-	};
-}
-
 /* Record by record, for a change that reaches into them. */
 static ot_err
 write_records(struct ot_batch_builder *builder, struct ot_record_iter *iter, bool is_renumbered)
@@ -114,7 +93,11 @@ ot_batch_recompress(struct ot_codec_ctx *ctx, const uint8_t *batch,
 	ot_err err = ot_record_iter_open(&iter, batch, info, &iter_options, why);
 	if (err != OT_OK)
 		return err;
-	struct ot_batch_options build_options = options_like(info, options);
+	struct ot_batch_options build_options = ot_batch_options_like(info);
+	build_options.compression = options->compression;
+	build_options.compression_level = options->compression_level;
+	if (options->delete_horizon != OT_NO_TIMESTAMP)
+		build_options.delete_horizon = options->delete_horizon;
 	struct ot_batch_builder builder;
 	ot_batch_builder_init(&builder, ctx);
 	ot_batch_builder_begin(&builder, &build_options, out);

@@ -49,7 +49,10 @@ static void
 run_open(struct ot_job *job)
 {
 	struct log_job *open = OT_CONTAINER_OF(job, struct log_job, job);
-	open->err = ot_log_open(&open->part->open_args, &open->log, &open->opened);
+	const struct ot_part_conf *conf = &open->part->conf;
+	open->err = ot_dirs_prepare(conf->dirs, &conf->place, &conf->topic_id);
+	if (open->err == OT_OK)
+		open->err = ot_log_open(&open->part->open_args, &open->log, &open->opened);
 }
 
 static void
@@ -57,13 +60,13 @@ report_open(const struct ot_part *part, const struct log_job *open)
 {
 	const struct ot_log_open_result *result = &open->opened;
 	if (open->err != OT_OK)
-		OT_ERROR("replica", "%s is offline: %s. %s", part->dir, ot_err_message(open->err),
+		OT_ERROR("replica", "%s is offline: %s. %s", part->conf.place.path, ot_err_message(open->err),
 		    result->why.text);
 	else if (result->bytes_truncated > 0)
-		OT_WARN("replica", "%s: cut %llu bytes off the end: %s", part->dir,
+		OT_WARN("replica", "%s: cut %llu bytes off the end: %s", part->conf.place.path,
 		    (unsigned long long)result->bytes_truncated, result->why.text);
 	if (result->indexes_rebuilt > 0)
-		OT_INFO("replica", "%s: rebuilt %u indexes", part->dir, result->indexes_rebuilt);
+		OT_INFO("replica", "%s: rebuilt %u indexes", part->conf.place.path, result->indexes_rebuilt);
 }
 
 static void
@@ -106,9 +109,8 @@ ot_part_create(const struct ot_part_conf *conf, const struct ot_log_open_args *a
 	part->state = OT_PART_OPENING;
 	part->conf = *conf;
 	part->conf.topic.data = ot_must_strndup(conf->topic.data, (size_t)conf->topic.len);
-	part->dir = ot_must_strdup(args->dir);
 	part->open_args = *args;
-	part->open_args.dir = part->dir;
+	part->open_args.dir = part->conf.place.path;
 	part->leader_epoch = -1;
 	part->unsynced_since = -1;
 	ot_list_init(&part->staged);
@@ -142,8 +144,9 @@ close_is_done(struct ot_job *job)
 	struct log_job *close = OT_CONTAINER_OF(job, struct log_job, job);
 	struct ot_part *part = close->part;
 	if (close->err != OT_OK && close->how == OT_LOG_CLOSE_CLEAN)
-		OT_WARN("replica", "%s could not be closed cleanly: %s", part->dir,
+		OT_WARN("replica", "%s could not be closed cleanly: %s", part->conf.place.path,
 		    ot_err_message(close->err));
+	part->is_clean = close->err == OT_OK && close->how == OT_LOG_CLOSE_CLEAN;
 	ot_free(close);
 	part->job_count--;
 	become_closed(part);
@@ -160,6 +163,9 @@ continue_closing(struct ot_part *part)
 		become_closed(part);
 		return;
 	}
+	part->final_start = ot_log_start_offset(part->log);
+	part->final_recovery_point = ot_log_recovery_point(part->log);
+	part->final_end = ot_log_end_offset(part->log);
 	struct log_job *close = create_job(part, run_close, close_is_done);
 	close->log = part->log;
 	close->how = ot_log_failure(part->log) == OT_OK ? part->close_how : OT_LOG_CLOSE_DROP;
@@ -204,13 +210,28 @@ ot_part_close(struct ot_part *part, enum ot_log_close_how how)
 }
 
 void
+ot_part_final_offsets(
+    const struct ot_part *part, int64_t *ret_start, int64_t *ret_recovery_point)
+{
+	OT_ASSERT(part->state == OT_PART_CLOSED);
+	*ret_start = part->final_start;
+	*ret_recovery_point = part->is_clean ? part->final_end : part->final_recovery_point;
+}
+
+bool
+ot_part_is_clean(const struct ot_part *part)
+{
+	OT_ASSERT(part->state == OT_PART_CLOSED);
+	return part->is_clean;
+}
+
+void
 ot_part_destroy(struct ot_part *part)
 {
 	OT_ASSERT(part->state == OT_PART_CLOSED && part->job_count == 0);
 	OT_ASSERT(ot_list_is_empty(&part->watchers));
 	part->magic = 0;
 	ot_free((void *)(uintptr_t)part->conf.topic.data);
-	ot_free(part->dir);
 	ot_free(part);
 }
 
@@ -220,7 +241,7 @@ part_go_offline(struct ot_part *part, ot_err err)
 	if (part->state != OT_PART_ONLINE)
 		return;
 	OT_ERROR("replica",
-	    "%s is offline from now on: %s. Restart the broker when the disk is well", part->dir,
+	    "%s is offline from now on: %s. Restart the broker when the disk is well", part->conf.place.path,
 	    ot_err_message(err));
 	part->state = OT_PART_OFFLINE;
 	ot_turn_work_cancel(&part->write_work);
@@ -272,7 +293,7 @@ chore_is_done(struct ot_job *job)
 	ot_wall_ms now = ot_io_wall(part->conf.owner->io);
 	ot_err err = ot_log_job_end(part->log, chore->log_job, now);
 	if (err != OT_OK)
-		OT_WARN("replica", "%s: %s; tried again later", part->dir, ot_err_message(err));
+		OT_WARN("replica", "%s: %s; tried again later", part->conf.place.path, ot_err_message(err));
 	ot_free(chore);
 	part->is_chore_running = false;
 	part_job_is_over(part);
@@ -298,10 +319,10 @@ retain(struct ot_part *part, ot_wall_ms now)
 	uint32_t count = 0;
 	ot_err err = ot_log_retain(part->log, part->high_watermark, now, &count);
 	if (err != OT_OK)
-		OT_WARN("replica", "%s: retention: %s", part->dir, ot_err_message(err));
+		OT_WARN("replica", "%s: retention: %s", part->conf.place.path, ot_err_message(err));
 	else if (count > 0)
 		OT_INFO("replica", "%s: retention takes %u segments, the log starts at %lld",
-		    part->dir, count, (long long)ot_log_start_offset(part->log));
+		    part->conf.place.path, count, (long long)ot_log_start_offset(part->log));
 	ot_log_expire_producers(part->log, now);
 }
 
@@ -357,7 +378,7 @@ ot_part_index(const struct ot_part *part)
 const char *
 ot_part_dir(const struct ot_part *part)
 {
-	return part->dir;
+	return part->conf.place.path;
 }
 
 int32_t

@@ -11,7 +11,6 @@ struct ot_part {
 	enum ot_part_state state;          /* [owner] */
 	struct ot_part_conf conf;          /* [const] save settings: [owner] */
 	struct ot_log_open_args open_args; /* [const] */
-	char *dir;                         /* [const] */
 	struct ot_log *log;                /* [owner] NULL unless ONLINE, OFFLINE or CLOSING */
 	bool is_leader;                    /* [owner] */
 	int32_t leader_epoch;              /* [owner] */
@@ -26,6 +25,10 @@ struct ot_part {
 
 	bool is_sync_running;  /* [owner] */
 	bool is_chore_running; /* [owner] */
+	int64_t final_start;	      /* [owner] once closing: the log's start */
+	int64_t final_recovery_point; /* [owner] the log's, or its end after a clean closing */
+	int64_t final_end;	      /* [owner] */
+	bool is_clean;		 /* [owner] the log was closed in order */
 	bool is_close_wanted;  /* [owner] */
 	enum ot_log_close_how close_how;
 	uint32_t job_count;        /* [owner] worker jobs that hold something of this part */

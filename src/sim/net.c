@@ -5,16 +5,17 @@
  *   SYN ----> listener found: the accepted end is there, ANSWER goes back --> MADE
  *        \--> nobody listens: REFUSAL goes back --> the connecting end is broken
  *
- * An end is open, broken (its stream learns so), closed by its owner, or vanished with its machine's
- * power. What arrives at an end that is gone is answered by a reset. A connection is freed when
- * neither end is anybody's.
+ * An end is open, broken (its stream learns so), closed by its owner, or vanished with its
+ * machine's power. What arrives at an end that is gone is answered by a reset. A connection is
+ * freed when neither end is anybody's.
  */
+#include "sim/world_int.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "sim/world_int.h"
 
 enum {
 	NET_LOCAL_NS_LEAST = 5 * OT_NS_PER_US,

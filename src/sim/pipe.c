@@ -1,9 +1,10 @@
 /* One direction of a connection: a window of bytes, segments on their way, and what comes back. */
+#include "sim/world_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "sim/world_int.h"
 
 enum { PIPE_FLUSH_NS = 200 * OT_NS_PER_MS }; /* how long a kernel waits for more to follow */
 

@@ -4,13 +4,15 @@
  * the timers that are due, then, in an order by seed, the streams that are ready, the jobs that are
  * done and the connections that came, and then on_turn_end. While it works time passes for it, by
  * what the callbacks and the disk calls cost, and the next turn begins no earlier.
+ *
+ * @owner the simulation's one thread   @blocks never
  */
 #ifndef OT_SIM_SIM_IO_H
 #define OT_SIM_SIM_IO_H
 
 #include "sim/world.h"
 
-/* A new thread of a machine that is up. @owner the world's thread, as all below */
+/* A new thread of a machine that is up. */
 struct ot_io *ot_sim_io_create(struct ot_sim_host *host) OT_MUST_USE;
 
 /* Its streams and listeners must have been closed and its jobs be done. Accepts NULL. */

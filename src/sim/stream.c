@@ -1,10 +1,11 @@
 /* Streams and listeners of simulated threads. */
+#include "sim/world_int.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "sim/world_int.h"
 
 enum { STREAM_ACCEPTS_PER_TURN = 64, STREAM_FILE_BYTES = 64 * 1024 };
 

@@ -2,9 +2,11 @@
  *
  * One thread runs everything. What happens is an event at a moment of world time, and the world
  * takes the earliest one until nobody wants more. A machine (host) has a disk, clocks of its own,
- * and threads: each `struct ot_io` of the machine is one (sim/sim_io.h). Whatever is not fixed by the
- * code under test (delays, the order of what happens at once, sizes of reads) is drawn from the
+ * and threads: each `struct ot_io` of the machine is one (sim/sim_io.h). Whatever is not fixed by
+ * the code under test (delays, the order of what happens at once, sizes of reads) is drawn from the
  * world's seed, so that one seed is one history; ot_sim_trace_hash() proves it.
+ *
+ * @owner the simulation's one thread   @blocks never
  */
 #ifndef OT_SIM_WORLD_H
 #define OT_SIM_WORLD_H
@@ -38,10 +40,10 @@ struct ot_sim_cpu {
 
 /* ---- the world --------------------------------------------------------------------------- */
 
-/* @owner the caller's thread, as all below */
 struct ot_sim_world *ot_sim_world_create(uint64_t seed) OT_MUST_USE;
 
-/* Ends everything, hosts and disks with it. All ios and files must have been ended. Accepts NULL. */
+/* Ends everything, hosts and disks with it. All ios and files must have been ended. Accepts NULL.
+ */
 void ot_sim_world_destroy(struct ot_sim_world *world);
 
 struct ot_sim_trace *ot_sim_world_trace(struct ot_sim_world *world);
@@ -94,9 +96,9 @@ void ot_sim_host_crash(struct ot_sim_host *host, enum ot_sim_stop how);
 /* Called after each crash, with nothing of the machine's on the stack: the place to end the ios. */
 void ot_sim_host_on_crash(struct ot_sim_host *host, void (*on_crash)(void *arg), void *arg);
 
-/* After a crash: does the jobs that are outstanding, on a disk that answers OT_ERR_CLOSED, calls their
- * `done`, and lets threads that were rung end a turn, until nothing is left, so that the objects that
- * wait for them can end. None of it has an effect outside of the machine's memory. */
+/* After a crash: does the jobs that are outstanding, on a disk that answers OT_ERR_CLOSED, calls
+ * their `done`, and lets threads end turns, until nothing is left, so that the objects that wait
+ * for them can end. None of it has an effect outside of the machine's memory. */
 void ot_sim_host_drain(struct ot_sim_host *host);
 
 /* Starts a machine that has crashed and whose ios are gone. New ios may be made then. */
@@ -109,13 +111,14 @@ void ot_sim_host_freeze_ms(struct ot_sim_host *host, uint64_t ms);
 /* The wall clock jumps by so much. */
 void ot_sim_host_jump_ms(struct ot_sim_host *host, int64_t ms);
 
-/* From now on both clocks run faster (slower if negative) by so many millionths, at most 100,000. */
+/* From now on both clocks run faster (slower if negative) by so many millionths, at most 100,000.
+ */
 void ot_sim_host_drift(struct ot_sim_host *host, int32_t per_million);
 
 /* ---- network faults ---------------------------------------------------------------------- */
 
-/* Nothing arrives any more on the way from one machine to the other; senders try again, as TCP does,
- * until it is healed or their patience ends. */
+/* Nothing arrives any more on the way from one machine to the other; senders try again, as TCP
+ * does, until it is healed or their patience ends. */
 void ot_sim_net_cut(struct ot_sim_host *from, struct ot_sim_host *to);
 void ot_sim_net_heal(struct ot_sim_host *from, struct ot_sim_host *to);
 bool ot_sim_net_is_cut(const struct ot_sim_host *from, const struct ot_sim_host *to);

@@ -25,7 +25,7 @@ struct ot_sim_world {
 	struct ot_sim_cpu cpu;
 	struct ot_sim_host **hosts;
 	uint32_t host_count;
-	uint8_t *cuts; /* [from * SIM_HOSTS_MAX + to] */
+	uint8_t *cuts; /* at from * SIM_HOSTS_MAX + to */
 	struct ot_list conns;
 	uint32_t conn_count;
 	struct ot_list calls; /* of ot_sim_world_at() */
@@ -119,8 +119,9 @@ void sim_io_wake(struct sim_io *io);
 void sim_io_wake_at(struct sim_io *io, ot_mono_ns at);
 /* The machine has crashed: no turn and no job comes any more. */
 void sim_io_halt(struct sim_io *io);
-/* Does what is outstanding in memory; false when there was nothing. */
-bool sim_io_drain(struct sim_io *io);
+/* Does what is outstanding in memory, and ends a turn if there was any or if it must; false when
+ * there was nothing. */
+bool sim_io_drain(struct sim_io *io, bool must_end_turn);
 extern const struct ot_io_ops sim_io_ops;
 
 /* ---- stream.c ---------------------------------------------------------------------------- */
@@ -142,20 +143,21 @@ struct sim_listener *sim_listener_find(struct ot_sim_host *host, const struct ot
 void sim_listener_touch(struct sim_listener *listener, struct ot_list *arrival);
 uint16_t sim_host_take_port(struct ot_sim_host *host);
 
-ot_err sim_listen(struct ot_io *io, const char *host, uint16_t port,
+OT_MUST_USE ot_err sim_listen(struct ot_io *io, const char *host, uint16_t port,
     void (*on_accept)(void *, const struct ot_accepted *), void *arg, struct ot_listener **ret);
 uint16_t sim_listener_port(const struct ot_listener *listener);
 void sim_listener_close(struct ot_listener *listener);
 void sim_accepted_drop(struct ot_io *io, const struct ot_accepted *accepted);
-ot_err sim_adopt(struct ot_io *io, const struct ot_accepted *accepted,
+OT_MUST_USE ot_err sim_adopt(struct ot_io *io, const struct ot_accepted *accepted,
     const struct ot_stream_events *events, void *arg, struct ot_stream **ret);
-ot_err sim_connect(struct ot_io *io, const struct ot_address *address,
+OT_MUST_USE ot_err sim_connect(struct ot_io *io, const struct ot_address *address,
     const struct ot_stream_events *events, void *arg, struct ot_stream **ret);
-ot_err sim_read(struct ot_stream *stream, const struct iovec *pieces, int count, size_t *ret);
-ot_err sim_write(struct ot_stream *stream, const struct iovec *pieces, int count, bool more,
+OT_MUST_USE ot_err sim_read(struct ot_stream *stream, const struct iovec *pieces, int count,
     size_t *ret);
-ot_err sim_send_file(struct ot_stream *stream, struct ot_file *file, uint64_t place, size_t bytes,
-    size_t *ret);
+OT_MUST_USE ot_err sim_write(struct ot_stream *stream, const struct iovec *pieces, int count,
+    bool more, size_t *ret);
+OT_MUST_USE ot_err sim_send_file(struct ot_stream *stream, struct ot_file *file, uint64_t place,
+    size_t bytes, size_t *ret);
 void sim_want(struct ot_stream *stream, bool read, bool write);
 void sim_close(struct ot_stream *stream);
 

@@ -260,7 +260,9 @@ def check_prefix(source):
             continue
         if source.is_header and not source.is_internal:
             if not one.name.startswith("ot_"):
-                yield one.line, one.name, f"{one.name} is visible to every room: name it ot_..."
+                yield one.line, one.name, (f"{one.name} is visible to every room: name it ot_..., or "
+                                           f"the header {source.stem}_int.h if only src/"
+                                           f"{source.room} needs it")
         elif source.is_internal:
             prefixes = internal_prefixes(source)
             is_announced = one.kind == "type" and "{" not in one.words
@@ -333,7 +335,7 @@ def check_sync(source):
                                               "src/shard and src/io; send the owner a message")
 
 
-FIELD_TAG = re.compile(r"/\*\s*\[([^\]]*)\]")
+FIELD_TAG = re.compile(r"/\*\s*\[([a-z][\w': ]*)\]")
 FIELD_TAGS = re.compile(r"owner(: .+)?|control|const|atomic|lock:\w+")
 
 

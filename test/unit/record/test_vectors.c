@@ -117,17 +117,7 @@ static void
 rebuild(const uint8_t *batch, const struct ot_batch_info *info, struct ot_codec_ctx *ctx,
     struct ot_writer *out)
 {
-	struct ot_batch_options options = OT_BATCH_OPTIONS_DEFAULT;
-	options.compression = info->compression;
-	options.timestamp_type = info->timestamp_type;
-	options.append_time = info->max_timestamp;
-	options.base_offset = info->base_offset;
-	options.leader_epoch = info->leader_epoch;
-	options.producer_id = info->producer_id;
-	options.producer_epoch = info->producer_epoch;
-	options.base_sequence = info->base_sequence;
-	options.is_transactional = info->is_transactional;
-	options.is_control = info->is_control;
+	struct ot_batch_options options = ot_batch_options_like(info);
 	struct ot_batch_builder builder;
 	ot_batch_builder_init(&builder, ctx);
 	ot_batch_builder_begin(&builder, &options, out);

@@ -1,7 +1,7 @@
 /* The control thread's side of the broker: the controller, the publication of images to shards,
  * and calls from shards to the controller. See README.md. */
-#ifndef OT_BROKER_CONTROL_H
-#define OT_BROKER_CONTROL_H
+#ifndef OT_BROKER_CONTROL_INT_H
+#define OT_BROKER_CONTROL_INT_H
 
 #include "cluster/controller.h"
 #include "shard/shard.h"
@@ -54,7 +54,7 @@ void broker_control_close(
     struct broker_control *control, void (*on_closed)(void *arg), void *arg);
 void broker_control_destroy(struct broker_control *control);
 
-/* A block of producer ids has been used up; asks for the next. */
-struct ot_controller *broker_control_controller(struct broker_control *control);
+/* The epoch that this broker was registered with; -1 before. @owner control */
+int64_t broker_control_epoch(const struct broker_control *control);
 
 #endif
