@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "broker/fetch_session.h"
+#include "broker/fetch_session_int.h"
 #include "wire/msg_fetch.h"
 
 enum {
@@ -419,7 +419,7 @@ start_reading(struct fetch_op *op)
 		struct fetch_share *share = &op->shares[i];
 		share->op = op;
 		share->has_first = false;
-		share->bytes_left = op->body->max_bytes / OT_MAX(op->share_count, 1u);
+		share->bytes_left = op->body->max_bytes / (int64_t)OT_MAX(op->share_count, 1u);
 	}
 	scatter_parts(op, visit_to_read, all_are_read);
 }

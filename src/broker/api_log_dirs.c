@@ -2,6 +2,7 @@
  * own; directories are listed with their space. */
 #include "broker/broker_int.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"

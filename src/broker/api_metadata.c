@@ -2,6 +2,7 @@
  * it. Brokers are listed with their address on the listener that the client came in by. */
 #include "broker/broker_int.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "wire/msg_describe_cluster.h"
@@ -343,7 +344,7 @@ struct describe_op {
 	struct broker_shard *self;
 	struct ot_request *request;
 	struct ot_describe_topic_partitions_response response;
-	struct ot_describe_topic_partitions_response_next_cursor cursor;
+	struct ot_describe_topic_partitions_response_cursor cursor;
 	int32_t topic_capacity;
 	int32_t partitions_left; /* of the limit on one answer */
 	bool is_no_memory;
@@ -397,7 +398,7 @@ describe_topic(struct describe_op *op, const struct ot_topic_image *topic, int32
 	op->partitions_left -= count;
 	if (count == wanted)
 		return true;
-	ot_describe_topic_partitions_response_next_cursor_init(&op->cursor);
+	ot_describe_topic_partitions_response_cursor_init(&op->cursor);
 	op->cursor.topic_name = answer->name;
 	op->cursor.partition_index = first + count;
 	op->response.next_cursor = &op->cursor;

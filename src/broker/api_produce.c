@@ -146,7 +146,7 @@ refuse(struct ot_produce_response_partition *answer, ot_err err)
 
 /* Only Kafka's own administrators write to internal topics. */
 static bool
-may_write(const struct ot_request *request, const struct ot_image_topic *topic)
+may_write(const struct ot_request *request, const struct ot_topic_image *topic)
 {
 	return !topic->is_internal || ot_str_is(request->header.client_id, "__admin_client");
 }

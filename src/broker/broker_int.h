@@ -2,7 +2,7 @@
 #ifndef OT_BROKER_BROKER_INT_H
 #define OT_BROKER_BROKER_INT_H
 
-#include "broker/control.h"
+#include "broker/control_int.h"
 #include "cluster/image.h"
 #include "config/settings.h"
 #include "replica/dirs.h"
@@ -29,6 +29,7 @@ struct broker_shard {
 	struct fetch_sessions *fetch_sessions; /* [owner] */
 	struct broker_groups *groups;	       /* [owner] */
 	struct broker_producer_ids *producer_ids; /* [owner] */
+	bool is_closing; /* [owner] */
 };
 
 /* Where a connection came in. */

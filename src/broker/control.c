@@ -5,7 +5,7 @@
  * answered when the version that was newest at its commit is adopted by all. Versions are adopted
  * independently of each other: recovery of old partitions does not hold up new topics.
  */
-#include "broker/control.h"
+#include "broker/control_int.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "base/alloc.h"
 #include "base/report.h"
 #include "broker/broker_int.h"
-#include "cluster/features.h"
+#include "cluster/feature_levels.h"
 #include "wire/msg_broker_heartbeat.h"
 #include "wire/msg_broker_registration.h"
 

@@ -1,4 +1,4 @@
-#include "broker/fetch_session.h"
+#include "broker/fetch_session_int.h"
 
 #include <string.h>
 

@@ -33,7 +33,11 @@ broker_part(const struct ot_uuid *topic_id, int32_t index)
 struct ot_str
 broker_listener_name(const struct ot_request *request)
 {
-	const struct broker_listener *listener = ot_conn_listener(request->conn);
+	const struct broker_listener *listener = request->listener;
+	/* Brokers have no address on the control listener: who asks there gets the one that they have
+	 * for each other. */
+	if (listener->conf->is_controller)
+		return ot_str_from(listener->broker->settings->inter_broker_listener);
 	return ot_str_from(listener->conf->name);
 }
 

@@ -2,7 +2,7 @@
 #include "broker/broker_int.h"
 
 #include "base/alloc.h"
-#include "broker/groups.h"
+#include "broker/groups_int.h"
 
 struct adoption {
 	void (*done)(void *arg);
@@ -32,7 +32,7 @@ broker_shard_adopt(struct broker_shard *self, struct ot_image *image, void (*don
 		partitions_are_open(adoption);
 	} else {
 		ot_replicas_apply(self->replicas, before, image, partitions_are_open, adoption);
-		broker_groups_adopt(self->groups, image);
+		broker_groups_adopt(self->groups, before, image);
 	}
 	ot_image_unref(before);
 }

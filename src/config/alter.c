@@ -22,8 +22,7 @@ check_changes(const struct ot_config_change *changes, size_t count, struct ot_wh
 {
 	for (size_t i = 0; i < count; i++) {
 		if (changes[i].op < OT_ALTER_SET || changes[i].op > OT_ALTER_SUBTRACT) {
-			ot_why_set(why, "Unknown config operation type %d for config key %.*s",
-			    changes[i].op, OT_STR_ARG(changes[i].name));
+			ot_why_set(why, "Unknown operations type %d", changes[i].op);
 			return OT_ERR_INVALID_REQUEST;
 		}
 		if (changes[i].value.len < 0 && changes[i].op != OT_ALTER_DELETE) {
@@ -34,7 +33,7 @@ check_changes(const struct ot_config_change *changes, size_t count, struct ot_wh
 		for (size_t j = 0; j < i; j++) {
 			if (!ot_str_equal(changes[i].name, changes[j].name))
 				continue;
-			ot_why_set(why, "Error due to duplicate config keys : %.*s",
+			ot_why_set(why, "Error due to duplicate config keys: %.*s stands twice",
 			    OT_STR_ARG(changes[i].name));
 			return OT_ERR_INVALID_REQUEST;
 		}
@@ -49,7 +48,9 @@ check_list_operation(enum ot_alter_target target, const struct ot_config_change 
 	const struct ot_config_def *def = def_of(target, change->name);
 	if (def != NULL && def->type == OT_CONFIG_LIST)
 		return OT_OK;
-	if (target == OT_ALTER_TOPIC)
+	if (def == NULL && target != OT_ALTER_TOPIC)
+		ot_why_set(why, "Unknown config name: %.*s", OT_STR_ARG(change->name));
+	else if (target == OT_ALTER_TOPIC)
 		ot_why_set(why, "Can't %s to key %.*s because its type is not LIST.",
 		    change->op == OT_ALTER_APPEND ? "APPEND" : "SUBTRACT",
 		    OT_STR_ARG(change->name));
@@ -245,11 +246,9 @@ ot_alter_replace(enum ot_alter_target target, const struct ot_settings *settings
 	    ot_arena_array(arena, count + wanted_count, sizeof(*changes));
 	if (changes == NULL)
 		return OT_ERR_NO_MEMORY;
-	for (size_t i = 0; i < wanted_count; i++) {
-		bool is_gone = wanted[i].value.len < 0;
-		changes[change_count++] = (struct ot_config_change){ wanted[i].name,
-			wanted[i].value, is_gone ? OT_ALTER_DELETE : OT_ALTER_SET };
-	}
+	for (size_t i = 0; i < wanted_count; i++)
+		changes[change_count++] =
+		    (struct ot_config_change){ wanted[i].name, wanted[i].value, OT_ALTER_SET };
 	for (size_t i = 0; i < count; i++) {
 		if (ot_config_pair_find(wanted, wanted_count, pairs[i].name) == NULL)
 			changes[change_count++] = (struct ot_config_change){ pairs[i].name,
@@ -275,52 +274,131 @@ is_listener_only(struct ot_str name, bool has_prefix)
 	return false;
 }
 
-static ot_err
-check_broker_pair(const struct ot_config_pair *pair, bool is_cluster_default,
-    struct ot_arena *scratch, struct ot_why *why)
+/* The rules of names, in the order in which Kafka asks them. */
+enum name_rule {
+	NAME_IS_DYNAMIC,
+	NAME_IS_OF_LISTENER,
+	NAME_IS_OF_CLUSTER,
+	NAME_RULE_COUNT,
+};
+
+static const char *const name_rule_texts[NAME_RULE_COUNT] = {
+	[NAME_IS_DYNAMIC] = "Cannot update these configs dynamically",
+	[NAME_IS_OF_LISTENER] =
+	    "These security configs can be dynamically updated only per-listener "
+	    "using the listener prefix",
+	[NAME_IS_OF_CLUSTER] =
+	    "Cannot update these configs at default cluster level, broker id must "
+	    "be specified",
+};
+
+static bool
+breaks_name_rule(struct ot_str name, enum name_rule rule, bool is_cluster_default)
 {
 	bool has_prefix;
-	int key = ot_config_find_broker(pair->name, &has_prefix);
+	int key = ot_config_find_broker(name, &has_prefix);
 	if (key < 0)
-		return OT_OK; /* a plug-in's own, for all that anybody knows */
-	const struct ot_config_def *def = &ot_broker_table.defs[key];
-	const char *rule = NULL;
-	if (def->update == OT_UPDATE_READ_ONLY && !has_prefix)
-		rule = "Cannot update these configs dynamically";
-	else if (is_listener_only(pair->name, has_prefix))
-		rule = "These security configs can be dynamically updated only per-listener using "
-		       "the listener prefix";
-	else if (is_cluster_default && (def->update == OT_UPDATE_PER_BROKER ||
-					   (has_prefix && key != OT_BROKER_MAX_CONNECTIONS &&
-					       key != OT_BROKER_MAX_CONNECTION_CREATION_RATE &&
-					       key != OT_BROKER_NUM_NETWORK_THREADS)))
-		rule = "Cannot update these configs at default cluster level, broker id must be "
-		       "specified";
-	if (rule != NULL) {
-		ot_why_set(why, "%s: %.*s", rule, OT_STR_ARG(pair->name));
-		return OT_ERR_INVALID_CONFIG;
+		return false; /* a plug-in's own, for all that anybody knows */
+	bool is_limit = key == OT_BROKER_MAX_CONNECTIONS ||
+	                key == OT_BROKER_MAX_CONNECTION_CREATION_RATE ||
+	                key == OT_BROKER_NUM_NETWORK_THREADS;
+	enum ot_config_update update = ot_broker_table.defs[key].update;
+	switch (rule) {
+	case NAME_IS_DYNAMIC:
+		return update == OT_UPDATE_READ_ONLY && !has_prefix;
+	case NAME_IS_OF_LISTENER:
+		return is_listener_only(name, has_prefix);
+	case NAME_IS_OF_CLUSTER:
+		return is_cluster_default &&
+		       (has_prefix ? !is_limit : update == OT_UPDATE_PER_BROKER);
+	case NAME_RULE_COUNT:
+		break;
 	}
-	struct ot_config_value value;
-	return ot_config_read(def, pair->value, scratch, &value, why);
+	return false;
+}
+
+static ot_err
+check_names(const struct ot_config_pair *pairs, size_t count, enum name_rule rule,
+    bool is_cluster_default, struct ot_why *why)
+{
+	struct ot_why names = { "" };
+	struct ot_text text = OT_TEXT(names.text);
+	for (size_t i = 0; i < count; i++) {
+		if (breaks_name_rule(pairs[i].name, rule, is_cluster_default))
+			ot_text_put(&text, "%s%.*s", text.bytes > 0 ? ", " : "",
+			    OT_STR_ARG(pairs[i].name));
+	}
+	if (text.bytes == 0)
+		return OT_OK;
+	ot_why_set(why, "%s: [%s]", name_rule_texts[rule], names.text);
+	return OT_ERR_INVALID_REQUEST;
+}
+
+static ot_err
+check_values(const struct ot_config_pair *pairs, size_t count, struct ot_arena *scratch,
+    struct ot_why *why)
+{
+	for (size_t i = 0; i < count; i++) {
+		int key = ot_config_find_broker(pairs[i].name, NULL);
+		struct ot_config_value value;
+		ot_err err = key < 0 ? OT_OK
+		                     : ot_config_read(&ot_broker_table.defs[key], pairs[i].value,
+					   scratch, &value, why);
+		if (err != OT_OK)
+			return err == OT_ERR_INVALID_CONFIG ? OT_ERR_INVALID_REQUEST : err;
+	}
+	return OT_OK;
+}
+
+/* What is set in one of the dynamic places. */
+static ot_err
+collect_place(const struct ot_settings *settings, enum ot_settings_layer layer,
+    struct ot_arena *arena, struct ot_config_pair **ret_pairs, size_t *ret_count)
+{
+	size_t room = (size_t)OT_BROKER_KEY_COUNT + settings->extra_count;
+	struct ot_config_pair *pairs = ot_arena_array(arena, room, sizeof(*pairs));
+	if (pairs == NULL)
+		return OT_ERR_NO_MEMORY;
+	size_t count = 0;
+	for (size_t key = 0; key < OT_BROKER_KEY_COUNT; key++) {
+		struct ot_str value = settings->values[key].raw[layer];
+		if (value.len >= 0)
+			pairs[count++] =
+			    (struct ot_config_pair){ ot_str_from(ot_broker_table.defs[key].name),
+				    value };
+	}
+	for (size_t i = 0; i < settings->extra_count; i++) {
+		const struct ot_setting_extra *extra = &settings->extras[i];
+		if (extra->layer == layer)
+			pairs[count++] = (struct ot_config_pair){ extra->name, extra->value };
+	}
+	*ret_pairs = pairs;
+	*ret_count = count;
+	return OT_OK;
 }
 
 /* The settings that would come out of it, with all rules between settings. */
 static ot_err
 check_outcome(const struct ot_settings *settings, bool is_cluster_default,
-    const struct ot_config_pair *pairs, size_t count, struct ot_why *why)
+    const struct ot_config_pair *pairs, size_t count, struct ot_arena *scratch, struct ot_why *why)
 {
-	struct ot_settings_input input = { 0 };
-	if (is_cluster_default) {
-		input.dynamic_default = pairs;
-		input.dynamic_default_count = count;
-	} else {
-		input.dynamic_broker = pairs;
-		input.dynamic_broker_count = count;
-	}
+	struct ot_config_pair *others = NULL;
+	size_t other_count = 0;
+	ot_err err = collect_place(settings,
+	    is_cluster_default ? OT_LAYER_DYNAMIC_BROKER : OT_LAYER_DYNAMIC_DEFAULT, scratch,
+	    &others, &other_count);
+	if (err != OT_OK)
+		return err;
+	struct ot_settings_input input = {
+		.dynamic_default = is_cluster_default ? pairs : others,
+		.dynamic_default_count = is_cluster_default ? count : other_count,
+		.dynamic_broker = is_cluster_default ? others : pairs,
+		.dynamic_broker_count = is_cluster_default ? other_count : count,
+	};
 	struct ot_config_notes notes;
 	struct ot_settings *outcome = NULL;
 	ot_config_notes_init(&notes);
-	ot_err err = ot_settings_create_changed(settings, &input, &notes, &outcome);
+	err = ot_settings_create_changed(settings, &input, &notes, &outcome);
 	for (const struct ot_config_note *note = notes.first; note != NULL; note = note->next) {
 		if (note->is_error) {
 			ot_why_set(why, "Invalid dynamic configuration: %s", note->text);
@@ -329,7 +407,7 @@ check_outcome(const struct ot_settings *settings, bool is_cluster_default,
 	}
 	ot_settings_unref(outcome);
 	ot_config_notes_fini(&notes);
-	return err;
+	return err == OT_ERR_INVALID_CONFIG ? OT_ERR_INVALID_REQUEST : err;
 }
 
 ot_err
@@ -339,10 +417,12 @@ ot_alter_validate_broker(const struct ot_settings *settings, bool is_cluster_def
 	struct ot_arena scratch;
 	ot_arena_init(&scratch, 0);
 	ot_err err = OT_OK;
-	for (size_t i = 0; err == OT_OK && i < count; i++)
-		err = check_broker_pair(&pairs[i], is_cluster_default, &scratch, why);
+	for (int rule = 0; err == OT_OK && rule < NAME_RULE_COUNT; rule++)
+		err = check_names(pairs, count, (enum name_rule)rule, is_cluster_default, why);
 	if (err == OT_OK)
-		err = check_outcome(settings, is_cluster_default, pairs, count, why);
+		err = check_values(pairs, count, &scratch, why);
+	if (err == OT_OK)
+		err = check_outcome(settings, is_cluster_default, pairs, count, &scratch, why);
 	ot_arena_fini(&scratch);
 	return err;
 }

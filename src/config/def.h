@@ -72,6 +72,10 @@ struct ot_config_def {
 	const char *const *choices; /* NULL-terminated, or NULL */
 	const struct ot_config_synonym *synonyms;
 	size_t synonym_count;
+	/* Client settings: the property of librdkafka that does the same, its own unit being that
+	 * many of ours; "" where there is none, "*" where src/config/client.c decides. */
+	const char *rdkafka;
+	int64_t rdkafka_divisor;
 	double least;
 	double most;
 	enum ot_config_type type;
@@ -89,6 +93,9 @@ struct ot_config_table {
 
 extern const struct ot_config_table ot_broker_table;
 extern const struct ot_config_table ot_topic_table;
+extern const struct ot_config_table ot_producer_table;
+extern const struct ot_config_table ot_consumer_table;
+extern const struct ot_config_table ot_admin_table;
 
 /* One setting as somebody gave it: in a file, in a request, in the metadata. Null value: none. */
 struct ot_config_pair {

@@ -447,6 +447,44 @@ derive_controllers(struct ot_settings *settings, struct ot_config_notes *notes)
 	return err;
 }
 
+static ot_err
+make_control_listener(struct ot_settings *settings)
+{
+	size_t own = 0;
+	for (size_t i = 0; i < settings->voter_count; i++) {
+		if (settings->voters[i].id == settings->node_id)
+			own = i;
+	}
+	struct ot_listener_conf *listener = ot_arena_array(&settings->arena, 1, sizeof(*listener));
+	if (listener == NULL)
+		return OT_ERR_NO_MEMORY;
+	*listener = (struct ot_listener_conf){
+		.name = "CONTROLLER",
+		.security = OT_SECURITY_PLAINTEXT,
+		.is_controller = true,
+		.host = settings->controllers[own].host,
+		.port = settings->controllers[own].port,
+	};
+	advertise(listener, listener->host, listener->port);
+	settings->control_listener = listener;
+	settings->control_listener_is_made = true;
+	return OT_OK;
+}
+
+static ot_err
+derive_control_listener(struct ot_settings *settings)
+{
+	if (!settings->is_controller)
+		return OT_OK;
+	for (size_t i = 0; i < settings->listener_count; i++) {
+		if (settings->listeners[i].is_controller) {
+			settings->control_listener = &settings->listeners[i];
+			return OT_OK;
+		}
+	}
+	return settings->controller_count > 0 ? make_control_listener(settings) : OT_OK;
+}
+
 ot_err
 config_derive(struct ot_settings *settings, struct ot_config_notes *notes)
 {
@@ -459,5 +497,7 @@ config_derive(struct ot_settings *settings, struct ot_config_notes *notes)
 		err = derive_listeners(settings, notes);
 	if (err == OT_OK)
 		err = derive_controllers(settings, notes);
+	if (err == OT_OK)
+		err = derive_control_listener(settings);
 	return err;
 }

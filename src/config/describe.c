@@ -36,7 +36,7 @@ is_wanted(struct ot_str name, const struct ot_str *wanted, size_t count)
 		if (ot_str_equal(wanted[i], name))
 			return true;
 	}
-	return wanted == NULL;
+	return count == 0;
 }
 
 static void

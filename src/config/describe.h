@@ -25,8 +25,8 @@ struct ot_config_entry {
 	size_t synonym_count;
 };
 
-/* Entries in the order of their names. `wanted` names the keys to describe; NULL means all that are
- * not internal. Wanted keys that do not exist are left out, as Kafka does. OT_ERR_NO_MEMORY.
+/* Entries in the order of their names. `wanted` names the keys to describe; none means all that are
+ * not internal, as in Kafka. Wanted keys that do not exist are left out. OT_ERR_NO_MEMORY.
  * @owner the arena's   @blocks never */
 ot_err ot_describe_topic(const struct ot_settings *settings, const struct ot_config_pair *overrides,
     size_t override_count, const struct ot_str *wanted, size_t wanted_count, struct ot_arena *arena,

@@ -85,6 +85,23 @@ check_logs(const struct checker *check)
 		    (long long)number(check, OT_BROKER_LOG_SEGMENT_BYTES));
 }
 
+/* Folders that take no new partitions must be folders of this broker, or "*". */
+static void
+check_cordoned(const struct checker *check)
+{
+	const struct ot_settings *settings = check->settings;
+	const struct ot_config_value *cordoned =
+	    ot_settings_list(settings, OT_BROKER_CORDONED_LOG_DIRS);
+	for (size_t i = 0; i < cordoned->item_count; i++) {
+		bool is_known = strcmp(cordoned->items[i], "*") == 0;
+		for (size_t j = 0; j < settings->log_dir_count; j++)
+			is_known |= strcmp(cordoned->items[i], settings->log_dirs[j]) == 0;
+		if (!is_known)
+			broken(check, OT_BROKER_CORDONED_LOG_DIRS,
+			    "all its entries must be entries of log.dirs, or *");
+	}
+}
+
 static void
 check_replication(const struct checker *check)
 {
@@ -289,6 +306,7 @@ config_check_rules(const struct ot_settings *settings, struct ot_config_notes *n
 {
 	struct checker check = { .settings = settings, .notes = notes };
 	check_logs(&check);
+	check_cordoned(&check);
 	check_replication(&check);
 	check_network(&check);
 	check_roles(&check);

@@ -74,6 +74,12 @@ struct ot_settings {
 	const struct ot_host_port *controllers;
 	size_t controller_count;
 	enum ot_broker_key controllers_key;
+	/* Where a process with the controller role answers: the first of its listeners that
+	 * controller.listener.names has. Without one it is made of the controllers' addresses, its
+	 * own among the voters or the first: then it may belong to another machine or process, and
+	 * whoever cannot bind it joins the one who could. NULL: not a controller, or no address. */
+	const struct ot_listener_conf *control_listener;
+	bool control_listener_is_made;
 };
 
 struct ot_settings_input {

@@ -147,3 +147,17 @@ ot_process_resident_bytes(void)
 	text = text != NULL ? strchr(text, ' ') : NULL;
 	return text != NULL ? strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
+
+uint64_t
+ot_process_memory_bytes(void)
+{
+	uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
+	unsigned long long bound = 0;
+	if (file == NULL)
+		return bytes;
+	if (fscanf(file, "%llu", &bound) == 1 && bound > 0)
+		bytes = OT_MIN(bytes, (uint64_t)bound);
+	fclose(file);
+	return bytes;
+}

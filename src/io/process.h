@@ -34,6 +34,10 @@ void ot_process_host_name(char *ret_name, size_t bytes);
  * @owner any thread   @blocks never */
 void ot_process_notify(const char *state);
 
+/* Memory of the machine, or of the control group that the process is bound to, whichever is less.
+ * @owner any thread */
+uint64_t ot_process_memory_bytes(void);
+
 /* Memory that the process holds in RAM, in bytes; 0 when the host does not tell. @owner any thread
  */
 uint64_t ot_process_resident_bytes(void);

@@ -37,6 +37,7 @@ struct ot_log_settings {
 	int32_t segment_index_bytes;       /* segment.index.bytes */
 	int32_t index_interval_bytes;      /* index.interval.bytes */
 	bool is_deleting;                  /* cleanup.policy has "delete" */
+	bool is_compacted;                 /* cleanup.policy has "compact": offsets have gaps */
 };
 
 /* Kafka's defaults. @owner any thread */
@@ -105,7 +106,7 @@ int64_t ot_log_synced_offset(const struct ot_log *log);
 int64_t ot_log_recovery_point(const struct ot_log *log);
 
 /* OT_OK, or the failure that took the log offline. @owner owner */
-ot_err ot_log_failure(const struct ot_log *log) OT_MUST_USE;
+ot_err ot_log_failure(const struct ot_log *log);
 
 struct ot_log_stats {
 	uint64_t bytes;          /* of all segments' records */
@@ -186,7 +187,6 @@ struct ot_log_read {
 	struct ot_file *file; /* a reference, the caller's; NULL when there is nothing to read */
 	uint64_t place;
 	size_t bytes;         /* whole batches only */
-	int64_t base_offset;  /* of the first batch; it may begin before the wanted offset */
 	int64_t next_offset;  /* what follows the range: where a sequential reader goes on */
 	int64_t segment_base; /* for tools and tests */
 };

@@ -71,11 +71,6 @@ OT_MUST_USE ot_err ot_dirs_prepare(
 OT_MUST_USE ot_err ot_dirs_remove(
     struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique);
 
-/* Found folders that no partition of the metadata claimed: what a deletion left while this broker
- * was away. Renamed to "-stray" and reported. @owner worker   @blocks: worker */
-void ot_dirs_claim(struct ot_dirs *dirs, struct ot_str topic, int32_t index);
-void ot_dirs_set_strays_aside(struct ot_dirs *dirs);
-
 /* One row of a checkpoint file. */
 struct ot_dirs_row {
 	struct ot_str topic;

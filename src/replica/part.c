@@ -163,6 +163,9 @@ continue_closing(struct ot_part *part)
 		become_closed(part);
 		return;
 	}
+	part->final_start = ot_log_start_offset(part->log);
+	part->final_recovery_point = ot_log_recovery_point(part->log);
+	part->final_end = ot_log_end_offset(part->log);
 	struct log_job *close = create_job(part, run_close, close_is_done);
 	close->log = part->log;
 	close->how = ot_log_failure(part->log) == OT_OK ? part->close_how : OT_LOG_CLOSE_DROP;
@@ -204,6 +207,15 @@ ot_part_close(struct ot_part *part, enum ot_log_close_how how)
 	part_fail_appends(part, OT_ERR_NOT_LEADER_OR_FOLLOWER);
 	wake_all(part);
 	continue_closing(part);
+}
+
+void
+ot_part_final_offsets(
+    const struct ot_part *part, int64_t *ret_start, int64_t *ret_recovery_point)
+{
+	OT_ASSERT(part->state == OT_PART_CLOSED);
+	*ret_start = part->final_start;
+	*ret_recovery_point = part->is_clean ? part->final_end : part->final_recovery_point;
 }
 
 bool

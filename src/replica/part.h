@@ -166,6 +166,10 @@ void ot_part_find(struct ot_part *part, struct ot_part_find *find);
 OT_MUST_USE ot_err ot_part_delete_records(struct ot_part *part, int64_t offset,
     int64_t *ret_low_watermark);
 
+/* Moves the log start of an internal topic whose coordinator has rewritten what it still needs.
+ * OFFSET_OUT_OF_RANGE beyond the high watermark. @owner owner */
+OT_MUST_USE ot_err ot_part_trim(struct ot_part *part, int64_t offset);
+
 /* OffsetForLeaderEpoch. @owner owner */
 OT_MUST_USE ot_err ot_part_epoch_end(struct ot_part *part, int32_t current_leader_epoch,
     int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset);
@@ -194,6 +198,11 @@ struct ot_part *ot_part_create(const struct ot_part_conf *conf,
 
 /* Whether a partition that is CLOSED left a log that need not be scanned. @owner owner */
 bool ot_part_is_clean(const struct ot_part *part);
+
+/* Where the log of a partition that is CLOSED begins, and up to where it is on the disk for good:
+ * what its checkpoint rows say. @owner owner */
+void ot_part_final_offsets(
+    const struct ot_part *part, int64_t *ret_start, int64_t *ret_recovery_point);
 
 /* Frees a partition that is CLOSED. @owner owner */
 void ot_part_destroy(struct ot_part *part);

@@ -25,6 +25,9 @@ struct ot_part {
 
 	bool is_sync_running;  /* [owner] */
 	bool is_chore_running; /* [owner] */
+	int64_t final_start;	      /* [owner] once closing: the log's start */
+	int64_t final_recovery_point; /* [owner] the log's, or its end after a clean closing */
+	int64_t final_end;	      /* [owner] */
 	bool is_clean;		 /* [owner] the log was closed in order */
 	bool is_close_wanted;  /* [owner] */
 	enum ot_log_close_how close_how;

@@ -13,10 +13,11 @@ give(struct ot_part_read *read, ot_err err)
 }
 
 static bool
-is_hot(const struct ot_part *part, const struct ot_log_read *plan)
+is_hot(const struct ot_part *part, const struct ot_part_read *read)
 {
-	if (plan->base_offset >= part->hot_offset)
+	if (read->offset >= part->hot_offset)
 		return true;
+	const struct ot_log_read *plan = &read->plan;
 	return ot_file_is_cached(plan->file, plan->place, plan->bytes);
 }
 
@@ -157,7 +158,7 @@ plan_read(struct ot_part *part, struct ot_part_read *read)
 		warm(part, read, index_is_warm);
 	else if (err != OT_OK)
 		give(read, err == OT_ERR_OFFSET_OUT_OF_RANGE ? err : OT_ERR_KAFKA_STORAGE_ERROR);
-	else if (read->plan.file != NULL && !is_hot(part, &read->plan))
+	else if (read->plan.file != NULL && !is_hot(part, read))
 		warm(part, read, range_is_warm);
 	else
 		finish_read(part, read);
@@ -299,23 +300,32 @@ ot_part_check_leader(const struct ot_part *part, int32_t leader_epoch)
 }
 
 ot_err
-ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_low_watermark)
+ot_part_trim(struct ot_part *part, int64_t offset)
 {
 	part_enter(part);
 	ot_err err = ot_part_check_leader(part, -1);
 	if (err != OT_OK)
 		return err;
-	if (!part->conf.settings.log.is_deleting)
-		return OT_ERR_POLICY_VIOLATION;
-	int64_t wanted = offset == -1 ? part->high_watermark : offset;
-	if (wanted < 0 || wanted > part->high_watermark)
+	if (offset < 0 || offset > part->high_watermark)
 		return OT_ERR_OFFSET_OUT_OF_RANGE;
-	err = ot_log_advance_start(part->log, wanted);
+	err = ot_log_advance_start(part->log, offset);
+	if (err == OT_OK)
+		ot_part_tick(part, ot_io_wall(part->conf.owner->io), true);
+	return err;
+}
+
+ot_err
+ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_low_watermark)
+{
+	ot_err err = ot_part_check_leader(part, -1);
 	if (err != OT_OK)
 		return err;
-	*ret_low_watermark = ot_log_start_offset(part->log);
-	ot_part_tick(part, ot_io_wall(part->conf.owner->io), true);
-	return OT_OK;
+	if (!part->conf.settings.log.is_deleting)
+		return OT_ERR_POLICY_VIOLATION;
+	err = ot_part_trim(part, offset == -1 ? part->high_watermark : offset);
+	if (err == OT_OK)
+		*ret_low_watermark = ot_log_start_offset(part->log);
+	return err;
 }
 
 ot_err

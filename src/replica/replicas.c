@@ -37,9 +37,11 @@ struct ot_replicas {
 	struct ot_timer tick;
 	ot_wall_ms retention_due;
 	int64_t retention_interval_ms;
-	void (*closed)(void *arg, const bool *is_dir_clean);
+	void (*closed)(void *arg, const struct ot_replicas_final *final);
 	void *closed_arg;
 	bool is_dir_clean[REPLICAS_DIR_COUNT_MAX];
+	struct ot_dirs_row *final_rows; /* heap; topics too */
+	size_t final_count;
 };
 
 /* ---- settings ------------------------------------------------------------------------------ */
@@ -274,11 +276,32 @@ remove_folder(struct ot_replicas *replicas, const struct replica *replica)
 static void
 finish_closing(struct ot_replicas *replicas)
 {
-	void (*closed)(void *arg, const bool *is_dir_clean) = replicas->closed;
-	if (closed == NULL || replicas->by_part != NULL)
+	if (replicas->closed == NULL || replicas->by_part != NULL)
 		return;
+	const struct ot_replicas_final final = {
+		.rows = replicas->final_rows,
+		.row_count = replicas->final_count,
+		.is_dir_clean = replicas->is_dir_clean,
+	};
+	void (*closed)(void *arg, const struct ot_replicas_final *final) = replicas->closed;
 	replicas->closed = NULL;
-	closed(replicas->closed_arg, replicas->is_dir_clean);
+	closed(replicas->closed_arg, &final);
+}
+
+static void
+note_final_row(struct ot_replicas *replicas, const struct replica *replica)
+{
+	struct ot_str topic = ot_part_topic(replica->part);
+	struct ot_dirs_row *row = &replicas->final_rows[replicas->final_count++];
+	*row = (struct ot_dirs_row){
+		.topic = { ot_must_strndup(topic.data, (size_t)topic.len), topic.len },
+		.index = ot_part_index(replica->part),
+		.dir = replica->dir,
+		.high_watermark = ot_part_high_watermark(replica->part),
+	};
+	ot_part_final_offsets(replica->part, &row->start_offset, &row->recovery_point);
+	if (!ot_part_is_clean(replica->part))
+		replicas->is_dir_clean[replica->dir] = false;
 }
 
 static void
@@ -288,8 +311,8 @@ on_closed(void *arg, struct ot_part *part)
 	struct replica *replica = replica_of(replicas, part);
 	if (replica->is_deleted)
 		remove_folder(replicas, replica);
-	else if (!ot_part_is_clean(part))
-		replicas->is_dir_clean[replica->dir] = false;
+	else
+		note_final_row(replicas, replica);
 	HASH_DELETE(hh_part, replicas->by_part, replica);
 	if (replica->batch != NULL)
 		finish_one(replica->batch);
@@ -457,17 +480,22 @@ ot_replicas_destroy(struct ot_replicas *replicas)
 	if (replicas == NULL)
 		return;
 	OT_ASSERT(replicas->by_key == NULL && replicas->by_part == NULL);
+	for (size_t i = 0; i < replicas->final_count; i++)
+		ot_free((void *)(uintptr_t)replicas->final_rows[i].topic.data);
+	ot_free(replicas->final_rows);
 	ot_free(replicas);
 }
 
 void
-ot_replicas_close(
-    struct ot_replicas *replicas, void (*done)(void *arg, const bool *is_dir_clean), void *arg)
+ot_replicas_close(struct ot_replicas *replicas,
+    void (*done)(void *arg, const struct ot_replicas_final *final), void *arg)
 {
 	OT_ON_SHARD(replicas->conf.shard);
 	ot_timer_cancel(replicas->conf.shard->io, &replicas->tick);
 	replicas->closed = done;
 	replicas->closed_arg = arg;
+	replicas->final_rows = ot_must_alloc(
+	    OT_MAX(ot_replicas_count(replicas), 1u) * sizeof(*replicas->final_rows));
 	struct replica *replica, *next;
 	HASH_ITER (hh, replicas->by_key, replica, next)
 		close_replica(replicas, replica, false);

@@ -40,10 +40,17 @@ struct ot_part *ot_replicas_find(
 void ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
     const struct ot_image *after, void (*done)(void *arg), void *arg);
 
-/* Closes all partitions cleanly, then calls `done`, which learns for each directory whether all its
- * logs are clean. Nothing may be applied afterwards. */
-void ot_replicas_close(
-    struct ot_replicas *replicas, void (*done)(void *arg, const bool *is_dir_clean), void *arg);
+/* What closing leaves: rows for the checkpoint files, and for each directory whether all its logs
+ * were closed cleanly. */
+struct ot_replicas_final {
+	const struct ot_dirs_row *rows; /* until the next call of the replicas' */
+	size_t row_count;
+	const bool *is_dir_clean;
+};
+
+/* Closes all partitions cleanly, then calls `done`. Nothing may be applied afterwards. */
+void ot_replicas_close(struct ot_replicas *replicas,
+    void (*done)(void *arg, const struct ot_replicas_final *final), void *arg);
 
 /* Visits all partitions, in no order. */
 typedef void ot_replicas_visit(void *arg, struct ot_part *part);

@@ -136,6 +136,9 @@ uint64_t ot_sim_disk_change_count(const struct ot_sim_disk *disk);
 /* Files that are referenced: for tests of leaks. */
 uint64_t ot_sim_disk_open_count(const struct ot_sim_disk *disk);
 
+/* Writes, reservations and cuts of files whose sync had failed, which io/fs.h forbids. */
+uint64_t ot_sim_disk_violation_count(const struct ot_sim_disk *disk);
+
 /* What a standalone disk tells as the time of a change. */
 void ot_sim_disk_set_wall(struct ot_sim_disk *disk, ot_wall_ms wall);
 

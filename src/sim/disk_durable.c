@@ -16,6 +16,8 @@
 
 #include "base/panic.h"
 
+enum { DURABLE_NAME_OPS_MAX = 512 };
+
 /* ---- names ------------------------------------------------------------------------------ */
 
 static void
@@ -33,6 +35,7 @@ static void
 op_destroy(struct ot_sim_disk *disk, struct sim_name_op *op)
 {
 	ot_list_remove(&op->link);
+	disk->name_op_count--;
 	for (uint32_t i = 0; i < op->change_count; i++) {
 		struct sim_change *change = &op->changes[i];
 		ot_free(change->name);
@@ -43,19 +46,6 @@ op_destroy(struct ot_sim_disk *disk, struct sim_name_op *op)
 			sim_inode_unref(disk, change->to);
 	}
 	ot_free(op);
-}
-
-void
-sim_names_record(struct ot_sim_disk *disk, const struct sim_change *changes, uint32_t count)
-{
-	struct sim_name_op *op = OT_NEW(struct sim_name_op);
-	OT_ASSERT(count > 0 && count <= OT_ARRAY_COUNT(op->changes));
-	op->change_count = count;
-	for (uint32_t i = 0; i < count; i++) {
-		op->changes[i] = changes[i];
-		change_ref(&op->changes[i]);
-	}
-	ot_list_push_back(&disk->name_ops, &op->link);
 }
 
 void
@@ -140,6 +130,35 @@ apply_chosen(struct ot_sim_disk *disk)
 		}
 		op_destroy(disk, op);
 	}
+}
+
+/* What the kernel's journal does by itself after a while; here, when there is much. The oldest
+ * operations depend on none that stay behind. */
+static void
+commit_oldest(struct ot_sim_disk *disk)
+{
+	uint32_t left = DURABLE_NAME_OPS_MAX / 2;
+	OT_LIST_FOREACH(link, &disk->name_ops) {
+		if (left-- == 0)
+			break;
+		op_of(link)->is_chosen = true;
+	}
+	apply_chosen(disk);
+}
+
+void
+sim_names_record(struct ot_sim_disk *disk, const struct sim_change *changes, uint32_t count)
+{
+	struct sim_name_op *op = OT_NEW(struct sim_name_op);
+	OT_ASSERT(count > 0 && count <= OT_ARRAY_COUNT(op->changes));
+	op->change_count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		op->changes[i] = changes[i];
+		change_ref(&op->changes[i]);
+	}
+	ot_list_push_back(&disk->name_ops, &op->link);
+	if (++disk->name_op_count > DURABLE_NAME_OPS_MAX)
+		commit_oldest(disk);
 }
 
 void

@@ -100,6 +100,7 @@ struct ot_sim_disk {
 	struct ot_list inodes;
 	struct sim_inode *root;
 	struct ot_list name_ops;
+	uint32_t name_op_count;
 	uint32_t inode_count; /* ever made: the next number */
 	uint64_t pages_capacity;
 	uint64_t pages_used;
@@ -114,6 +115,7 @@ struct ot_sim_disk {
 	uint64_t call_count;
 	uint64_t change_count;
 	uint64_t open_count;
+	uint64_t violation_count;
 	uint64_t crash_countdown; /* 0: no crash is planned */
 	struct sim_plan plan;
 	struct ot_sim_disk_rates rates;

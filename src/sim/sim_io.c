@@ -293,7 +293,7 @@ sim_io_halt(struct sim_io *io)
 }
 
 bool
-sim_io_drain(struct sim_io *io)
+sim_io_drain(struct sim_io *io, bool must_end_turn)
 {
 	struct ot_sim_world *world = io->host->world;
 	bool did_any = io->is_rung;
@@ -311,7 +311,7 @@ sim_io_drain(struct sim_io *io)
 		finish_job(io, OT_CONTAINER_OF(first, struct sim_job, link));
 		sim_world_switch(world, NULL);
 	}
-	if (did_any && io->io.on_turn_end != NULL) {
+	if ((did_any || must_end_turn) && io->io.on_turn_end != NULL) {
 		sim_world_switch(world, &io->io);
 		io->io.on_turn_end(io->io.turn_arg);
 		sim_world_switch(world, NULL);

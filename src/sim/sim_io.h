@@ -12,7 +12,7 @@
 
 #include "sim/world.h"
 
-/* A new thread of a machine that is up. @owner the world's thread, as all below */
+/* A new thread of a machine that is up. */
 struct ot_io *ot_sim_io_create(struct ot_sim_host *host) OT_MUST_USE;
 
 /* Its streams and listeners must have been closed and its jobs be done. Accepts NULL. */

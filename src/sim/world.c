@@ -452,11 +452,15 @@ void
 ot_sim_host_drain(struct ot_sim_host *host)
 {
 	OT_ASSERT(!sim_host_is_alive(host));
-	bool did_any;
+	/* A crash in the middle of a turn leaves messages that were not sent, so each thread ends
+	 * one turn at least. */
+	bool is_first = true, did_any;
 	do {
-		did_any = false;
+		did_any = is_first;
 		OT_LIST_FOREACH(link, &host->ios)
-			did_any |= sim_io_drain(OT_CONTAINER_OF(link, struct sim_io, link));
+			did_any |=
+			    sim_io_drain(OT_CONTAINER_OF(link, struct sim_io, link), is_first);
+		is_first = false;
 	} while (did_any);
 }
 

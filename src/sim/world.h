@@ -40,7 +40,6 @@ struct ot_sim_cpu {
 
 /* ---- the world --------------------------------------------------------------------------- */
 
-/* @owner the caller's thread, as all below */
 struct ot_sim_world *ot_sim_world_create(uint64_t seed) OT_MUST_USE;
 
 /* Ends everything, hosts and disks with it. All ios and files must have been ended. Accepts NULL.
@@ -98,8 +97,8 @@ void ot_sim_host_crash(struct ot_sim_host *host, enum ot_sim_stop how);
 void ot_sim_host_on_crash(struct ot_sim_host *host, void (*on_crash)(void *arg), void *arg);
 
 /* After a crash: does the jobs that are outstanding, on a disk that answers OT_ERR_CLOSED, calls
- * their `done`, and lets threads that were rung end a turn, until nothing is left, so that the
- * objects that wait for them can end. None of it has an effect outside of the machine's memory. */
+ * their `done`, and lets threads end turns, until nothing is left, so that the objects that wait
+ * for them can end. None of it has an effect outside of the machine's memory. */
 void ot_sim_host_drain(struct ot_sim_host *host);
 
 /* Starts a machine that has crashed and whose ios are gone. New ios may be made then. */

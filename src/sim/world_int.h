@@ -25,7 +25,7 @@ struct ot_sim_world {
 	struct ot_sim_cpu cpu;
 	struct ot_sim_host **hosts;
 	uint32_t host_count;
-	uint8_t *cuts; /* [from * SIM_HOSTS_MAX + to] */
+	uint8_t *cuts; /* at from * SIM_HOSTS_MAX + to */
 	struct ot_list conns;
 	uint32_t conn_count;
 	struct ot_list calls; /* of ot_sim_world_at() */
@@ -119,8 +119,9 @@ void sim_io_wake(struct sim_io *io);
 void sim_io_wake_at(struct sim_io *io, ot_mono_ns at);
 /* The machine has crashed: no turn and no job comes any more. */
 void sim_io_halt(struct sim_io *io);
-/* Does what is outstanding in memory; false when there was nothing. */
-bool sim_io_drain(struct sim_io *io);
+/* Does what is outstanding in memory, and ends a turn if there was any or if it must; false when
+ * there was nothing. */
+bool sim_io_drain(struct sim_io *io, bool must_end_turn);
 extern const struct ot_io_ops sim_io_ops;
 
 /* ---- stream.c ---------------------------------------------------------------------------- */

@@ -152,6 +152,7 @@ take_request(struct ot_conn *conn)
 		ot_writer_init(&request->out);
 	}
 	request->conn = conn;
+	request->listener = conn->listener;
 	request->state = OT_REQUEST_QUEUED;
 	request->received = ot_io_now(host->shard->io);
 	request->frame = NULL;

@@ -100,6 +100,7 @@ struct ot_request {
 	struct ot_list link;         /* [owner] in the connection's pipeline or the pool */
 	struct ot_conn_host *host;   /* [const] */
 	struct ot_conn *conn;        /* [owner] NULL once the connection has gone */
+	const void *listener;        /* [const] where the connection came in */
 	enum ot_request_state state; /* [owner] */
 	struct ot_request_header header;
 	const struct ot_api *api;  /* of header.api_key */

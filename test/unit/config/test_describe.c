@@ -84,7 +84,8 @@ topics(void **state)
 	ot_settings_unref(settings);
 }
 
-/* Goal: only the wanted keys come. Method: two that exist, one that does not, and none. */
+/* Goal: only the wanted keys come. Method: one that exists, others that do not, and
+ * none, which means all. */
 static void
 wanted_keys(void **state)
 {
@@ -97,7 +98,7 @@ wanted_keys(void **state)
 	assert_ok(ot_describe_broker(settings, wanted, 4, &arena, &entries, &entry_count));
 	assert_int_equal(entry_count, 1);
 	assert_ok(ot_describe_broker(settings, wanted, 0, &arena, &entries, &entry_count));
-	assert_int_equal(entry_count, 0);
+	assert_true(entry_count > 100);
 	ot_settings_unref(settings);
 }
 

@@ -367,6 +367,40 @@ controllers(void **state)
 	assert_refused("zookeeper.connect=:2181", "host:port");
 }
 
+/* Goal: a controller knows where to answer. Method: a listener of its own, addresses of each kind,
+ * none, and a process that is no controller. */
+static void
+control_listener(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *host;
+		uint16_t port;
+		bool is_made;
+	} rows[] = {
+		{ "listeners=PLAINTEXT://:1,C://h:2\ncontroller.listener.names=C\n"
+		  "zookeeper.connect=localhost:2181",
+		    "h", 2, false },
+		{ "zookeeper.connect=localhost:2181", "localhost", 2181, true },
+		{ "controller.quorum.bootstrap.servers=a:1,b:2", "a", 1, true },
+		{ "node.id=2\ncontroller.quorum.voters=1@a:1,2@b:2", "b", 2, true },
+		{ "", NULL, 0, false },
+		{ "process.roles=broker\ncontroller.quorum.bootstrap.servers=a:1", NULL, 0, false },
+	};
+	for (size_t i = 0; i < OT_ARRAY_COUNT(rows); i++) {
+		struct ot_settings *settings = room_settings(rows[i].text);
+		const struct ot_listener_conf *listener = settings->control_listener;
+		assert_int_equal(listener != NULL, rows[i].host != NULL);
+		assert_int_equal(settings->control_listener_is_made, rows[i].is_made);
+		if (listener != NULL) {
+			assert_string_equal(listener->host, rows[i].host);
+			assert_int_equal(listener->port, rows[i].port);
+			assert_true(listener->is_controller);
+		}
+		ot_settings_unref(settings);
+	}
+}
+
 /* Goal: rules between settings hold. Method: one row of each rule that is broken. */
 static void
 rules_between_settings(void **state)
@@ -383,6 +417,7 @@ rules_between_settings(void **state)
 		{ "log.cleaner.min.compaction.lag.ms=2\nlog.cleaner.max.compaction.lag.ms=1",
 		    "must be at least log.cleaner.min.compaction.lag.ms (2)" },
 		{ "log.cleaner.dedupe.buffer.size=1000", "1 MiB" },
+		{ "log.dirs=/a\ncordoned.log.dirs=/b", "entries of log.dirs" },
 		{ "replica.fetch.wait.max.ms=40000", "replica.socket.timeout.ms (30000) must be" },
 		{ "replica.lag.time.max.ms=100", "replica.lag.time.max.ms=100" },
 		{ "offsets.commit.required.acks=5", "offsets.commit.required.acks=5" },
@@ -497,6 +532,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(listeners, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_listeners, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(controllers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(control_listener, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rules_between_settings, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keys_of_listeners, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(secrets_are_hidden, set_up, tear_down),

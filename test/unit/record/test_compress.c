@@ -288,6 +288,18 @@ test_zstd_frames(void **state)
 	struct ot_writer more = compressed(OT_COMPRESSION_ZSTD, 2, gen.pool + 1000, 2000);
 	ot_write_raw(&out, more.data, more.bytes);
 	assert_opens(OT_COMPRESSION_ZSTD, 2, &out, gen.pool, 3000);
+	/* A frame that announces 336 bytes and ends with an empty block, for large and small rooms.
+	 */
+	static const uint8_t liar[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x50, 0x50, 0, 0, 1, 0, 0 };
+	for (size_t room = 1; room <= 1000; room *= 10) {
+		struct ot_compressed lying = { OT_COMPRESSION_ZSTD, 2, liar, sizeof(liar), 3000 };
+		uint8_t got[1000];
+		size_t bytes;
+		assert_ok(ot_decompress_open(ctx, &lying, NULL));
+		assert_int_equal(ot_decompress_read(ctx, got, room, &bytes, NULL),
+		    OT_ERR_CORRUPT_MESSAGE);
+		ot_decompress_close(ctx);
+	}
 	struct ot_compressed in = { OT_COMPRESSION_ZSTD, 1, out.data, out.bytes, 3000 };
 	assert_int_equal(ot_decompress_open(ctx, &in, NULL), OT_ERR_UNSUPPORTED_COMPRESSION_TYPE);
 	ot_writer_fini(&out);

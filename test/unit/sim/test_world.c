@@ -1,7 +1,7 @@
 /* Goal: simulated machines, clocks, threads and networks do what sim/world.h says.
  *
- * Method: small programs on simulated threads; each fault by example, over several seeds where it is
- * a matter of chance. */
+ * Method: small programs on simulated threads; each fault by example, over several seeds where it
+ * is a matter of chance. */
 #include "../test.h"
 
 #include <stdio.h>
@@ -520,6 +520,37 @@ test_a_crash_at_a_change(void **state)
 	}
 }
 
+static bool
+is_write_done(void *arg)
+{
+	return ((struct write_job *)arg)->is_done;
+}
+
+/* A disk that stalls takes the job's time, and not the thread's that waits for it. */
+static void
+test_a_stalling_disk_takes_time(void **state)
+{
+	(void)state;
+	struct ot_sim_world *world = ot_sim_world_create(5);
+	struct ot_sim_host *host = ot_sim_host_create(world, "10.0.0.1");
+	struct ot_io *io = ot_sim_io_create(host);
+	struct write_job job = { .job = { write_and_sync, note_done } };
+	struct alarm alarm;
+	assert_ok(ot_fs_open(io->fs, "/f", OT_OPEN_WRITE | OT_OPEN_CREATE, &job.file));
+	ot_sim_disk_set_rates(ot_sim_host_disk(host),
+	    &(struct ot_sim_disk_rates){ .stall = OT_SIM_MILLION, .stall_ns_max = OT_NS_PER_S });
+	ot_mono_ns began = ot_sim_world_now(world);
+	ot_io_submit(io, &job.job);
+	set_alarm(&alarm, world, io, 10);
+	assert_true(ot_sim_world_run_until(world, is_write_done, &job, 5000));
+	assert_ok(job.err);
+	assert_in_range(ot_sim_world_now(world) - began, 100 * OT_NS_PER_MS, 2 * OT_NS_PER_S);
+	assert_in_range(alarm.rang_at - began, 10 * OT_NS_PER_MS, 11 * OT_NS_PER_MS);
+	ot_file_unref(job.file);
+	ot_sim_io_destroy(io);
+	ot_sim_world_destroy(world);
+}
+
 /* ---- switching -------------------------------------------------------------------------- */
 
 struct switches {
@@ -577,6 +608,7 @@ main(void)
 		cmocka_unit_test(test_a_kill_is_seen_by_peers),
 		cmocka_unit_test(test_a_loss_of_power_is_silent),
 		cmocka_unit_test(test_a_crash_at_a_change),
+		cmocka_unit_test(test_a_stalling_disk_takes_time),
 		cmocka_unit_test(test_switches_tell_who_runs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,8 @@
  * A session belongs to the shard of the connection that created it; its id says which shard that
  * is. A client that comes back on a connection of another shard gets FETCH_SESSION_ID_NOT_FOUND
  * and starts anew, as it would after an eviction. */
-#ifndef OT_BROKER_FETCH_SESSION_H
-#define OT_BROKER_FETCH_SESSION_H
+#ifndef OT_BROKER_FETCH_SESSION_INT_H
+#define OT_BROKER_FETCH_SESSION_INT_H
 
 #include "base/list.h"
 #include "io/io.h"

@@ -1,7 +1,7 @@
 /* The control thread's side of the broker: the controller, the publication of images to shards,
  * and calls from shards to the controller. See README.md. */
-#ifndef OT_BROKER_CONTROL_H
-#define OT_BROKER_CONTROL_H
+#ifndef OT_BROKER_CONTROL_INT_H
+#define OT_BROKER_CONTROL_INT_H
 
 #include "cluster/controller.h"
 #include "shard/shard.h"

@@ -1,0 +1,54 @@
+#include "log/atomic.h"
+
+#include "base/panic.h"
+#include "log/log_int.h"
+
+ot_err
+log_write_file(struct ot_fs *fs, const char *path, const void *data, size_t bytes)
+{
+	struct ot_file *file = NULL;
+	struct iovec piece = { .iov_base = (void *)(uintptr_t)data, .iov_len = bytes };
+	ot_err err = ot_fs_open(fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_TRUNCATE, &file);
+	if (err == OT_OK && bytes > 0)
+		err = ot_file_write(file, &piece, 1, 0);
+	if (err == OT_OK)
+		err = ot_file_sync(file);
+	ot_file_unref(file);
+	return err;
+}
+
+ot_err
+log_replace_file(struct ot_fs *fs, const char *dir, const char *name, const void *data,
+    size_t bytes)
+{
+	char path[LOG_PATH_BYTES], temporary[LOG_PATH_BYTES + 4];
+	log_path_named(path, dir, name);
+	struct ot_text text = OT_TEXT(temporary);
+	ot_text_put(&text, "%s.tmp", path);
+	ot_err err = log_write_file(fs, temporary, data, bytes);
+	if (err == OT_OK)
+		err = ot_fs_rename(fs, temporary, path);
+	return err;
+}
+
+ot_err
+log_read_file(struct ot_fs *fs, const char *path, size_t bytes_max, struct ot_writer *out)
+{
+	struct ot_file *file = NULL;
+	uint64_t bytes = 0;
+	size_t got = 0;
+	OT_ASSERT(out->bytes == 0);
+	ot_err err = ot_fs_open(fs, path, OT_OPEN_READ, &file);
+	if (err == OT_OK)
+		err = ot_file_size(file, &bytes);
+	if (err == OT_OK && bytes > bytes_max)
+		err = OT_ERR_CORRUPT_FILE;
+	if (err == OT_OK && !ot_writer_reserve(out, (size_t)bytes + 1))
+		err = OT_ERR_NO_MEMORY;
+	if (err == OT_OK)
+		err = ot_file_read(file, out->data, (size_t)bytes, 0, &got);
+	if (err == OT_OK)
+		out->bytes = got;
+	ot_file_unref(file);
+	return err;
+}
