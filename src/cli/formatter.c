@@ -8,7 +8,7 @@
 #include <zlib.h>
 
 #include "base/alloc.h"
-#include "cli/formatter_int.h"
+#include "cli/formatter_log_int.h"
 #include "config/def.h"
 
 enum formatter_kind {
