@@ -1,4 +1,7 @@
 /* What formatter.c and formatter_log.c share: the records of internal topics.
+ *
+ * @owner the writer's   @blocks never
+ */
 #ifndef OT_CLI_FORMATTER_LOG_INT_H
 #define OT_CLI_FORMATTER_LOG_INT_H
 

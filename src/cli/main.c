@@ -18,6 +18,8 @@
 
 static const struct cli_tool *const tools[] = {
 	&cli_topics_tool,
+	&cli_console_producer_tool,
+	&cli_console_consumer_tool,
 };
 
 static const char introduction[] =
