@@ -17,6 +17,7 @@
 #include "io/process.h"
 
 static const struct cli_tool *const tools[] = {
+	&cli_server_tool,
 	&cli_topics_tool,
 };
 

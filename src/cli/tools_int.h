@@ -4,6 +4,7 @@
 
 #include "cli/cli_int.h"
 
+extern const struct cli_tool cli_server_tool;
 extern const struct cli_tool cli_topics_tool;
 
 #endif

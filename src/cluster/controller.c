@@ -213,7 +213,7 @@ replay_record(struct ot_controller *controller, struct ot_bytes framed, int64_t 
 	else if (err != OT_OK)
 		ot_why_set(why, "the record at offset %lld is not valid", (long long)offset);
 	if (err == OT_OK)
-		err = ot_image_edit_apply(controller->replay, &record, offset, why);
+		err = ot_image_edit_apply(controller->replay, &record, why);
 	return err;
 }
 
@@ -391,7 +391,6 @@ operation_add(struct operation *operation, const struct ot_msg *type, void *msg)
 	struct ot_typed_record record = { .type = type,
 		.version = ot_metadata_record_version(operation->metadata_version, type->type),
 		.msg = msg };
-	int64_t offset = operation->controller->next_offset + operation->records.count;
 	struct ot_why why = { { 0 } };
 
 	ot_metadata_records_add_version(&operation->records, type, record.version, msg);
@@ -399,7 +398,7 @@ operation_add(struct operation *operation, const struct ot_msg *type, void *msg)
 		operation->is_failed = true;
 		return;
 	}
-	if (ot_image_edit_apply(operation->edit, &record, offset, &why) != OT_OK)
+	if (ot_image_edit_apply(operation->edit, &record, &why) != OT_OK)
 		OT_PANIC("the controller made a record that does not fit: %s", why.text);
 }
 

@@ -1,5 +1,7 @@
 #include "log/atomic.h"
 
+#include <string.h>
+
 #include "base/panic.h"
 #include "log/log_int.h"
 
@@ -28,6 +30,49 @@ log_replace_file(struct ot_fs *fs, const char *dir, const char *name, const void
 	ot_err err = log_write_file(fs, temporary, data, bytes);
 	if (err == OT_OK)
 		err = ot_fs_rename(fs, temporary, path);
+	return err;
+}
+
+/* The path without its last name; "." where there is none. */
+static void
+parent_of(const char *path, char parent[LOG_PATH_BYTES])
+{
+	size_t bytes = strlen(path);
+	OT_ASSERT(bytes < LOG_PATH_BYTES);
+	while (bytes > 1 && path[bytes - 1] == '/')
+		bytes--;
+	while (bytes > 0 && path[bytes - 1] != '/')
+		bytes--;
+	while (bytes > 1 && path[bytes - 1] == '/')
+		bytes--;
+	memcpy(parent, path, bytes);
+	parent[bytes] = '\0';
+	if (bytes == 0)
+		strcpy(parent, ".");
+}
+
+ot_err
+log_sync_parent(struct ot_fs *fs, const char *path)
+{
+	char parent[LOG_PATH_BYTES];
+	parent_of(path, parent);
+	return ot_fs_sync_dir(fs, parent);
+}
+
+ot_err
+log_make_folder(struct ot_fs *fs, const char *path)
+{
+	char at[LOG_PATH_BYTES], parent[LOG_PATH_BYTES];
+	ot_err err = ot_fs_mkdir_all(fs, path);
+	/* What is there may have been made by a process that ended before it synced. */
+	memcpy(at, path, strlen(path) + 1);
+	while (err == OT_OK) {
+		parent_of(at, parent);
+		err = ot_fs_sync_dir(fs, parent);
+		if (strcmp(parent, "/") == 0 || strcmp(parent, ".") == 0)
+			break;
+		memcpy(at, parent, sizeof(at));
+	}
 	return err;
 }
 

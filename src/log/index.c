@@ -355,6 +355,9 @@ log_index_cut(struct log_index *index, uint32_t count)
 		OT_ASSERT(index->file != NULL && index->is_file_writable);
 		uint64_t bytes = (uint64_t)count * entry_bytes[index->kind];
 		ot_err err = ot_file_truncate(index->file, bytes);
+		/* Else a crash could bring the entries back when the recovery point has passed them. */
+		if (err == OT_OK)
+			err = ot_file_sync(index->file);
 		if (err != OT_OK)
 			return err;
 		index->written = count;

@@ -122,7 +122,8 @@ bool log_index_is_hot(const struct log_index *index, int64_t key);
 OT_MUST_USE ot_err log_index_count_to(const struct log_index *index, int64_t key,
     uint32_t *ret_count);
 
-/* Keeps the first `count` entries, in memory and in the open file. */
+/* Keeps the first `count` entries, in memory and in the open file, durably there.
+ * @blocks: worker */
 OT_MUST_USE ot_err log_index_cut(struct log_index *index, uint32_t count);
 
 /* Reads the fields of one raw entry. */

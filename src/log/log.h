@@ -130,7 +130,7 @@ void ot_log_check(const struct ot_log *log);
 
 struct ot_log_batch {
 	struct ot_blob *blob;             /* holds the bytes; a reference is taken; NULL: they stay
-	                                   * until ot_log_write_staged() */
+					   * until ot_log_write_staged() */
 	uint8_t *bytes;                   /* one whole batch of magic 2, this log's to patch */
 	const struct ot_batch_info *info; /* its header, validated */
 	enum ot_append_origin origin;
@@ -143,7 +143,7 @@ struct ot_log_staged {
 	int64_t last_offset;
 	int64_t timestamp; /* a duplicate's, as it was appended */
 	bool is_duplicate; /* of one of its producer's last 5 batches: nothing is staged, and the
-	                    * offsets are those of the first time */
+			    * offsets are those of the first time */
 };
 
 /* Checks a batch against its producer's state, gives it its offsets and stages it for this turn's
@@ -248,8 +248,8 @@ int32_t ot_log_latest_epoch(const struct ot_log *log);
 /* The epoch of the record at `offset`, or OT_NO_LEADER_EPOCH. @owner owner */
 int32_t ot_log_epoch_at(const struct ot_log *log, int64_t offset);
 
-/* OffsetForLeaderEpoch (KIP-101, KIP-279): the greatest epoch not beyond `epoch` and its end; -1
- * and -1 when it cannot be said. @owner owner   @blocks never */
+/* OffsetForLeaderEpoch (KIP-101, KIP-279): the greatest epoch not beyond `epoch` and its end; -1 and
+ * -1 when it cannot be said. @owner owner   @blocks never */
 void ot_log_epoch_end(const struct ot_log *log, int32_t epoch, int32_t *ret_epoch,
     int64_t *ret_end_offset);
 
@@ -306,9 +306,8 @@ struct ot_log_job *ot_log_chore_begin(struct ot_log *log, ot_wall_ms now) OT_MUS
 /* Does the job's work. @owner worker   @blocks: worker */
 void ot_log_job_run(struct ot_log_job *job);
 
-/* Takes over what a sync or a chore has done, and frees the job. A sync moves the synced offset
- * (and the recovery point); a failed one takes the log offline. A chore that fails is tried again
- * later.
+/* Takes over what a sync or a chore has done, and frees the job. A sync moves the synced offset (and
+ * the recovery point); a failed one takes the log offline. A chore that fails is tried again later.
  * @owner owner   @blocks never */
 OT_MUST_USE ot_err ot_log_job_end(struct ot_log *log, struct ot_log_job *job, ot_wall_ms now);
 
@@ -331,8 +330,8 @@ OT_MUST_USE ot_err ot_log_advance_start(struct ot_log *log, int64_t offset);
  * was synced. @owner owner   @blocks never */
 void ot_log_truncate_prepare(struct ot_log *log, int64_t offset);
 
-/* Cuts all from the batch that holds `offset` on. Does nothing at or beyond the end. Durable when
- * it returns. @owner worker, no owner   @blocks: worker */
+/* Cuts all from the batch that holds `offset` on. Does nothing at or beyond the end. Durable when it
+ * returns. @owner worker, no owner   @blocks: worker */
 OT_MUST_USE ot_err ot_log_truncate_to(struct ot_log *log, int64_t offset, ot_wall_ms now);
 
 /* Drops everything and begins anew at `offset`. @owner worker, no owner   @blocks: worker */

@@ -36,8 +36,10 @@ struct log_segment {
 	int64_t time_indexed;         /* the greatest timestamp in the time index */
 	struct ot_file *file;         /* NULL until it is needed */
 	bool is_file_writable;
-	bool is_index_lost; /* while opening: the offset or time index must be rebuilt */
-	bool is_txn_lost;
+	/* While opening: the offset or time index is missing, or has a size of no whole entries. */
+	bool is_index_lost;
+	bool is_index_odd;
+	bool is_txn_odd;
 	struct log_index offset_index;
 	struct log_index time_index;
 	struct log_index txn_index;
@@ -111,6 +113,7 @@ struct ot_log {
 
 	struct log_staged *staged;
 	uint32_t staged_count;
+	uint32_t staged_done; /* written by the turn's write so far */
 	uint32_t staged_capacity;
 	int64_t staged_end;
 	size_t staged_bytes;

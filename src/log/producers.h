@@ -136,8 +136,9 @@ void log_producers_replicated_to(struct log_producers *producers, int64_t offset
 /* Forgets producers that were idle for `idle_ms` and have no transaction. */
 void log_producers_expire(struct log_producers *producers, ot_wall_ms now, int64_t idle_ms);
 
-/* Appends the snapshot's bytes. The writer fails without memory. */
-void log_producers_print(const struct log_producers *producers, struct ot_writer *out);
+/* Appends the bytes of a snapshot of these entries; those with id -1 are left out. The writer fails
+ * without memory. */
+void log_producers_print(const struct log_producer *entries, uint32_t count, struct ot_writer *out);
 
 /* Reads a snapshot into empty `producers`. OT_ERR_CORRUPT_FILE, NO_MEMORY; they are empty then. */
 OT_MUST_USE ot_err log_producers_parse(struct log_producers *producers, const uint8_t *data,

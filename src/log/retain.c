@@ -132,7 +132,19 @@ void
 ot_log_truncate_prepare(struct ot_log *log, int64_t offset)
 {
 	OT_ASSERT(log->magic == LOG_MAGIC && log->staged_count == 0 && !log->is_sync_running);
-	log->recovery_point = OT_MIN(log->recovery_point, offset);
+	if (offset >= log->recovery_point)
+		return;
+	/* Recovery takes a hole before its point for one that was there when all was synced, so the point
+	 * must lie where the cut will be: before the whole batch. */
+	struct log_segment *segment = log->segments[log_segment_at(log, offset)];
+	struct log_found_batch found;
+	struct ot_log_read cold = { 0 };
+	int64_t cut = segment->base_offset;
+	ot_err err = log_segment_find(log, segment, offset, false, &found, &cold);
+	ot_file_unref(cold.file);
+	if (err == OT_OK)
+		cut = found.bytes == 0 ? offset : OT_MIN(found.base_offset, offset);
+	log->recovery_point = OT_MIN(log->recovery_point, cut);
 }
 
 static ot_err
