@@ -393,8 +393,8 @@ def record(value, key=None, headers=(), offset_delta=0, timestamp_delta=0):
 
 
 def batch(values, codec=NONE, *, base_offset=0, producer_id=-1, producer_epoch=-1, sequence=-1,
-          timestamp=None, count=None, last_delta=None, attributes=0, magic=2, crc=None, payload=None,
-          leader_epoch=-1):
+          timestamp=None, max_timestamp=None, count=None, last_delta=None, attributes=0, magic=2,
+          crc=None, payload=None, leader_epoch=-1):
     """A batch of values, or of (key, value) pairs. `payload` stands for the records as they lie on
     the wire, `count`, `last_delta`, `magic` and `crc` can lie."""
     if payload is None:
@@ -405,8 +405,9 @@ def batch(values, codec=NONE, *, base_offset=0, producer_id=-1, producer_epoch=-
     count = len(values) if count is None else count
     last_delta = count - 1 if last_delta is None else last_delta
     timestamp = int(time.time() * 1000) if timestamp is None else timestamp
-    tail = struct.pack(">hiqqqhii", attributes | codec, last_delta, timestamp, timestamp, producer_id,
-                       producer_epoch, sequence, count) + payload
+    max_timestamp = timestamp if max_timestamp is None else max_timestamp
+    tail = struct.pack(">hiqqqhii", attributes | codec, last_delta, timestamp, max_timestamp,
+                       producer_id, producer_epoch, sequence, count) + payload
     crc = crc32c(tail) if crc is None else crc
     return struct.pack(">qiibI", base_offset, len(tail) + 9, leader_epoch, magic, crc) + tail
 
@@ -493,7 +494,7 @@ def fetch_all(connection, topic, partition, offset=0):
 
 def create_topic(connection, name, partitions=1, configs=None, version=5):
     """Creates a topic; returns its row of the answer."""
-    return connection.call("CreateTopics", version, TimeoutMs=10000, Topics=[{
+    return connection.call("CreateTopics", version, timeoutMs=10000, Topics=[{
         "Name": name, "NumPartitions": partitions, "ReplicationFactor": 1,
         "Configs": [{"Name": key, "Value": str(value)}
                     for key, value in (configs or {}).items()]}]).Topics[0]
