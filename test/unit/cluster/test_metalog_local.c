@@ -1,7 +1,7 @@
 /* Tests of src/cluster/metalog_local.c: the metadata log in files, on a disk that fails. */
 #include "fixture.h"
 
-#include "cluster/checkpoint.h"
+#include "cluster/checkpoint_int.h"
 
 /* ---- a user of the log: it notes what it is told --------------------------------------------- */
 
@@ -121,8 +121,7 @@ on_done(struct ot_metalog_append *append, ot_err err)
 	if (err == OT_OK) {
 		/* Told before it is acknowledged. */
 		assert_true(user->record_count > 0);
-		assert_int_equal(
-			user->records[user->record_count - 1].number, write->number);
+		assert_int_equal(user->records[user->record_count - 1].number, write->number);
 		user->ok_count++;
 		user->number_acked = write->number;
 	}
@@ -145,8 +144,8 @@ append(struct user *user, int64_t number)
 	ot_producer_ids_record_init(&record);
 	for (int i = -1; i <= 0; i++) {
 		record.next_producer_id = number + i;
-		ot_metadata_records_add(
-			&write->append.records, &ot_producer_ids_record_msg, &record);
+		ot_metadata_records_add(&write->append.records, &ot_producer_ids_record_msg,
+		    &record);
 	}
 	ot_metalog_append(user->log, &write->append);
 }
@@ -190,8 +189,7 @@ put_snapshot(struct user *user)
 
 	snapshot->user = user;
 	snapshot->next = 1;
-	snapshot->last =
-		user->record_count == 0 ? 0 : user->records[user->record_count - 1].number;
+	snapshot->last = user->record_count == 0 ? 0 : user->records[user->record_count - 1].number;
 	snapshot->snapshot = (struct ot_metalog_snapshot){
 		.id = { user->next_offset, user->epoch },
 		.timestamp = 1000,
@@ -228,11 +226,11 @@ machine_begin(struct machine *machine)
 	memset(user, 0, sizeof(*user));
 	user->io = ot_sim_io_create(machine->host);
 	user->log = ot_metalog_local_create(&(struct ot_metalog_local_args){
-		.io = user->io,
-		.dir = "/data",
-		.node_id = 1,
-		.segment_bytes = 1024 * 1024,
-		.segment_ms = 604800000,
+	    .io = user->io,
+	    .dir = "/data",
+	    .node_id = 1,
+	    .segment_bytes = 1024 * 1024,
+	    .segment_ms = 604800000,
 	});
 	machine->has_log = true;
 	ot_metalog_start(user->log, &events, user);
@@ -242,7 +240,7 @@ static bool
 machine_is_up(struct machine *machine)
 {
 	return ot_sim_host_is_up(machine->host) &&
-		!ot_sim_disk_is_stopped(ot_sim_host_disk(machine->host));
+	       !ot_sim_disk_is_stopped(ot_sim_host_disk(machine->host));
 }
 
 /* Stops it now, if its disk has not. */
@@ -399,8 +397,8 @@ sizes_of(struct machine *machine)
 	return sizes;
 }
 
-/* Goal: a snapshot stands for the log before it, which goes. Method: numbers, a snapshot, more numbers,
- * restarts; the files' sizes. */
+/* Goal: a snapshot stands for the log before it, which goes. Method: numbers, a snapshot, more
+ * numbers, restarts; the files' sizes. */
 static void
 test_snapshot(void **state)
 {
@@ -454,9 +452,7 @@ static void
 work(struct machine *machine, int64_t *acked, int64_t *sent)
 {
 	struct user *user = &machine->user;
-	int64_t number = user->record_count == 0 ?
-		0 :
-		user->records[user->record_count - 1].number;
+	int64_t number = user->record_count == 0 ? 0 : user->records[user->record_count - 1].number;
 
 	for (int i = 0; i < 60 && machine_is_up(machine); i++) {
 		append(user, number += 2);
@@ -465,12 +461,12 @@ work(struct machine *machine, int64_t *acked, int64_t *sent)
 			put_snapshot(user);
 		/* Not when all is done: the next event would be the crash. */
 		for (int j = 0; j < i % 7 * 3 && user->done_count <= i && machine_is_up(machine);
-			j++)
+		     j++)
 			(void)ot_sim_world_step(machine->world);
 		*acked = OT_MAX(*acked, user->number_acked);
 		/* One snapshot at a time. */
-		while (i % 20 == 19 && user->snapshot_count < (i + 1) / 20 &&
-			machine_is_up(machine))
+		while (
+		    i % 20 == 19 && user->snapshot_count < (i + 1) / 20 && machine_is_up(machine))
 			(void)ot_sim_world_step(machine->world);
 	}
 	while (user->done_count < 60 && machine_is_up(machine))
@@ -515,8 +511,9 @@ plan_crash(struct machine *machine, enum ot_sim_stop how, uint64_t n)
 }
 
 /* Goal: no loss of power at any change of the disk, and no kill at any time, loses what was
- * acknowledged. Method: the same workload, crashed at change (or moment) 1, 2, 3, ..., until it runs
- * through; each time the log is started again, twice, since the first start crashes too, and checked. */
+ * acknowledged. Method: the same workload, crashed at change (or moment) 1, 2, 3, ..., until it
+ * runs through; each time the log is started again, twice, since the first start crashes too, and
+ * checked. */
 static void
 crash_everywhere(enum ot_sim_stop how)
 {
@@ -587,7 +584,7 @@ test_full_disk(void **state)
 	machine_begin(&machine);
 	machine_settle(&machine);
 	ot_sim_disk_set_capacity(ot_sim_host_disk(machine.host),
-		ot_sim_disk_bytes_used(ot_sim_host_disk(machine.host)) + 64 * 1024);
+	    ot_sim_disk_bytes_used(ot_sim_host_disk(machine.host)) + 64 * 1024);
 	while (machine.user.ok_count == machine.user.done_count && number < 200000) {
 		append(&machine.user, number += 2);
 		ot_sim_world_run_for_ms(machine.world, 5);
@@ -625,8 +622,8 @@ test_failed_sync(void **state)
 		machine_create(&machine, 60 + n);
 		machine_begin(&machine);
 		machine_settle(&machine);
-		ot_sim_disk_fail_at(
-			ot_sim_host_disk(machine.host), OT_SIM_SYNC, n, OT_ERR_IO, true);
+		ot_sim_disk_fail_at(ot_sim_host_disk(machine.host), OT_SIM_SYNC, n, OT_ERR_IO,
+		    true);
 		for (int64_t number = 2; number <= 100; number += 2) {
 			append(&machine.user, number);
 			ot_sim_world_run_for_ms(machine.world, 2);
@@ -663,8 +660,8 @@ test_damaged_snapshot(void **state)
 			append(&machine.user, number);
 		ot_sim_world_run_for_ms(machine.world, 100);
 		(void)snprintf(path, sizeof(path),
-			"/data/__cluster_metadata-0/%020lld-%010d.checkpoint",
-			(long long)machine.user.next_offset, machine.user.epoch);
+		    "/data/__cluster_metadata-0/%020lld-%010d.checkpoint",
+		    (long long)machine.user.next_offset, machine.user.epoch);
 		put_snapshot(&machine.user);
 		ot_sim_world_run_for_ms(machine.world, 100);
 		machine_close(&machine);
