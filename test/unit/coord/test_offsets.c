@@ -4,7 +4,9 @@
 #include "harness.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/blob.h"
 #include "wire/msg_consumer_protocol.h"
 #include "wire/msg_group_log.h"
 #include "wire/recordio.h"
@@ -444,13 +446,28 @@ assert_delete(struct ask *ask, ot_err err, ot_err partition_err)
 	ask_free(ask);
 }
 
-/* A subscription to a topic, as consumers send it. */
-static const char *
-subscription(const char *topic)
+/* One member, stable in generation 1, that subscribes to "t" as consumers do. */
+static struct ot_str
+stable_subscribed(const char *group)
 {
-	/* Strings of the harness end at a NUL: the version's high byte is one. */
-	(void)topic;
-	return NULL;
+	struct ot_str topic = OT_STR_LIT("t");
+	struct ot_consumer_protocol_subscription subscription;
+	struct ot_writer out;
+	ot_writer_init(&out);
+	ot_consumer_protocol_subscription_init(&subscription);
+	subscription.topics = &topic;
+	subscription.topics_count = 1;
+	assert_ok(
+	    ot_versioned_encode(&ot_consumer_protocol_subscription_msg, 3, &subscription, &out));
+	struct ask *join = ask_join(&h, &(struct join_args){ .group = group,
+					    .version = 3,
+					    .metadata_bytes = { out.data, (int32_t)out.bytes } });
+	harness_advance(&h, 3000);
+	struct ot_str id = member_of(join, 1);
+	ask_free(ask_sync(&h, group, id, 1, ""));
+	assert_state(&h, group, "Stable");
+	ot_writer_fini(&out);
+	return id;
 }
 
 static void
@@ -481,7 +498,14 @@ test_offset_delete(void **state)
 	/* Consumers whose subscription cannot be read may want any topic. */
 	stable_with_one(&h, "k");
 	assert_delete(ask_delete("k", "t", 0), OT_OK, OT_ERR_GROUP_SUBSCRIBED_TO_TOPIC);
-	assert_null(subscription("t"));
+	/* Of those whose can, it is known, after a reload too. */
+	stable_subscribed("s");
+	for (int i = 0; i < 2; i++) {
+		assert_delete(ask_delete("s", "t", 0), OT_OK, OT_ERR_GROUP_SUBSCRIBED_TO_TOPIC);
+		assert_delete(ask_delete("s", "u", 0), OT_OK, OT_OK);
+		ot_coord_unload(h.coord);
+		harness_load(&h);
+	}
 }
 
 static void
@@ -656,6 +680,24 @@ test_expiry_of_empty_groups(void **state)
 	assert_reload_equal(&h);
 }
 
+/* A group that lives loses the offsets of topics that it left. */
+static void
+test_expiry_of_topics_left(void **state)
+{
+	(void)state;
+	struct ot_str one = stable_subscribed("s");
+	ask_free(ask_commit(&h, "s", one, 1, "t", 0, 1));
+	ask_free(ask_commit(&h, "s", one, 1, "u", 0, 2));
+	h.ios[0].wall_ahead += (int64_t)7 * DAY_MS;
+	for (int i = 0; i < 70; i++) {
+		harness_advance(&h, 9000);
+		assert_int_equal(ask_heartbeat(&h, "s", one, NULL, 1), OT_OK);
+	}
+	assert_int_equal(fetch_now(&h, "s", "t", 0), 1);
+	assert_int_equal(fetch_now(&h, "s", "u", 0), -1);
+	assert_reload_equal(&h);
+}
+
 static void
 test_empty_group_without_offsets_goes(void **state)
 {
@@ -805,6 +847,7 @@ main(void)
 		TEST(test_topics_deleted),
 		TEST(test_expiry_of_simple_groups),
 		TEST(test_expiry_of_empty_groups),
+		TEST(test_expiry_of_topics_left),
 		TEST(test_empty_group_without_offsets_goes),
 		TEST(test_expiry_by_request),
 		TEST(test_expiry_that_fails_is_tried_again),
