@@ -17,7 +17,12 @@
 #include "io/process.h"
 
 static const struct cli_tool *const tools[] = {
+	&cli_broker_api_versions_tool,
+	&cli_cluster_tool,
 	&cli_consumer_groups_tool,
+	&cli_delete_records_tool,
+	&cli_get_offsets_tool,
+	&cli_log_dirs_tool,
 	&cli_server_tool,
 	&cli_topics_tool,
 };
@@ -131,6 +136,8 @@ run_command(struct cli *cli, char **words, size_t word_count)
 		return cli_fail_usage(cli, "%s", why.text);
 	for (size_t i = 0; command->rest == NULL && i < cli->args.rest.count; i++)
 		fprintf(stderr, "%s: no option, ignored\n", cli->args.rest.items[i]);
+	if (command->run == NULL)
+		return cli_fail_usage(cli, "%s needs a command", cli->tool->self.name);
 	return command->run(cli);
 }
 
@@ -196,15 +203,14 @@ run_help(struct cli *cli)
 		return CLI_EXIT_OK;
 	}
 	if (name == NULL) {
-		for (size_t i = 0; i < OT_ARRAY_COUNT(tools); i++)
-			cli_usage_print_json(tools[i], stdout);
+		cli_usage_print_json(tools, OT_ARRAY_COUNT(tools), stdout);
 		return CLI_EXIT_OK;
 	}
 	const struct cli_tool *tool = find_tool_of_path(name);
 	if (tool == NULL)
 		return cli_fail(cli, "there is no tool %s; `ottla help` lists them", name);
 	if (is_json)
-		cli_usage_print_json(tool, stdout);
+		cli_usage_print_json(&tool, 1, stdout);
 	else
 		cli_usage_print(tool, &tool->self, stdout);
 	return CLI_EXIT_OK;
