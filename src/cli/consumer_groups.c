@@ -773,7 +773,8 @@ reset_offsets(struct cli *cli)
 	struct cli_group_plan *plans = cli_alloc(cli, names.count, sizeof(*plans));
 	for (size_t i = 0; i < names.count; i++) {
 		plans[i].group = names.items[i];
-		status = OT_MAX(status, reset_group(cli, &reset, names.items[i], &plans[i]));
+		int one = reset_group(cli, &reset, names.items[i], &plans[i]);
+		status = OT_MAX(status, one);
 	}
 	if (cli_has(&cli->args, OPT_EXPORT))
 		cli_group_print_csv(plans, names.count, !reset.has_one_group, stdout);
