@@ -8,8 +8,10 @@
  */
 #include "cli/tools_int.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/panic.h"
 #include "base/report.h"
@@ -19,6 +21,7 @@
 static const struct cli_tool *const tools[] = {
 	&cli_broker_api_versions_tool,
 	&cli_cluster_tool,
+	&cli_configs_tool,
 	&cli_consumer_groups_tool,
 	&cli_delete_records_tool,
 	&cli_get_offsets_tool,
@@ -92,6 +95,14 @@ find_command(const struct cli_tool *tool, const char *name)
 
 /* ---- running it ---------------------------------------------------------------------------- */
 
+/* Whether who read the output has gone, as head(1) does: no news for anybody. */
+static bool
+is_reader_gone(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO };
+	return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 /* What was written must have arrived: a full disk is a failure, not a short result. */
 static int
 finish_output(int status)
@@ -99,7 +110,8 @@ finish_output(int status)
 	bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
 	if (is_written)
 		return status;
-	fprintf(stderr, "ottla: standard output cannot be written\n");
+	if (!is_reader_gone())
+		fprintf(stderr, "ottla: standard output cannot be written\n");
 	return CLI_EXIT_FAILURE;
 }
 
