@@ -22,6 +22,8 @@ static const struct cli_tool *const tools[] = {
 	&cli_broker_api_versions_tool,
 	&cli_cluster_tool,
 	&cli_configs_tool,
+	&cli_console_consumer_tool,
+	&cli_console_producer_tool,
 	&cli_consumer_groups_tool,
 	&cli_delete_records_tool,
 	&cli_get_offsets_tool,
