@@ -99,7 +99,8 @@ put_special(struct ot_writer *out, double value)
 	return true;
 }
 
-/* Digits behind the last that is not 0 say nothing. */
+/* Two digits at least, and as few as tell a number from its neighbours. Digits behind the last that
+ * is not 0 say nothing. */
 static void
 drop_zeros(char *digits)
 {
@@ -118,7 +119,7 @@ deserializer_put_double(struct ot_writer *out, double value)
 	char digits[40];
 	if (put_special(out, value))
 		return;
-	for (int precision = 0; precision <= 16; precision++) {
+	for (int precision = 1; precision <= 16; precision++) {
 		snprintf(digits, sizeof(digits), "%.*e", precision, value);
 		if (strtod(digits, NULL) == value)
 			break;
@@ -133,7 +134,7 @@ deserializer_put_float(struct ot_writer *out, float value)
 	char digits[40];
 	if (put_special(out, (double)value))
 		return;
-	for (int precision = 0; precision <= 8; precision++) {
+	for (int precision = 1; precision <= 8; precision++) {
 		snprintf(digits, sizeof(digits), "%.*e", precision, (double)value);
 		if (strtof(digits, NULL) == value)
 			break;
