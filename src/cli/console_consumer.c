@@ -331,7 +331,8 @@ assign_partition(struct consumer *consumer, int64_t offset)
 	struct cli *cli = consumer->cli;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(list, cli_get(&cli->args, CONSUMER_TOPIC),
-	    (int32_t)cli_get_number(&cli->args, CONSUMER_PARTITION))->offset = offset;
+	    (int32_t)cli_get_number(&cli->args, CONSUMER_PARTITION))
+	    ->offset = offset;
 	rd_kafka_resp_err_t err = rd_kafka_assign(consumer->stream.client, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -388,8 +389,8 @@ read_headers(struct consumer *consumer, const rd_kafka_message_t *message,
 		if (rd_kafka_header_get_all(headers, i, &header->key, &value, &bytes) !=
 		    RD_KAFKA_RESP_ERR_NO_ERROR)
 			break;
-		header->value = value == NULL ? OT_BYTES_NULL
-					      : (struct ot_bytes){ value, (int32_t)bytes };
+		header->value =
+		    value == NULL ? OT_BYTES_NULL : (struct ot_bytes){ value, (int32_t)bytes };
 		record->header_count = i + 1;
 	}
 	record->headers = consumer->headers;
@@ -423,8 +424,8 @@ print_record(struct consumer *consumer, const rd_kafka_message_t *message)
 	if (formatter_wants_headers(consumer->formatter))
 		read_headers(consumer, message, &record);
 	consumer->message_count++;
-	ot_err err = formatter_write(consumer->formatter, &record, &consumer->out, &consumer->log,
-	    &why);
+	ot_err err =
+	    formatter_write(consumer->formatter, &record, &consumer->out, &consumer->log, &why);
 	if (consumer->log.bytes > 0) {
 		stream_log("INFO", "%.*s", (int)consumer->log.bytes,
 		    (const char *)consumer->log.data);
@@ -510,9 +511,8 @@ take_batch(struct consumer *consumer, rd_kafka_message_t **batch, size_t count)
 static void
 tell_timeout(void)
 {
-	stream_log("ERROR",
-	    "Error processing message, terminating consumer process:  (ottla "
-	    "console-consumer)\norg.apache.kafka.common.errors.TimeoutException");
+	stream_log("ERROR", "Error processing message, terminating consumer process:  (ottla "
+			    "console-consumer)\norg.apache.kafka.common.errors.TimeoutException");
 }
 
 /* Waits for records and takes what there is; false when that ends the work. */
@@ -528,8 +528,8 @@ take_some(struct consumer *consumer, int64_t *last_us)
 		return false;
 	}
 	int64_t wait_ms = (consumer->timeout_us - waited_us) / 1000 + 1;
-	size_t count = stream_consume(&consumer->stream, batch, room,
-	    (int)OT_MIN(wait_ms, CONSUMER_POLL_MS));
+	size_t count =
+	    stream_consume(&consumer->stream, batch, room, (int)OT_MIN(wait_ms, CONSUMER_POLL_MS));
 	int64_t before = consumer->message_count;
 	bool goes_on = take_batch(consumer, batch, count);
 	if (consumer->message_count > before)
@@ -605,8 +605,8 @@ run(struct cli *cli)
 	ot_writer_init(&consumer.out);
 	ot_writer_init(&consumer.log);
 	read_options(&consumer);
-	bool is_open = check_partition_options(cli) && open_formatter(&consumer) &&
-	    open_consumer(&consumer);
+	bool is_open =
+	    check_partition_options(cli) && open_formatter(&consumer) && open_consumer(&consumer);
 	if (is_open) {
 		stream_catch_signals();
 		consume(&consumer);

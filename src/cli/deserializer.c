@@ -77,11 +77,10 @@ put_java_form(struct ot_writer *out, const char *digits)
 	else if (exponent < 0)
 		snprintf(text, sizeof(text), "0.%.*s%s", (int)(-exponent - 1), "00", all);
 	else if ((size_t)exponent + 1 >= count)
-		snprintf(text, sizeof(text), "%s%.*s.0", all,
-		    (int)((size_t)exponent + 1 - count), "0000000");
+		snprintf(text, sizeof(text), "%s%.*s.0", all, (int)((size_t)exponent + 1 - count),
+		    "0000000");
 	else
-		snprintf(text, sizeof(text), "%.*s.%s", (int)exponent + 1, all,
-		    all + exponent + 1);
+		snprintf(text, sizeof(text), "%.*s.%s", (int)exponent + 1, all, all + exponent + 1);
 	put_text(out, text);
 }
 

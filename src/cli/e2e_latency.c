@@ -171,8 +171,7 @@ read_options(struct cli *cli, struct plan *plan)
 static bool
 read_plan(struct cli *cli, struct plan *plan)
 {
-	bool is_done =
-	    cli->args.rest.count > 0 ? read_words(cli, plan) : read_options(cli, plan);
+	bool is_done = cli->args.rest.count > 0 ? read_words(cli, plan) : read_options(cli, plan);
 	if (is_done && strcmp(plan->acks, "1") != 0 && strcmp(plan->acks, "all") != 0) {
 		cli_fail_usage(cli,
 		    "Latency testing requires synchronous acknowledgement. Please use 1 or all");
@@ -258,7 +257,8 @@ create_topic(struct e2e *e2e)
 	if (topic != NULL) {
 		rd_kafka_CreateTopics(e2e->producer.client, &topic, 1, NULL, queue);
 		rd_kafka_event_t *event = rd_kafka_queue_poll(queue, E2E_TIMEOUT_MS);
-		const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
+		const rd_kafka_CreateTopics_result_t *result =
+		    rd_kafka_event_CreateTopics_result(event);
 		size_t count = 0;
 		err = rd_kafka_event_error(event);
 		if (result != NULL && err == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -391,8 +391,7 @@ has_same_headers(const struct e2e *e2e, const rd_kafka_message_t *message)
 {
 	const struct plan *plan = &e2e->plan;
 	rd_kafka_headers_t *headers = NULL;
-	bool is_found =
-	    rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR;
+	bool is_found = rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR;
 	int64_t count = is_found ? (int64_t)rd_kafka_header_cnt(headers) : 0;
 	bool is_equal = count == plan->header_count;
 	for (int64_t i = 0; i < count && is_equal; i++) {
@@ -400,7 +399,8 @@ has_same_headers(const struct e2e *e2e, const rd_kafka_message_t *message)
 		const void *value = NULL;
 		size_t bytes = 0;
 		rd_kafka_header_get_all(headers, (size_t)i, &key, &value, &bytes);
-		is_equal = is_same(e2e->header_key, plan->header_key_bytes, key, strlen(key)) &&
+		is_equal =
+		    is_same(e2e->header_key, plan->header_key_bytes, key, strlen(key)) &&
 		    (value == NULL) == (plan->header_value_bytes < 0) &&
 		    is_same(e2e->header_value, OT_MAX(plan->header_value_bytes, 0), value, bytes);
 	}
@@ -503,8 +503,8 @@ make_rooms(struct e2e *e2e)
 	e2e->key = make_room(plan->key_bytes);
 	e2e->header_key = ot_must_alloc((size_t)plan->header_key_bytes + 1);
 	e2e->header_value = plan->header_value_bytes < 0
-	    ? NULL
-	    : ot_must_alloc((size_t)plan->header_value_bytes + 1);
+	                        ? NULL
+	                        : ot_must_alloc((size_t)plan->header_value_bytes + 1);
 	e2e->latencies_ms = ot_must_alloc((size_t)plan->record_count * sizeof(int32_t));
 }
 
@@ -534,7 +534,7 @@ const struct cli_tool cli_e2e_latency_tool = {
 	.self = {
 		.name = "e2e-latency",
 		.summary = "Measure the way from a producer to a consumer.",
-		.purpose = "Sends records one by one, reads each back, and tells how long that took.",
+		.purpose = "Sends records one by one, reads each back, tells how long that took.",
 		.options = options,
 		.option_count = OT_ARRAY_COUNT(options),
 		.rest = "the older form: broker_list topic num_messages producer_acks "

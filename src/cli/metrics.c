@@ -27,7 +27,8 @@ add_brokers(struct metrics *metrics, json_t *brokers)
 	const char *name;
 	json_t *broker;
 	double retries = 0;
-	json_object_foreach(brokers, name, broker) {
+	json_object_foreach(brokers, name, broker)
+	{
 		add_window(&metrics->request_us, broker, "rtt");
 		add_window(&metrics->queue_us, broker, "int_latency");
 		retries += number_of(broker, "txretries");
@@ -40,14 +41,15 @@ add_topics(struct metrics *metrics, json_t *topics)
 {
 	const char *name;
 	json_t *topic;
-	json_object_foreach(topics, name, topic) {
+	json_object_foreach(topics, name, topic)
+	{
 		add_window(&metrics->batch_bytes, topic, "batchsize");
 		add_window(&metrics->batch_records, topic, "batchcnt");
 		const char *number;
 		json_t *partition;
 		json_object_foreach(json_object_get(topic, "partitions"), number, partition)
-			metrics->lag_max =
-			    OT_MAX(metrics->lag_max, number_of(partition, "consumer_lag"));
+		    metrics->lag_max =
+		    OT_MAX(metrics->lag_max, number_of(partition, "consumer_lag"));
 	}
 }
 
@@ -89,8 +91,8 @@ print_rows(const struct row *rows, size_t count, const char *client_id, FILE *ou
 	char name[256];
 	int width = 0;
 	for (size_t i = 0; i < count; i++)
-		width = OT_MAX(width, (int)(strlen(rows[i].name) + strlen(client_id) +
-					  strlen(":{client-id=}")));
+		width = OT_MAX(width,
+		    (int)(strlen(rows[i].name) + strlen(client_id) + strlen(":{client-id=}")));
 	fprintf(out, "\n%-*s   %s\n", width, "Metric Name", "Value");
 	for (size_t i = 0; i < count; i++) {
 		snprintf(name, sizeof(name), "%s:{client-id=%s}", rows[i].name, client_id);
@@ -112,8 +114,7 @@ metrics_print(const struct metrics *metrics, bool is_producer, const char *clien
 		{ "producer-metrics:record-send-total", metrics->records_sent },
 		{ "producer-metrics:record-size-avg",
 		    metrics->record_bytes_sent / OT_MAX(metrics->records_sent, 1) },
-		{ "producer-metrics:records-per-request-avg",
-		    average(&metrics->batch_records, 1) },
+		{ "producer-metrics:records-per-request-avg", average(&metrics->batch_records, 1) },
 		{ "producer-metrics:request-latency-avg", average(&metrics->request_us, 1000) },
 		{ "producer-metrics:request-latency-max", metrics->request_us.max / 1000 },
 		{ "producer-metrics:request-total", metrics->requests },

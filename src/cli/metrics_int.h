@@ -1,5 +1,5 @@
-/* The figures of --print-metrics: what librdkafka's statistics say, under the names and in the table
- * of Kafka's clients. Those that librdkafka does not keep are left out.
+/* The figures of --print-metrics: what librdkafka's statistics say, under the names and in the
+ * table of Kafka's clients. Those that librdkafka does not keep are left out.
  *
  * Statistics come as JSON once a second, with averages over that second; here they are added up to
  * those of the whole run.

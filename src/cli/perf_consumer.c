@@ -1,7 +1,7 @@
 /* kafka-consumer-perf-test: consumes as fast as it can and tells how much that was.
  *
- * The time until the group had given out its partitions is told apart from the time of fetching, and
- * so are the figures of an interval in which that happened.
+ * The time until the group had given out its partitions is told apart from the time of fetching,
+ * and so are the figures of an interval in which that happened.
  */
 #include "cli/tools_int.h"
 
@@ -322,7 +322,8 @@ load_settings(struct cli *cli, struct ot_properties *ret_props)
 {
 	const struct cli_args *args = &cli->args;
 	const char *group = cli_get(args, PERF_GROUP);
-	if (!stream_props_load(cli, stream_props_file(cli, PERF_CONFIG), cli_get_all(args, PERF_PROPERTIES), ret_props))
+	if (!stream_props_load(cli, stream_props_file(cli, PERF_CONFIG),
+		cli_get_all(args, PERF_PROPERTIES), ret_props))
 		return false;
 	if (group == NULL)
 		group = stream_make_group(cli, "perf-consumer");
@@ -388,8 +389,8 @@ open_consumer(struct perf *perf, struct ot_properties *props)
 	return subscription_open(cli, &perf->stream, &wanted, &perf->subscription);
 }
 
-/* The last statistics are those from before the end: waits for the ones behind it, and lets go what
- * comes meanwhile. */
+/* The last statistics are those from before the end: waits for the ones behind it, and lets go of
+ * what comes meanwhile. */
 static void
 await_statistics(struct perf *perf)
 {

@@ -208,7 +208,8 @@ open_payload(struct perf *perf)
 	if (path == NULL)
 		return true;
 	printf("Reading payloads from: %s\n", path);
-	const char *text = cli_read_file(path, PERF_FILE_BYTES_MAX, &perf->cli->arena, &bytes, &why);
+	const char *text =
+	    cli_read_file(path, PERF_FILE_BYTES_MAX, &perf->cli->arena, &bytes, &why);
 	if (text == NULL || bytes == 0) {
 		cli_fail(perf->cli, "%s",
 		    text == NULL ? why.text : "File does not exist or empty file provided.");
@@ -307,9 +308,9 @@ send_record(struct perf *perf, uint64_t index)
 	struct ot_bytes value = perf_payload_next(&perf->payload, index);
 	void *packed = pack_start(stream_now_us(), perf->is_steady);
 	for (;;) {
-		int status = rd_kafka_produce(perf->topic, RD_KAFKA_PARTITION_UA,
-		    RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)value.data, (size_t)value.len, NULL, 0,
-		    packed);
+		int status =
+		    rd_kafka_produce(perf->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY,
+			(void *)(uintptr_t)value.data, (size_t)value.len, NULL, 0, packed);
 		if (status == 0)
 			return;
 		rd_kafka_resp_err_t err = rd_kafka_last_error();
@@ -340,8 +341,8 @@ send_records(struct perf *perf)
 		}
 		send_record(perf, i);
 	}
-	while (!perf->stream.has_failed && rd_kafka_flush(perf->stream.client, PERF_POLL_MS) ==
-					       RD_KAFKA_RESP_ERR__TIMED_OUT)
+	while (!perf->stream.has_failed &&
+	       rd_kafka_flush(perf->stream.client, PERF_POLL_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT)
 		;
 }
 
@@ -401,7 +402,7 @@ run(struct cli *cli)
 	struct ot_properties props;
 	ot_properties_init(&props, NULL);
 	bool is_open = check_numbers(&perf) && load_settings(cli, &props) && open_payload(&perf) &&
-	    open_producer(&perf, &props);
+	               open_producer(&perf, &props);
 	if (is_open) {
 		stream_catch_signals();
 		send_records(&perf);

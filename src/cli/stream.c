@@ -201,12 +201,12 @@ static bool
 set_one(struct cli *cli, rd_kafka_conf_t *conf, const struct ot_config_pair *pair)
 {
 	char reason[400];
-	switch (rd_kafka_conf_set(conf, pair->name.data, pair->value.data, reason, sizeof(reason))) {
+	switch (
+	    rd_kafka_conf_set(conf, pair->name.data, pair->value.data, reason, sizeof(reason))) {
 	case RD_KAFKA_CONF_OK:
 		break;
 	case RD_KAFKA_CONF_UNKNOWN:
-		stream_log("WARN",
-		    "The configuration '%s' was supplied but isn't a known config.",
+		stream_log("WARN", "The configuration '%s' was supplied but isn't a known config.",
 		    pair->name.data);
 		break;
 	default:
@@ -281,8 +281,7 @@ bool
 stream_open(struct cli *cli, enum ot_client_kind kind, rd_kafka_conf_t *conf, struct stream *stream)
 {
 	char reason[400];
-	rd_kafka_type_t type =
-	    kind == OT_CLIENT_CONSUMER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
+	rd_kafka_type_t type = kind == OT_CLIENT_CONSUMER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
 	stream->client = rd_kafka_new(type, conf, reason, sizeof(reason));
 	if (stream->client == NULL) {
 		rd_kafka_conf_destroy(conf);

@@ -32,8 +32,8 @@ const char *stream_props_file(const struct cli *cli, unsigned old_option);
 
 void stream_props_put_pairs(struct ot_properties *props, struct cli_values pairs);
 
-/* The servers of --bootstrap-server, of --zookeeper, or those that are set already. False when there
- * are none, which is told. */
+/* The servers of --bootstrap-server, of --zookeeper, or those that are set already. False when
+ * there are none, which is told. */
 bool stream_props_put_servers(struct cli *cli, struct ot_properties *props) OT_MUST_USE;
 
 void stream_props_put(struct ot_properties *props, const char *name, const char *value);
@@ -57,7 +57,8 @@ struct stream {
 };
 
 /* The settings as librdkafka wants them. Callbacks find the stream as their opaque. The caller may
- * set callbacks of its own, then opens the stream, which ends the conf. NULL: the reason is told. */
+ * set callbacks of its own, then opens the stream, which ends the conf. NULL: the reason is told.
+ */
 rd_kafka_conf_t *stream_conf_create(struct cli *cli, enum ot_client_kind kind,
     const struct ot_properties *props, struct stream *stream) OT_MUST_USE;
 

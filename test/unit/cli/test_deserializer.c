@@ -29,25 +29,26 @@ read_as(const char *class_name, const char *bytes, size_t count)
 	enum deserializer_kind kind;
 	ot_writer_reset(&out);
 	assert_true(deserializer_find(class_name, &kind));
-	return deserializer_write(kind,
-	    (struct ot_bytes){ (const uint8_t *)bytes, (int32_t)count }, &out, &why);
+	return deserializer_write(kind, (struct ot_bytes){ (const uint8_t *)bytes, (int32_t)count },
+	    &out, &why);
 }
 
-#define ASSERT_TEXT(class_name, bytes, text)                                  \
-	do {                                                                  \
-		assert_ok(read_as(class_name, bytes, sizeof(bytes) - 1));     \
-		ot_write_i8(&out, 0);                                         \
-		assert_string_equal((const char *)out.data, text);            \
+#define ASSERT_TEXT(class_name, bytes, text)                              \
+	do {                                                              \
+		assert_ok(read_as(class_name, bytes, sizeof(bytes) - 1)); \
+		ot_write_i8(&out, 0);                                     \
+		assert_string_equal((const char *)out.data, text);        \
 	} while (0)
 
-#define ASSERT_REFUSED(class_name, bytes, message)                                             \
-	do {                                                                                   \
-		assert_int_equal(read_as(class_name, bytes, sizeof(bytes) - 1),                \
-		    OT_ERR_INVALID_RECORD);                                                    \
-		assert_string_equal(why.text, message);                                        \
+#define ASSERT_REFUSED(class_name, bytes, message)                              \
+	do {                                                                    \
+		assert_int_equal(read_as(class_name, bytes, sizeof(bytes) - 1), \
+		    OT_ERR_INVALID_RECORD);                                     \
+		assert_string_equal(why.text, message);                         \
 	} while (0)
 
-/* Goal: each class prints what Java prints. Method: a value or two of each, by full and short name. */
+/* Goal: each class prints what Java prints. Method: a value or two of each, by full and short name.
+ */
 static void
 classes(void **state)
 {
@@ -64,19 +65,20 @@ classes(void **state)
 	ASSERT_TEXT("FloatDeserializer", "\x3d\xcc\xcc\xcd", "0.1");
 	ASSERT_TEXT("UUIDDeserializer", "1-2-3-4-5ABC", "00000001-0002-0003-0004-000000005abc");
 	ASSERT_TEXT("BytesDeserializer", "a\\\x01\xff", "a\\x5C\\x01\\xFF");
-	ASSERT_TEXT("ByteBufferDeserializer", "abc",
-	    "java.nio.HeapByteBuffer[pos=0 lim=3 cap=3]");
+	ASSERT_TEXT("ByteBufferDeserializer", "abc", "java.nio.HeapByteBuffer[pos=0 lim=3 cap=3]");
 	ASSERT_TEXT("ByteArrayDeserializer", "raw", "raw");
 }
 
-/* Goal: bytes that are no such value are refused in Kafka's words. Method: wrong sizes, wrong text. */
+/* Goal: bytes that are no such value are refused in Kafka's words. Method: wrong sizes, wrong text.
+ */
 static void
 refused(void **state)
 {
 	(void)state;
 	ASSERT_REFUSED("IntegerDeserializer", "abc",
 	    "Size of data received by IntegerDeserializer is not 4");
-	ASSERT_REFUSED("LongDeserializer", "", "Size of data received by LongDeserializer is not 8");
+	ASSERT_REFUSED("LongDeserializer", "",
+	    "Size of data received by LongDeserializer is not 8");
 	ASSERT_REFUSED("BooleanDeserializer", "\2",
 	    "Unexpected byte received by BooleanDeserializer: 2");
 	ASSERT_REFUSED("UUIDDeserializer", "1-2-3-4", "Error parsing data into UUID");
@@ -102,8 +104,8 @@ assert_double(double value, const char *text)
 	assert_string_equal((const char *)out.data, text);
 }
 
-/* Goal: numbers look as Java's. Method: both sides of the bounds of the plain form, the extremes, and
- * what is no number. */
+/* Goal: numbers look as Java's. Method: both sides of the bounds of the plain form, the extremes,
+ * and what is no number. */
 static void
 doubles(void **state)
 {

@@ -203,8 +203,8 @@ others(void **state)
 	assert_string_equal((const char *)logged.data, "key:null value:null");
 }
 
-/* Goal: the checksum is that of the record as a message of Kafka 0.10. Method: CRCs that were worked
- * out from the bytes of such messages by another program. */
+/* Goal: the checksum is that of the record as a message of Kafka 0.10. Method: CRCs that were
+ * worked out from the bytes of such messages by another program. */
 static void
 checksums(void **state)
 {

@@ -196,7 +196,8 @@ groups(void **state)
 	    "groupInstanceId=Some(i), clientId=c, clientHost=/127.0.0.1, sessionTimeoutMs=10, "
 	    "rebalanceTimeoutMs=20, supportedProtocols=List(range))))\n");
 	assert_ok(print("org.apache.kafka.tools.consumer.GroupMetadataMessageFormatter"));
-	assert_memory_equal(out.data, "{\"key\":{\"type\":2,\"data\":{\"group\":\"g\"}},\"value\":", 47);
+	assert_memory_equal(out.data,
+	    "{\"key\":{\"type\":2,\"data\":{\"group\":\"g\"}},\"value\":", 47);
 }
 
 /* Goal: the same for transactions. */
@@ -226,13 +227,15 @@ transactions(void **state)
 	assert_ok(ot_versioned_encode(&ot_transaction_log_key_msg, OT_TRANSACTION_LOG_KEY_TYPE, &id,
 	    &key));
 	assert_ok(ot_versioned_encode(&ot_transaction_log_value_msg, 0, &transaction, &value));
-	assert_printed("kafka.coordinator.transaction.TransactionLog$TransactionLogMessageFormatter",
+	assert_printed(
+	    "kafka.coordinator.transaction.TransactionLog$TransactionLogMessageFormatter",
 	    "tx::TransactionMetadata(transactionalId=tx, producerId=9, producerEpoch=1, "
 	    "txnTimeoutMs=60000, state=Ongoing, pendingState=None, topicPartitions=Set(t-0, t-3), "
 	    "txnStartTimestamp=5, txnLastUpdateTimestamp=6)\n");
 	assert_ok(print("org.apache.kafka.tools.consumer.TransactionLogMessageFormatter"));
 	assert_memory_equal(out.data,
-	    "{\"key\":{\"type\":0,\"data\":{\"transactionalId\":\"tx\"}},\"value\":{\"version\":0,", 68);
+	    "{\"key\":{\"type\":0,\"data\":{\"transactionalId\":\"tx\"}},\"value\":{\"version\":0,",
+	    68);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -83,8 +83,8 @@ lines_over_cuts(void **state)
 	assert_state(LINE_INPUT_END);
 }
 
-/* Goal: an input that ends with its last line has no empty one behind it, and an empty input none at
- * all. Method: both. */
+/* Goal: an input that ends with its last line has no empty one behind it, and an empty input none
+ * at all. Method: both. */
 static void
 no_line_behind_the_last(void **state)
 {
@@ -135,7 +135,8 @@ ends_of_java(void **state)
 	assert_state(LINE_INPUT_END);
 }
 
-/* Goal: a line may be longer than the buffer. Method: three megabytes in pieces, one line behind. */
+/* Goal: a line may be longer than the buffer. Method: three megabytes in pieces, one line behind.
+ */
 static void
 long_line(void **state)
 {

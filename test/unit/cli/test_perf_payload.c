@@ -55,8 +55,8 @@ numbers(void **state)
 	assert_value(perf_payload_next(&payload, 12345678901), "12345678901");
 }
 
-/* Goal: a file is cut at delimiters, its end being none. Method: empty pieces, a last piece with and
- * without delimiter, escapes, a longer delimiter. */
+/* Goal: a file is cut at delimiters, its end being none. Method: empty pieces, a last piece with
+ * and without delimiter, escapes, a longer delimiter. */
 static void
 pieces(void **state)
 {
