@@ -231,6 +231,8 @@ cli_connect(struct cli *cli)
 		cli_fail_usage(cli, "--bootstrap-server must be specified");
 		return false;
 	}
+	if (cli->timeout_ms > 0)
+		conf.timeout_ms = cli->timeout_ms;
 	struct ot_why why = { "" };
 	if (ot_client_open(&conf, &cli->client, &why) == OT_OK)
 		return true;

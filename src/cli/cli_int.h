@@ -84,6 +84,7 @@ struct cli {
 	const struct cli_command *command;
 	struct cli_args args;
 	struct ot_arena arena;    /* for the whole run */
+	int64_t timeout_ms;       /* of calls; 0: what --command-config says, or Kafka's default */
 	struct ot_client *client; /* NULL before cli_connect() */
 	struct ot_why why;        /* what went wrong with the last call */
 };

@@ -9,6 +9,8 @@ extern const struct cli_tool cli_console_producer_tool;
 extern const struct cli_tool cli_e2e_latency_tool;
 extern const struct cli_tool cli_perf_consumer_tool;
 extern const struct cli_tool cli_perf_producer_tool;
+extern const struct cli_tool cli_consumer_groups_tool;
+extern const struct cli_tool cli_server_tool;
 extern const struct cli_tool cli_topics_tool;
 
 #endif
