@@ -35,8 +35,8 @@ compare_topics(const void *a, const void *b)
 	return ot_str_compare(one->name, other->name);
 }
 
-static int
-compare_partitions(const void *a, const void *b)
+int
+cli_partition_compare(const void *a, const void *b)
 {
 	const struct ot_metadata_response_partition *one = a;
 	const struct ot_metadata_response_partition *other = b;
@@ -58,7 +58,7 @@ cli_fetch_topics(struct cli *cli, struct ot_metadata_response *ret_response)
 		struct ot_metadata_response_topic *topic = &ret_response->topics[i];
 		if (topic->partitions_count > 1)
 			qsort(topic->partitions, (size_t)topic->partitions_count,
-			    sizeof(*topic->partitions), compare_partitions);
+			    sizeof(*topic->partitions), cli_partition_compare);
 	}
 	if (ret_response->topics_count > 1)
 		qsort(ret_response->topics, (size_t)ret_response->topics_count,

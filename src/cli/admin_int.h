@@ -44,7 +44,10 @@ const char *cli_error_text(struct cli *cli, int16_t code, struct ot_str message)
 /* A view as text with a NUL behind it; null becomes NULL. */
 const char *cli_text(struct cli *cli, struct ot_str str);
 
-/* Metadata of all topics, sorted by name. Errors as of cli_call(). */
+/* Orders a topic's partitions of metadata by index, for qsort() and bsearch(). */
+int cli_partition_compare(const void *a, const void *b);
+
+/* Metadata of all topics, sorted by name, partitions by index. Errors as of cli_call(). */
 ot_err cli_fetch_topics(struct cli *cli, struct ot_metadata_response *ret_response) OT_MUST_USE;
 
 /* Kinds of resources that have settings. */

@@ -101,8 +101,9 @@ run(struct cli *cli)
 const struct cli_tool cli_server_tool = {
 	.self = { .name = "server",
 	    .summary = "Run a broker.",
-	    .purpose = "Runs a broker in the foreground until SIGTERM or SIGINT. The property file is "
-		       "Kafka's server.properties; without one all settings have their defaults.",
+	    .purpose =
+		"Runs a broker in the foreground until SIGTERM or SIGINT. The property file is "
+		"Kafka's server.properties; without one all settings have their defaults.",
 	    .options = server_options,
 	    .option_count = SERVER_OPTION_COUNT,
 	    .run = run,

@@ -616,9 +616,9 @@ alter_topics(struct cli *cli)
 	bool has_settings = cli_has(args, OPT_CONFIG) || cli_has(args, OPT_DELETE_CONFIG);
 	if (!is_of_old && cli_has(args, OPT_CONFIG))
 		return cli_fail_usage(cli, "Option combination \"[[bootstrap-server], [config]]\" "
-		                           "can't be used with option "
+					   "can't be used with option "
 					   "\"[alter]\" (To alter topic configurations, the "
-		                           "kafka-configs tool can be used.)");
+					   "kafka-configs tool can be used.)");
 	if (!is_of_old && cli_has(args, OPT_DELETE_CONFIG))
 		return cli_fail_usage(cli,
 		    "Option \"[delete-config]\" can't be used with option \"[bootstrap-server]\" "

@@ -6,15 +6,15 @@
  * segment's part the log is in a state of its own, and a failure undoes the rest: the file is cut
  * back, producers get their entries back, newest first, and nobody has seen an offset of it.
  *
- * Disk space is reserved ahead in pieces that grow with the segment, since writes into reserved space
- * cost half and do not wait behind a sync. Reserved space changes no size that a reader or a recovery
- * sees; it is given back when the segment is rolled, closed or idle.
- */
+ * Disk space is reserved ahead in pieces that grow with the segment, since writes into reserved
+ * space cost half and do not wait behind a sync. Reserved space changes no size that a reader or a
+ * recovery sees; it is given back when the segment is rolled, closed or idle. */
+#include "log/log_int.h"
+
 #include <inttypes.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/log_int.h"
 
 enum { STAGED_MIN = 4, STAGED_KEPT_MAX = 64 };
 

@@ -1,4 +1,4 @@
-#include "log/atomic.h"
+#include "log/atomic_int.h"
 
 #include <string.h>
 
@@ -10,7 +10,12 @@ log_write_file(struct ot_fs *fs, const char *path, const void *data, size_t byte
 {
 	struct ot_file *file = NULL;
 	struct iovec piece = { .iov_base = (void *)(uintptr_t)data, .iov_len = bytes };
-	ot_err err = ot_fs_open(fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_TRUNCATE, &file);
+	/* A new file, always: one whose sync failed before could not be trusted to take the
+	 * next. */
+	ot_err err = ot_fs_remove(fs, path);
+	if (err == OT_OK || err == OT_ERR_NOT_FOUND)
+		err =
+		    ot_fs_open(fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_EXCLUSIVE, &file);
 	if (err == OT_OK && bytes > 0)
 		err = ot_file_write(file, &piece, 1, 0);
 	if (err == OT_OK)
@@ -45,10 +50,8 @@ parent_of(const char *path, char parent[LOG_PATH_BYTES])
 		bytes--;
 	while (bytes > 1 && path[bytes - 1] == '/')
 		bytes--;
-	memcpy(parent, path, bytes);
-	parent[bytes] = '\0';
-	if (bytes == 0)
-		strcpy(parent, ".");
+	struct ot_text text = { .data = parent, .bytes_max = LOG_PATH_BYTES };
+	ot_text_put(&text, "%.*s", bytes == 0 ? 1 : (int)bytes, bytes == 0 ? "." : path);
 }
 
 ot_err

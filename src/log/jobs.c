@@ -1,20 +1,21 @@
 /* Jobs: what workers do for a log. A job carries all that it needs (files with references, paths,
  * bytes), so that it never looks at the log; beginning and ending it are the owner's.
  *
- * A sync makes the records of all segments since the last one durable. With the scope of a checkpoint
- * it does the same for whatever a recovery would trust below the recovery point: indexes, epochs, a
- * snapshot of the producers, the folder's names. The recovery point moves when all of that succeeded,
- * and not before.
+ * A sync makes the records of all segments since the last one durable. With the scope of a
+ * checkpoint it does the same for whatever a recovery would trust below the recovery point:
+ * indexes, epochs, a snapshot of the producers, the folder's names. The recovery point moves when
+ * all of that succeeded, and not before.
  *
  * A chore starts the write-back of a long append, renames the files of segments that left the log,
- * removes them when their time has come, and writes a stale epoch file. All of it can be done twice.
- */
+ * removes them when their time has come, and writes a stale epoch file. All of it can be done
+ * twice. */
+#include "log/jobs_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/atomic.h"
-#include "log/jobs.h"
+#include "log/atomic_int.h"
 
 enum { CHORE_RETRY_MS = 1000, REMOVALS_PER_CHORE = 64 };
 
@@ -88,7 +89,8 @@ reserve_snapshots(struct ot_log *log)
 }
 
 /* The producers as the written batches left them. What is staged has changed their entries already,
- * and each staged batch knows what was before it: the oldest of a producer says what is to be told. */
+ * and each staged batch knows what was before it: the oldest of a producer says what is to be
+ * told. */
 static void
 print_written(const struct ot_log *log, struct ot_writer *out)
 {
@@ -197,8 +199,8 @@ collect_records(struct ot_log *log, struct ot_log_job *job)
 	return OT_OK;
 }
 
-/* The indexes of all segments since the recovery point; that in which it lies as an end, too, since a
- * roll or a close adds an entry there. */
+/* The indexes of all segments since the recovery point; that in which it lies as an end, too, since
+ * a roll or a close adds an entry there. */
 static ot_err
 collect_indexes(struct ot_log *log, struct ot_log_job *job)
 {
@@ -332,8 +334,8 @@ end_sync(struct ot_log *log, struct ot_log_job *job)
 	log->is_dir_unsynced = log->is_dir_unsynced || job->is_dir_synced;
 	log->is_parent_unsynced = log->is_parent_unsynced || job->is_parent_synced;
 	log->is_epoch_file_stale = log->is_epoch_file_stale || job->has_epochs;
-	/* After a failed sync nobody knows which bytes the disk has. A file of our own that could not be
-	 * written beside them is another matter. */
+	/* After a failed sync nobody knows which bytes the disk has. A file of our own that could
+	 * not be written beside them is another matter. */
 	if (job->is_sync_failed)
 		log_fail(log, job->err);
 }

@@ -3,21 +3,20 @@
  * Leftovers, as Kafka leaves and finds them:
  *   *.deleted   removed
  *   *.cleaned   a compaction or a split that had not finished: removed
- *   *.swap      one that had: the new segments stand whole under this suffix, and the old ones that
+ *   *.swap      one that had: the new segments stand whole under this suffix; the old ones that
  *               they cover are removed and the suffix taken off. A .swap at or behind the first
  *               .cleaned is part of a split that had not finished, and removed with it.
  *   index files without a file of records: removed
- *   a segment without bytes that another one follows, or whose base lies within the one before: what
- *               a roll left behind that failed; removed
- * Each step can be repeated from its begin.
- */
+ *   a segment without bytes that another one follows: what a roll left behind that failed; removed
+ * Each step can be repeated from its begin. */
+#include "log/open_int.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/open_int.h"
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 /* ---- names --------------------------------------------------------------------------------- */
 
@@ -264,7 +263,8 @@ load_segment(struct log_opening *opening, int64_t base_offset)
 	return err;
 }
 
-/* A roll that failed can leave an empty file, which a later append to the segment before it passes. */
+/* A roll that failed can leave an empty file, which a later append to the segment before it
+ * passes. */
 static ot_err
 drop_empty(struct log_opening *opening)
 {

@@ -5,9 +5,9 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/atomic.h"
+#include "log/atomic_int.h"
 #include "log/open_int.h"
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 enum {
 	NAME_BYTES_MAX = 64, /* of a file's name in the folder, more than any has */
@@ -222,7 +222,8 @@ ot_log_open(const struct ot_log_open_args *args, struct ot_log **ret_log,
 		struct ot_log *log = opening.log;
 		log->staged_end = log->end_offset;
 		log->high_watermark = log->start_offset;
-		/* Records are synced, by the clean stop or the recovery; indexes by the former only. */
+		/* Records are synced, by the clean stop or the recovery; indexes by the former
+		 * only. */
 		log->synced_offset = log->end_offset;
 		log->recovery_point = log->end_offset;
 		if (!args->is_clean)

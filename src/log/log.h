@@ -106,7 +106,7 @@ int64_t ot_log_synced_offset(const struct ot_log *log);
 int64_t ot_log_recovery_point(const struct ot_log *log);
 
 /* OT_OK, or the failure that took the log offline. @owner owner */
-ot_err ot_log_failure(const struct ot_log *log);
+OT_MUST_USE ot_err ot_log_failure(const struct ot_log *log);
 
 struct ot_log_stats {
 	uint64_t bytes;          /* of all segments' records */
@@ -248,8 +248,8 @@ int32_t ot_log_latest_epoch(const struct ot_log *log);
 /* The epoch of the record at `offset`, or OT_NO_LEADER_EPOCH. @owner owner */
 int32_t ot_log_epoch_at(const struct ot_log *log, int64_t offset);
 
-/* OffsetForLeaderEpoch (KIP-101, KIP-279): the greatest epoch not beyond `epoch` and its end; -1 and
- * -1 when it cannot be said. @owner owner   @blocks never */
+/* OffsetForLeaderEpoch (KIP-101, KIP-279): the greatest epoch not beyond `epoch` and its end; -1
+ * and -1 when it cannot be said. @owner owner   @blocks never */
 void ot_log_epoch_end(const struct ot_log *log, int32_t epoch, int32_t *ret_epoch,
     int64_t *ret_end_offset);
 
@@ -306,9 +306,9 @@ struct ot_log_job *ot_log_chore_begin(struct ot_log *log, ot_wall_ms now) OT_MUS
 /* Does the job's work. @owner worker   @blocks: worker */
 void ot_log_job_run(struct ot_log_job *job);
 
-/* Takes over what a sync or a chore has done, and frees the job. A sync moves the synced offset (and
- * the recovery point); a failed one takes the log offline. A chore that fails is tried again later.
- * @owner owner   @blocks never */
+/* Takes over what a sync or a chore has done, and frees the job. A sync moves the synced offset
+ * (and the recovery point); a failed one takes the log offline. A chore that fails is tried again
+ * later. @owner owner   @blocks never */
 OT_MUST_USE ot_err ot_log_job_end(struct ot_log *log, struct ot_log_job *job, ot_wall_ms now);
 
 /* ---- retention and truncation -------------------------------------------------------------- */
@@ -330,8 +330,8 @@ OT_MUST_USE ot_err ot_log_advance_start(struct ot_log *log, int64_t offset);
  * was synced. @owner owner   @blocks never */
 void ot_log_truncate_prepare(struct ot_log *log, int64_t offset);
 
-/* Cuts all from the batch that holds `offset` on. Does nothing at or beyond the end. Durable when it
- * returns. @owner worker, no owner   @blocks: worker */
+/* Cuts all from the batch that holds `offset` on. Does nothing at or beyond the end. Durable when
+ * it returns. @owner worker, no owner   @blocks: worker */
 OT_MUST_USE ot_err ot_log_truncate_to(struct ot_log *log, int64_t offset, ot_wall_ms now);
 
 /* Drops everything and begins anew at `offset`. @owner worker, no owner   @blocks: worker */

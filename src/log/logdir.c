@@ -6,9 +6,9 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/atomic.h"
+#include "log/atomic_int.h"
 #include "log/log_int.h"
-#include "log/rows.h"
+#include "log/rows_int.h"
 
 #define LOCK_NAME      ".lock"
 #define META_NAME      "meta.properties"
@@ -196,7 +196,7 @@ settle_meta(struct ot_logdir_meta *meta, const struct ot_logdir_open_args *args,
 	const char *cluster_id = args->cluster_id != NULL ? args->cluster_id : args->new_cluster_id;
 	if (meta->cluster_id[0] == '\0') {
 		OT_ASSERT(cluster_id != NULL && strlen(cluster_id) <= OT_CLUSTER_ID_BYTES_MAX);
-		strcpy(meta->cluster_id, cluster_id);
+		memcpy(meta->cluster_id, cluster_id, strlen(cluster_id) + 1);
 	}
 	if (ot_uuid_is_zero(&meta->directory_id))
 		meta->directory_id = args->directory_id;

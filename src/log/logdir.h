@@ -1,5 +1,5 @@
-/* A log directory (one of log.dirs): whose it is, which partitions lie in it, and the checkpoint files
- * that hold their offsets.
+/* A log directory (one of log.dirs): whose it is, which partitions lie in it, and the checkpoint
+ * files that hold their offsets.
  *
  *   .lock                                held by the running process
  *   meta.properties                      whose it is
@@ -11,14 +11,14 @@
  *   <topic>-<n>.<32 hex digits>-delete/  one that is being removed; -future/ one that moves in here
  *                                        from another directory; -stray/ one that nobody expects
  *
- * meta.properties is a Java properties file. Version 0 (until KRaft) has broker.id and, from 0.10.1 on,
- * cluster.id; version 1 has node.id, cluster.id and, from 3.7 on, directory.id. Both are read, version
- * 1 is written. A checkpoint file is text: version 0, the number of rows, then "topic partition
- * offset" per row. .kafka_cleanshutdown is empty, or since 4.0 {"version":0,"brokerEpoch":n}.
+ * meta.properties is a Java properties file. Version 0 (until KRaft) has broker.id and, from 0.10.1
+ * on, cluster.id; version 1 has node.id, cluster.id and, from 3.7 on, directory.id. Both are read,
+ * version 1 is written. A checkpoint file is text: version 0, the number of rows, then "topic
+ * partition offset" per row. .kafka_cleanshutdown is empty, or since 4.0
+ * {"version":0,"brokerEpoch":n}.
  *
- * Files are replaced whole: written beside, synced, renamed, the folder synced. A crash leaves the old
- * or the new one.
- */
+ * Files are replaced whole: written beside, synced, renamed, the folder synced. A crash leaves the
+ * old or the new one. */
 #ifndef OT_LOG_LOGDIR_H
 #define OT_LOG_LOGDIR_H
 
@@ -57,9 +57,9 @@ struct ot_logdir_open_args {
 };
 
 /* Makes the folder if it is missing, locks it, and checks or writes whose it is. OT_ERR_EXISTS:
- * another process holds it; INCONSISTENT_CLUSTER_ID and INVALID_CONFIG (the node id): it is not ours,
- * and both ids are in `why`; OT_ERR_CORRUPT_FILE, OT_ERR_IO.
- * @owner any thread, at start   @blocks: worker */
+ * another process holds it; INCONSISTENT_CLUSTER_ID and INVALID_CONFIG (the node id): it is not
+ * ours, and both ids are in `why`; OT_ERR_CORRUPT_FILE, OT_ERR_IO. @owner any thread, at start
+ * @blocks: worker */
 OT_MUST_USE ot_err ot_logdir_open(const struct ot_logdir_open_args *args,
     struct ot_logdir **ret_logdir, struct ot_why *why);
 
@@ -146,8 +146,8 @@ const char *ot_checkpoint_name(enum ot_checkpoint checkpoint);
 OT_MUST_USE ot_err ot_checkpoint_write(struct ot_fs *fs, const char *path,
     enum ot_checkpoint checkpoint, const struct ot_checkpoint_row *rows, uint32_t count);
 
-/* Visits each row; no file is no row. OT_ERR_CORRUPT_FILE (why says where) after the rows before it.
- * @owner any thread   @blocks: worker */
+/* Visits each row; no file is no row. OT_ERR_CORRUPT_FILE (why says where) after the rows before
+ * it. @owner any thread   @blocks: worker */
 typedef ot_err ot_checkpoint_visit(void *arg, const struct ot_checkpoint_row *row);
 OT_MUST_USE ot_err ot_checkpoint_read(struct ot_fs *fs, const char *path,
     enum ot_checkpoint checkpoint, ot_checkpoint_visit *visit, void *arg, struct ot_why *why);

@@ -1,4 +1,4 @@
-#include "log/producers.h"
+#include "log/producers_int.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -44,7 +44,8 @@ log_producers_clear(struct log_producers *producers)
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
-/* Where the search for `id` begins. Ids come in blocks and rise: the multiplication spreads them. */
+/* Where the search for `id` begins. Ids come in blocks and rise: the multiplication spreads
+ * them. */
 static uint32_t
 home_of(const struct log_producers *producers, int64_t id)
 {

@@ -2,28 +2,28 @@
  *
  * After a clean stop every file is trusted as it is, but for indexes that are missing or have an
  * impossible size. After any other, nothing at or behind the recovery point is: of the segment that
- * holds it the index entries before it are kept (they were synced when it moved), batches are checked
- * from the last of these on, entries made anew, and the log is cut at the first batch that is not
- * valid. What would be valid behind a cut goes as well: the log is a prefix of what was written.
- * Between segments that means: a segment that begins before the end of the one before it, or, where
- * offsets have no gaps, behind it, ends the log (a machine can lose the tail of one file and keep the
- * next, when neither was synced).
+ * holds it the index entries before it are kept (they were synced when it moved), batches are
+ * checked from the last of these on, entries made anew, and the log is cut at the first batch that
+ * is not valid. What would be valid behind a cut goes as well: the log is a prefix of what was
+ * written. Between segments that means: a segment that begins before the end of the one before it,
+ * or, where offsets have no gaps, behind it, ends the log (a machine can lose the tail of one file
+ * and keep the next, when neither was synced).
  *
- * What was scanned is synced before the log is used. A cut, of this recovery or of a truncation whose
- * process was killed before it synced, could otherwise be undone by a machine that stops later, and
- * bring old batches back where new ones were lost.
+ * What was scanned is synced before the log is used. A cut, of this recovery or of a truncation
+ * whose process was killed before it synced, could otherwise be undone by a machine that stops
+ * later, and bring old batches back where new ones were lost.
  *
- * An invalid batch before the recovery point is no crash's doing, but damage to what was safe. The log
- * is then refused and its records left as they are, for a person to decide.
- */
+ * An invalid batch before the recovery point is no crash's doing, but damage to what was safe. The
+ * log is then refused and its records left as they are, for a person to decide. */
+#include "log/open_int.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/atomic.h"
-#include "log/open_int.h"
-#include "log/scan.h"
+#include "log/atomic_int.h"
+#include "log/scan_int.h"
 
 enum {
 	NOTES_PER_WRITE = 4096, /* index entries between two writes of a rebuild */
@@ -32,7 +32,8 @@ enum {
 
 /* ---- which entries of an index can be trusted ---------------------------------------------- */
 
-/* Reads an index from its begin and counts entries until one breaks the order or reaches `limit`. */
+/* Reads an index from its begin and counts entries until one breaks the order or reaches
+ * `limit`. */
 struct prefix {
 	const struct log_segment *segment;
 	int64_t limit; /* first offset that is not trusted */
@@ -150,13 +151,17 @@ keep_entries(struct log_opening *opening, struct log_segment *segment, uint32_t 
 	return err;
 }
 
+/* Whether a batch can follow what ends before `expected`. The base offset is not under the CRC, so
+ * a jump where offsets have no gaps is taken for what a torn write or a flipped bit makes of it. */
 static ot_err
 check_order(const struct recovery *recovery, const struct log_scan_batch *batch, int64_t expected,
     struct ot_why *why)
 {
-	if (batch->base_offset < expected) {
-		ot_why_set(why,
-		    "its batch has offset %" PRId64 " where at least %" PRId64 " follows",
+	const struct log_opening *opening = recovery->opening;
+	bool may_jump = opening->log->settings.is_compacted || batch->magic != OT_MAGIC_V2 ||
+	                expected < opening->args->recovery_point;
+	if (batch->base_offset < expected || (batch->base_offset > expected && !may_jump)) {
+		ot_why_set(why, "its batch has offset %" PRId64 " where %" PRId64 " follows",
 		    batch->base_offset, expected);
 		return OT_ERR_CORRUPT_FILE;
 	}
@@ -501,8 +506,8 @@ log_recover_segments(struct log_opening *opening)
 				return err;
 			break;
 		}
-		/* A segment that ends at the recovery point may have been rolled since, which adds to
-		 * its time index. */
+		/* A segment that ends at the recovery point may have been rolled since, which adds
+		 * to its time index. */
 		is_doubted = !opening->args->is_clean && (is_last || end >= recovery_point);
 		ot_err err = is_doubted ? recover_doubted(opening, segment, &next_offset, &is_cut)
 		                        : recover_trusted(opening, i, end);

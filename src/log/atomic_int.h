@@ -1,6 +1,6 @@
 /* Small files, written so that a crash leaves the old or the new one. */
-#ifndef OT_LOG_ATOMIC_H
-#define OT_LOG_ATOMIC_H
+#ifndef OT_LOG_ATOMIC_INT_H
+#define OT_LOG_ATOMIC_INT_H
 
 #include "base/bytes.h"
 #include "io/fs.h"
@@ -10,8 +10,8 @@
 OT_MUST_USE ot_err log_write_file(struct ot_fs *fs, const char *path, const void *data,
     size_t bytes);
 
-/* Writes "<dir>/<name>.tmp", syncs it and renames it to "<dir>/<name>"; the name is durable when the
- * folder is synced. After a failure the old file stands, and perhaps the temporary one.
+/* Writes "<dir>/<name>.tmp", syncs it and renames it to "<dir>/<name>"; the name is durable when
+ * the folder is synced. After a failure the old file stands, and perhaps the temporary one.
  * @blocks: worker */
 OT_MUST_USE ot_err log_replace_file(struct ot_fs *fs, const char *dir, const char *name,
     const void *data, size_t bytes);
