@@ -115,7 +115,7 @@ place_item(struct group_op *op, struct group_item *item, struct ot_str group_id)
 	if (topic == NULL)
 		return op->self->shard->index;
 	item->partition = ot_group_partition(group_id, topic->partition_count);
-	return ot_part_owner_index(&topic->id, item->partition, op->self->shard->set->count);
+	return ot_part_owner_index(topic->name, item->partition, op->self->shard->set->count);
 }
 
 static void

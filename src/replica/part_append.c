@@ -142,6 +142,14 @@ recompress(struct ot_part *part, struct intake *intake)
 	};
 	ot_err err = ot_batch_recompress(part->conf.codecs, intake->bytes, &intake->info, &options,
 	    &out, &intake->info, &intake->append->why);
+	if (err == OT_OK && out.bytes > (size_t)settings->message_bytes_max) {
+		ot_why_set(&intake->append->why,
+		    "the batch has %zu bytes once it is recompressed, max.message.bytes is %d; "
+		    "send "
+		    "smaller batches",
+		    out.bytes, settings->message_bytes_max);
+		err = OT_ERR_MESSAGE_TOO_LARGE;
+	}
 	if (err == OT_OK) {
 		intake->blob = ot_blob_create(out.bytes);
 		err = intake->blob != NULL ? OT_OK : OT_ERR_NO_MEMORY;
