@@ -81,10 +81,9 @@ broker_create_topics(struct broker_shard *self, struct ot_request *request,
 	op->body.topics =
 	    ot_create_topics_request_topic_array(&request->arena, wanted->count);
 	bool is_filled = op->body.topics != NULL;
-	const struct ot_settings *settings = ot_image_settings(self->image);
 	for (int32_t i = 0; is_filled && i < wanted->count; i++)
 		is_filled = ot_auto_topic_fill(
-		    settings, wanted->names[i], &request->arena, &op->body.topics[i]);
+		    self->image, wanted->names[i], &request->arena, &op->body.topics[i]);
 	if (!is_filled) {
 		ot_request_abort(request, "no memory to create a topic");
 		return;

@@ -252,8 +252,8 @@ begin_registration(struct broker_call *call, struct ot_controller *controller)
 	fill_features(control, request);
 	ot_dirs_ids(control->broker->dirs, &control->arena, &request->log_dirs,
 	    &request->log_dirs_count);
-	ot_controller_register_broker(controller, &call->call, request,
-	    OT_BROKER_REGISTRATION_REQUEST_VERSION_MAX, &control->response.registration);
+	ot_controller_register_broker(
+	    controller, &call->call, request, &control->response.registration);
 }
 
 static void

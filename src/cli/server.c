@@ -7,6 +7,7 @@
 #include "broker/server.h"
 #include "config/properties.h"
 #include "config/settings.h"
+#include "io/process.h"
 
 enum { SERVER_OVERRIDE = CLI_OPTION_COUNT, SERVER_OPTION_COUNT };
 
@@ -84,6 +85,7 @@ serve(struct cli *cli, const struct ot_properties *file)
 static int
 run(struct cli *cli)
 {
+	ot_report_set_sink(ot_report_to_stderr, OT_REPORT_INFO);
 	if (cli->args.rest.count > 1)
 		return cli_fail_usage(cli, "only one property file can be given");
 	if (cli->args.rest.count == 0)
@@ -99,8 +101,9 @@ run(struct cli *cli)
 const struct cli_tool cli_server_tool = {
 	.self = { .name = "server",
 	    .summary = "Run a broker.",
-	    .purpose = "Runs a broker in the foreground until SIGTERM or SIGINT. The property file is "
-		       "Kafka's server.properties; without one all settings have their defaults.",
+	    .purpose =
+		"Runs a broker in the foreground until SIGTERM or SIGINT. The property file is "
+		"Kafka's server.properties; without one all settings have their defaults.",
 	    .options = server_options,
 	    .option_count = SERVER_OPTION_COUNT,
 	    .run = run,

@@ -59,6 +59,7 @@ static void
 break_link(struct link *link)
 {
 	link->is_broken = true;
+	ot_stream_want(link->stream, false, false);
 	ot_loop_stop(link->client->io);
 }
 
@@ -354,8 +355,10 @@ static ot_err
 link_to(struct ot_client *client, int32_t node, struct link **ret, struct ot_why *why)
 {
 	*ret = node == OT_NODE_ANY ? any_link(client) : find_link(client, node);
-	if (*ret != NULL)
+	if (*ret != NULL && !(*ret)->is_broken)
 		return OT_OK;
+	if (*ret != NULL)
+		forget_link(client, *ret); /* its peer has gone while nobody asked */
 	for (int attempt = 0; attempt < 2; attempt++) {
 		for (size_t i = 0; i < client->node_count; i++) {
 			const struct ot_client_node *known = &client->nodes[i];
@@ -530,8 +533,33 @@ ot_client_nodes(const struct ot_client *client, size_t *ret_count)
 	return client->nodes;
 }
 
+const struct ot_client_node *
+ot_client_find_node(const struct ot_client *client, int32_t id)
+{
+	for (size_t i = 0; i < client->node_count; i++) {
+		if (client->nodes[i].id == id)
+			return &client->nodes[i];
+	}
+	return NULL;
+}
+
 int32_t
 ot_client_controller(const struct ot_client *client)
 {
 	return client->controller;
+}
+
+int64_t
+ot_client_timeout_ms(const struct ot_client *client)
+{
+	return client->timeout_ms;
+}
+
+void
+ot_client_pause(struct ot_client *client, int64_t pause_ms)
+{
+	ot_timer_arm(client->io, &client->timer,
+	    ot_io_now_exact(client->io) + (ot_mono_ns)pause_ms * OT_NS_PER_MS);
+	ot_loop_run(client->io);
+	ot_timer_cancel(client->io, &client->timer);
 }

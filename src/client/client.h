@@ -38,6 +38,12 @@ OT_MUST_USE ot_err ot_client_call_version(struct ot_client *client, int32_t node
     const struct ot_api *api, int16_t version_max, const void *request, struct ot_arena *arena,
     void *ret_response, struct ot_why *why);
 
+/* What the client was opened with. */
+int64_t ot_client_timeout_ms(const struct ot_client *client);
+
+/* Lets time pass before something is tried again. @blocks for that long */
+void ot_client_pause(struct ot_client *client, int64_t pause_ms);
+
 /* The version that ot_client_call() would use, or -1. @blocks until the node is connected */
 int16_t ot_client_version(struct ot_client *client, int32_t node, const struct ot_api *api);
 
@@ -57,6 +63,9 @@ struct ot_client_node {
 
 /* The brokers by the last metadata; count 0 before ot_client_learn_nodes(). */
 const struct ot_client_node *ot_client_nodes(const struct ot_client *client, size_t *ret_count);
+/* One of them; NULL for an id that is not known. */
+const struct ot_client_node *ot_client_find_node(const struct ot_client *client, int32_t id);
+
 int32_t ot_client_controller(const struct ot_client *client);
 
 #endif

@@ -77,10 +77,9 @@ struct ot_controller_call {
 
 	/* The controller's. */
 	struct ot_list link;
-	int64_t wait_offset;
+	int64_t wait_offset; /* of the last record that must be committed */
 	ot_err err;
 	void (*fail)(struct ot_controller_call *call, ot_err err);
-	const void *request;
 	void *response;
 };
 
@@ -136,7 +135,7 @@ void ot_controller_allocate_producer_ids(struct ot_controller *controller,
 /* Registers a broker, fenced. The response has its epoch, which it names from then on. */
 void ot_controller_register_broker(struct ot_controller *controller,
 	struct ot_controller_call *call, const struct ot_broker_registration_request *request,
-	int16_t version, struct ot_broker_registration_response *ret_response);
+	struct ot_broker_registration_response *ret_response);
 
 /* A sign of life: unfences a broker that has caught up, fences one that wants it, and lets one that
  * wants to stop go. */
@@ -156,11 +155,13 @@ void ot_controller_update_features(struct ot_controller *controller,
 /* ---- automatic creation --------------------------------------------------------------------- */
 
 /* Fills one topic of a CreateTopics request as a broker creates it by itself: internal topics with
- * the partitions, replicas and settings that the broker's settings have for them, others with the
- * defaults. Texts are static, the arena's, or `name`. False without memory. What may be created
- * automatically is the caller's business. @owner the arena's   @blocks never */
+ * the partitions, replicas and settings that the image's settings have for them, others with the
+ * defaults. Where nobody set the number of an internal topic's replicas, it is not more than there
+ * are brokers, so that a single broker serves groups without a configuration. Texts are static, the
+ * arena's, or `name`. False without memory. What may be created automatically is the caller's
+ * business. @owner the arena's   @blocks never */
 struct ot_create_topics_request_topic;
-OT_MUST_USE bool ot_auto_topic_fill(const struct ot_settings *settings, struct ot_str name,
+OT_MUST_USE bool ot_auto_topic_fill(const struct ot_image *image, struct ot_str name,
 	struct ot_arena *arena, struct ot_create_topics_request_topic *ret_topic);
 
 /* Kafka's rule for names, 1 to 249 of [a-zA-Z0-9._-] and neither "." nor "..". INVALID_TOPIC_EXCEPTION

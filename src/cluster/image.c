@@ -441,7 +441,6 @@ ot_image_create(struct ot_settings *settings, const char *cluster_id)
 	OT_ASSERT(image->cluster_id != NULL);
 	memcpy(image->cluster_id->data, cluster_id, bytes + 1);
 	image->controller_id = -1;
-	image->features_epoch = -1;
 	return image;
 }
 
@@ -755,7 +754,7 @@ ot_image_visit_features(const struct ot_image *image, ot_image_visit_feature *vi
 int64_t
 ot_image_features_epoch(const struct ot_image *image)
 {
-	return image->features_epoch;
+	return image->place.offset;
 }
 
 int64_t

@@ -227,7 +227,7 @@ typedef bool ot_image_visit_feature(void *arg, struct ot_str name, int16_t level
 void ot_image_visit_features(
 	const struct ot_image *image, ot_image_visit_feature *visit, void *arg);
 
-/* The offset of the record that last changed a feature: the epoch that ApiVersions tells; -1. */
+/* The epoch of the finalized features that ApiVersions tells: as in Kafka, the image's offset. */
 int64_t ot_image_features_epoch(const struct ot_image *image);
 
 /* The first producer id that no block has handed out yet. */
@@ -307,7 +307,7 @@ struct ot_image_edit *ot_image_edit_begin(struct ot_image *image) OT_MUST_USE;
  * contradicts the image (a partition of no topic). `why` says which. The edit can only be dropped
  * then. @owner control */
 ot_err ot_image_edit_apply(struct ot_image_edit *edit, const struct ot_typed_record *record,
-	int64_t offset, struct ot_why *why) OT_MUST_USE;
+	struct ot_why *why) OT_MUST_USE;
 
 /* Whether a metadata transaction (KIP-868) is open: then the edit must go on, for its records count
  * from its end on. @owner control */

@@ -185,9 +185,8 @@ ot_image_print(const struct ot_image *image, struct ot_writer *out)
 	struct ot_text head = OT_TEXT(room);
 	ot_err err;
 
-	ot_text_put(&head, "cluster %s, offset %lld, epoch %d, features epoch %lld\n",
-		ot_image_cluster_id(image), (long long)image->place.offset, image->place.epoch,
-		(long long)image->features_epoch);
+	ot_text_put(&head, "cluster %s, offset %lld, epoch %d\n", ot_image_cluster_id(image),
+		(long long)image->place.offset, image->place.epoch);
 	put(out, &head);
 	err = print_records(dump, out);
 	ot_image_dump_end(dump);

@@ -18,6 +18,7 @@
 #include "base/panic.h"
 #include "base/report.h"
 #include "cluster/controller.h"
+#include "cluster/feature_levels.h"
 #include "cluster/image_int.h"
 #include "wire/msg_metadata_log.h"
 #include "wire/recordio.h"
@@ -612,12 +613,23 @@ ot_image_edit_is_in_txn(const struct ot_image_edit *edit)
 /* ---- the rest of the records ---------------------------------------------------------------- */
 
 static ot_err
-apply_feature(struct ot_image *image, const struct ot_feature_level_record *record, int64_t offset)
+apply_feature(
+	struct ot_image *image, const struct ot_feature_level_record *record, struct ot_why *why)
 {
 	struct image_feature *feature;
 	size_t bytes = (size_t)OT_MAX(record->name.len, 0);
 
-	image->features_epoch = offset;
+	const struct ot_feature *own = ot_feature_find(record->name);
+
+	/* Others are only told to clients; this one says what the log itself may hold. */
+	if (own != NULL && ot_str_is(record->name, OT_METADATA_VERSION) &&
+		(record->feature_level < own->min || record->feature_level > own->max)) {
+		ot_why_set(why,
+			"the metadata log is of metadata.version %d, but this release knows %d to "
+			"%d only",
+			record->feature_level, own->min, own->max);
+		return OT_ERR_UNSUPPORTED_VERSION;
+	}
 	if (record->feature_level == 0) {
 		tree_remove(&image->features, &image_features, image_key_of_name(&record->name));
 		return OT_OK;
@@ -633,14 +645,13 @@ apply_feature(struct ot_image *image, const struct ot_feature_level_record *reco
 }
 
 static ot_err
-apply_other(struct ot_image_edit *edit, const struct ot_typed_record *record, int64_t offset,
-	struct ot_why *why)
+apply_other(struct ot_image_edit *edit, const struct ot_typed_record *record, struct ot_why *why)
 {
 	const void *msg = record->msg;
 
 	switch (record->type->type) {
 	case OT_FEATURE_LEVEL_RECORD_TYPE:
-		return apply_feature(edit->image, msg, offset);
+		return apply_feature(edit->image, msg, why);
 	case OT_PRODUCER_IDS_RECORD_TYPE:
 		edit->image->producer_id_next =
 			((const struct ot_producer_ids_record *)msg)->next_producer_id;
@@ -662,7 +673,7 @@ apply_other(struct ot_image_edit *edit, const struct ot_typed_record *record, in
 
 ot_err
 ot_image_edit_apply(struct ot_image_edit *edit, const struct ot_typed_record *record,
-	int64_t offset, struct ot_why *why)
+	struct ot_why *why)
 {
 	const void *msg = record->msg;
 
@@ -684,7 +695,7 @@ ot_image_edit_apply(struct ot_image_edit *edit, const struct ot_typed_record *re
 	case OT_BROKER_REGISTRATION_CHANGE_RECORD_TYPE:
 		return image_broker_apply(edit->image, record, why);
 	default:
-		return apply_other(edit, record, offset, why);
+		return apply_other(edit, record, why);
 	}
 }
 

@@ -18,7 +18,6 @@ struct ot_image {
 	int32_t broker_count;
 	int64_t topic_count;
 	int64_t partition_count;
-	int64_t features_epoch;
 	int64_t producer_id_next;
 
 	struct tree_node *topics_by_hash;

@@ -52,8 +52,8 @@ struct ot_metalog_events {
 	 * `leader_id` -1: nobody. If it is this process, the log is at its end: appends may begin. */
 	void (*on_leader)(void *arg, int32_t leader_id, int32_t epoch);
 
-	/* The engine cannot go on: what it holds is damaged, or its disk failed. No callback follows,
-	 * appends under way included: only ot_metalog_close() is left. */
+	/* The engine cannot go on: what it holds is damaged, or its disk failed. Appends under way
+	 * have failed before. No event follows, and appends fail: only ot_metalog_close() is left. */
 	void (*on_failure)(void *arg, ot_err err, const char *why);
 };
 

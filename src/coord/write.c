@@ -258,6 +258,17 @@ apply(struct ot_coord *coord, const struct coord_entry *entry, ot_wall_ms timest
 	OT_ASSERT(err == OT_OK);
 }
 
+/* A batch that was opened for records that could not be taken goes again: nobody has its number. */
+static void
+batch_drop_empty(struct ot_coord *coord, struct coord_batch *batch)
+{
+	if (batch->record_count > 0)
+		return;
+	OT_ASSERT(batch == batch_newest(coord) && batch->number == coord->number_next - 1);
+	coord->number_next--;
+	batch_free(batch);
+}
+
 /* Takes entries into one batch, and applies them. Nothing fails once anything has changed. */
 static ot_err
 take_entries(struct ot_coord *coord, const uint8_t *entries, size_t entry_bytes,
@@ -266,15 +277,17 @@ take_entries(struct ot_coord *coord, const uint8_t *entries, size_t entry_bytes,
 	struct coord_batch *batch = batch_with_room(coord, record_bytes);
 	if (batch == NULL)
 		return OT_ERR_NO_MEMORY;
+	struct ot_reader in = ot_reader_of(entries, entry_bytes);
+	ot_err err = OT_OK;
 	if (!ot_writer_reserve(&batch->records, entry_bytes)) {
 		batch->records.failed = false; /* nothing was written: it is as it was */
-		return OT_ERR_NO_MEMORY;
+		err = OT_ERR_NO_MEMORY;
 	}
-	struct ot_reader in = ot_reader_of(entries, entry_bytes);
-	if (is_applied) {
-		ot_err err = take_images(coord, batch, in);
-		if (err != OT_OK)
-			return err;
+	if (err == OT_OK && is_applied)
+		err = take_images(coord, batch, in);
+	if (err != OT_OK) {
+		batch_drop_empty(coord, batch);
+		return err;
 	}
 	ot_write_raw(&batch->records, entries, entry_bytes);
 	OT_ASSERT(!batch->records.failed);

@@ -6,15 +6,15 @@
  * segment's part the log is in a state of its own, and a failure undoes the rest: the file is cut
  * back, producers get their entries back, newest first, and nobody has seen an offset of it.
  *
- * Disk space is reserved ahead in pieces that grow with the segment, since writes into reserved space
- * cost half and do not wait behind a sync. Reserved space changes no size that a reader or a recovery
- * sees; it is given back when the segment is rolled, closed or idle.
- */
+ * Disk space is reserved ahead in pieces that grow with the segment, since writes into reserved
+ * space cost half and do not wait behind a sync. Reserved space changes no size that a reader or a
+ * recovery sees; it is given back when the segment is rolled, closed or idle. */
+#include "log/log_int.h"
+
 #include <inttypes.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/log_int.h"
 
 enum { STAGED_MIN = 4, STAGED_KEPT_MAX = 64 };
 
@@ -439,7 +439,7 @@ undo_staged(struct ot_log *log, uint32_t first)
 static void
 end_turn(struct ot_log *log)
 {
-	log->staged_count = 0;
+	log->staged_count = log->staged_done = 0;
 	log->staged_bytes = 0;
 	log->staged_end = log->end_offset;
 	if (log->staged_capacity <= STAGED_KEPT_MAX)
@@ -452,22 +452,22 @@ end_turn(struct ot_log *log)
 ot_err
 ot_log_write_staged(struct ot_log *log, ot_wall_ms now)
 {
-	OT_ASSERT(log->magic == LOG_MAGIC);
+	OT_ASSERT(log->magic == LOG_MAGIC && log->staged_done == 0);
 	ot_err err = log->failure == OT_OK ? OT_OK : OT_ERR_OFFLINE;
-	uint32_t done = 0;
-	while (err == OT_OK && done < log->staged_count) {
-		uint32_t count = count_fitting(log, done, now);
+	while (err == OT_OK && log->staged_done < log->staged_count) {
+		uint32_t count = count_fitting(log, log->staged_done, now);
+		int64_t base_offset = log->staged[log->staged_done].base_offset;
 		if (count == 0) {
-			err = log_roll_segment(log, log->staged[done].base_offset, now);
+			err = log_roll_segment(log, base_offset, now);
 			continue;
 		}
-		err = write_part(log, done, count);
+		err = write_part(log, log->staged_done, count);
 		/* An error behind the write itself leaves the batches written. */
-		if (log->end_offset > log->staged[done].base_offset)
-			done += count;
+		if (log->end_offset > base_offset)
+			log->staged_done += count;
 	}
 	if (err != OT_OK) {
-		undo_staged(log, done);
+		undo_staged(log, log->staged_done);
 		if (err != OT_ERR_NO_SPACE && err != OT_ERR_NO_MEMORY && err != OT_ERR_OFFLINE)
 			log_fail(log, err);
 	}

@@ -1,4 +1,6 @@
-#include "log/atomic.h"
+#include "log/atomic_int.h"
+
+#include <string.h>
 
 #include "base/panic.h"
 #include "log/log_int.h"
@@ -8,7 +10,12 @@ log_write_file(struct ot_fs *fs, const char *path, const void *data, size_t byte
 {
 	struct ot_file *file = NULL;
 	struct iovec piece = { .iov_base = (void *)(uintptr_t)data, .iov_len = bytes };
-	ot_err err = ot_fs_open(fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_TRUNCATE, &file);
+	/* A new file, always: one whose sync failed before could not be trusted to take the
+	 * next. */
+	ot_err err = ot_fs_remove(fs, path);
+	if (err == OT_OK || err == OT_ERR_NOT_FOUND)
+		err =
+		    ot_fs_open(fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_EXCLUSIVE, &file);
 	if (err == OT_OK && bytes > 0)
 		err = ot_file_write(file, &piece, 1, 0);
 	if (err == OT_OK)
@@ -28,6 +35,47 @@ log_replace_file(struct ot_fs *fs, const char *dir, const char *name, const void
 	ot_err err = log_write_file(fs, temporary, data, bytes);
 	if (err == OT_OK)
 		err = ot_fs_rename(fs, temporary, path);
+	return err;
+}
+
+/* The path without its last name; "." where there is none. */
+static void
+parent_of(const char *path, char parent[LOG_PATH_BYTES])
+{
+	size_t bytes = strlen(path);
+	OT_ASSERT(bytes < LOG_PATH_BYTES);
+	while (bytes > 1 && path[bytes - 1] == '/')
+		bytes--;
+	while (bytes > 0 && path[bytes - 1] != '/')
+		bytes--;
+	while (bytes > 1 && path[bytes - 1] == '/')
+		bytes--;
+	struct ot_text text = { .data = parent, .bytes_max = LOG_PATH_BYTES };
+	ot_text_put(&text, "%.*s", bytes == 0 ? 1 : (int)bytes, bytes == 0 ? "." : path);
+}
+
+ot_err
+log_sync_parent(struct ot_fs *fs, const char *path)
+{
+	char parent[LOG_PATH_BYTES];
+	parent_of(path, parent);
+	return ot_fs_sync_dir(fs, parent);
+}
+
+ot_err
+log_make_folder(struct ot_fs *fs, const char *path)
+{
+	char at[LOG_PATH_BYTES], parent[LOG_PATH_BYTES];
+	ot_err err = ot_fs_mkdir_all(fs, path);
+	/* What is there may have been made by a process that ended before it synced. */
+	memcpy(at, path, strlen(path) + 1);
+	while (err == OT_OK) {
+		parent_of(at, parent);
+		err = ot_fs_sync_dir(fs, parent);
+		if (strcmp(parent, "/") == 0 || strcmp(parent, ".") == 0)
+			break;
+		memcpy(at, parent, sizeof(at));
+	}
 	return err;
 }
 

@@ -1,4 +1,4 @@
-#include "log/epochs.h"
+#include "log/epochs_int.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,8 +6,8 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/atomic.h"
-#include "log/rows.h"
+#include "log/atomic_int.h"
+#include "log/rows_int.h"
 
 void
 log_epochs_init(struct log_epochs *epochs)

@@ -1,15 +1,15 @@
 /* Offsets by time: the first record whose timestamp is at least the wanted one.
  *
- * The segment is the first whose greatest timestamp is not smaller (the last entry of its time index
- * tells); the time index gives an offset before which all timestamps are smaller, the offset index
- * its place, and from there batches are walked and the records of the first that qualifies looked at.
- * All of it may read cold files and open compressed batches, so a worker does it, on what the owner
- * wrote down. A segment that was deleted meanwhile is passed over.
- */
+ * The segment is the first whose greatest timestamp is not smaller (the last entry of its time
+ * index tells); the time index gives an offset before which all timestamps are smaller, the offset
+ * index its place, and from there batches are walked and the records of the first that qualifies
+ * looked at. All of it may read cold files and open compressed batches, so a worker does it, on
+ * what the owner wrote down. A segment that was deleted meanwhile is passed over. */
+#include "log/jobs_int.h"
+
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/jobs.h"
-#include "log/scan.h"
+#include "log/scan_int.h"
 #include "record/iterate.h"
 
 /* ---- the owner's part ---------------------------------------------------------------------- */
@@ -29,7 +29,8 @@ ot_log_find_begin(struct ot_log *log, int64_t timestamp)
 		log_job_destroy(job);
 		return NULL;
 	}
-	/* The worker reads files alone. Where that fails it finds fewer entries, and walks further. */
+	/* The worker reads files alone. Where that fails it finds fewer entries, and walks
+	 * further. */
 	ot_err ignored = log_segment_write_indexes(log, log_active(log));
 	(void)ignored;
 	find->timestamp = timestamp;

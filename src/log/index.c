@@ -1,4 +1,4 @@
-#include "log/index.h"
+#include "log/index_int.h"
 
 #include <string.h>
 
@@ -296,14 +296,24 @@ log_index_get_txn(const struct log_index *index, uint32_t slot, struct log_txn_e
 	return err;
 }
 
-/* How many of the `count` entries at `entries` have a key of at most `key`. */
-static uint32_t
-count_in(enum log_index_kind kind, const uint8_t *entries, uint32_t count, int64_t key)
+/* ---- searching ----------------------------------------------------------------------------- */
+
+static int64_t
+field_of(const struct log_index *index, const struct log_index_search *search, const uint8_t *entry)
 {
+	return search->is_by_place ? (int64_t)ot_get_u32(entry + 4) : key_of(index->kind, entry);
+}
+
+/* How many of the `count` entries at `entries` are not beyond the key. */
+static uint32_t
+count_in(const struct log_index *index, const struct log_index_search *search,
+    const uint8_t *entries, uint32_t count)
+{
+	uint32_t size = entry_bytes[index->kind];
 	uint32_t low = 0, high = count;
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		if (key_of(kind, entries + (size_t)middle * entry_bytes[kind]) <= key)
+		if (field_of(index, search, entries + (size_t)middle * size) <= search->key)
 			low = middle + 1;
 		else
 			high = middle;
@@ -312,39 +322,90 @@ count_in(enum log_index_kind kind, const uint8_t *entries, uint32_t count, int64
 }
 
 bool
-log_index_is_hot(const struct log_index *index, int64_t key)
+log_index_is_hot(const struct log_index *index, const struct log_index_search *search)
 {
 	if (index->tail_first == 0)
 		return true;
-	return index->count > index->tail_first && key_of(index->kind, index->tail) <= key;
+	return index->count > index->tail_first &&
+	       field_of(index, search, index->tail) <= search->key;
+}
+
+/* Reads a block for the search, unless that would wait for a disk. */
+static ot_err
+read_block(const struct log_index *index, struct log_index_search *search, uint32_t slot,
+    uint32_t count, uint8_t *to)
+{
+	uint32_t size = entry_bytes[index->kind];
+	search->cold_place = (uint64_t)slot * size;
+	search->cold_bytes = (size_t)count * size;
+	OT_ASSERT(index->file != NULL);
+	if (!search->may_block &&
+	    !ot_file_is_cached(index->file, search->cold_place, search->cold_bytes))
+		return OT_ERR_AGAIN;
+	return read_entries(index, slot, count, to);
+}
+
+/* Bisects by blocks, the first around the guess: entries lie evenly enough that it often hits. */
+static ot_err
+find_in_file(const struct log_index *index, struct log_index_search *search)
+{
+	uint8_t block[SEARCH_BLOCK_ENTRIES * ENTRY_BYTES_MAX];
+	uint32_t size = entry_bytes[index->kind];
+	uint32_t low = 0, high = index->tail_first;
+	uint32_t middle = OT_MIN(search->guess, high - 1);
+	for (;;) {
+		uint32_t some = OT_MIN(high - low, (uint32_t)SEARCH_BLOCK_ENTRIES);
+		uint32_t first = middle - OT_MIN(middle - low, some / 2);
+		first = OT_MIN(first, high - some);
+		ot_err err = read_block(index, search, first, some, block);
+		if (err != OT_OK)
+			return err;
+		uint32_t found = count_in(index, search, block, some);
+		bool is_before = found == 0 && first > low;
+		bool is_behind = found == some && first + some < high;
+		if (!is_before && !is_behind) {
+			search->count = first + found;
+			if (found > 0)
+				memcpy(search->floor, block + (size_t)(found - 1) * size, size);
+			else if (first > 0)
+				return read_entries(index, first - 1, 1, search->floor);
+			return OT_OK;
+		}
+		if (is_before)
+			high = first;
+		else
+			low = first + some;
+		middle = low + (high - low) / 2;
+	}
+}
+
+ot_err
+log_index_find(const struct log_index *index, struct log_index_search *search)
+{
+	OT_ASSERT(!search->is_by_place || index->kind == LOG_INDEX_OFFSET);
+	if (!log_index_is_hot(index, search))
+		return find_in_file(index, search);
+	uint32_t have = index->count - index->tail_first;
+	uint32_t found = have == 0 ? 0 : count_in(index, search, index->tail, have);
+	uint32_t size = entry_bytes[index->kind];
+	search->count = index->tail_first + found;
+	if (found > 0)
+		memcpy(search->floor, index->tail + (size_t)(found - 1) * size, size);
+	return OT_OK;
 }
 
 ot_err
 log_index_count_to(const struct log_index *index, int64_t key, uint32_t *ret_count)
 {
-	if (log_index_is_hot(index, key)) {
-		uint32_t have = index->count - index->tail_first;
-		uint32_t found = have == 0 ? 0 : count_in(index->kind, index->tail, have, key);
-		*ret_count = index->tail_first + found;
-		return OT_OK;
-	}
-	uint8_t block[SEARCH_BLOCK_ENTRIES * ENTRY_BYTES_MAX];
-	uint32_t low = 0, high = index->tail_first;
-	while (high - low > SEARCH_BLOCK_ENTRIES) {
-		uint32_t middle = low + (high - low) / 2;
-		ot_err err = read_entries(index, middle, 1, block);
-		if (err != OT_OK)
-			return err;
-		if (key_of(index->kind, block) <= key)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	ot_err err = read_entries(index, low, high - low, block);
-	if (err != OT_OK)
-		return err;
-	*ret_count = low + count_in(index->kind, block, high - low, key);
-	return OT_OK;
+	struct log_index_search search = {
+		.key = key,
+		.may_block = true,
+		.guess = index->tail_first / 2,
+	};
+	ot_err err = log_index_find(index, &search);
+	if (err == OT_OK)
+		*ret_count = search.count;
+	return err;
 }
 
 ot_err
@@ -355,6 +416,10 @@ log_index_cut(struct log_index *index, uint32_t count)
 		OT_ASSERT(index->file != NULL && index->is_file_writable);
 		uint64_t bytes = (uint64_t)count * entry_bytes[index->kind];
 		ot_err err = ot_file_truncate(index->file, bytes);
+		/* Else a crash could bring the entries back when the recovery point has passed
+		 * them. */
+		if (err == OT_OK)
+			err = ot_file_sync(index->file);
 		if (err != OT_OK)
 			return err;
 		index->written = count;

@@ -1,20 +1,21 @@
 /* Jobs: what workers do for a log. A job carries all that it needs (files with references, paths,
  * bytes), so that it never looks at the log; beginning and ending it are the owner's.
  *
- * A sync makes the records of all segments since the last one durable. With the scope of a checkpoint
- * it does the same for whatever a recovery would trust below the recovery point: indexes, epochs, a
- * snapshot of the producers, the folder's names. The recovery point moves when all of that succeeded,
- * and not before.
+ * A sync makes the records of all segments since the last one durable. With the scope of a
+ * checkpoint it does the same for whatever a recovery would trust below the recovery point:
+ * indexes, epochs, a snapshot of the producers, the folder's names. The recovery point moves when
+ * all of that succeeded, and not before.
  *
  * A chore starts the write-back of a long append, renames the files of segments that left the log,
- * removes them when their time has come, and writes a stale epoch file. All of it can be done twice.
- */
+ * removes them when their time has come, and writes a stale epoch file. All of it can be done
+ * twice. */
+#include "log/jobs_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/atomic.h"
-#include "log/jobs.h"
+#include "log/atomic_int.h"
 
 enum { CHORE_RETRY_MS = 1000, REMOVALS_PER_CHORE = 64 };
 
@@ -87,6 +88,39 @@ reserve_snapshots(struct ot_log *log)
 	return OT_OK;
 }
 
+/* The producers as the written batches left them. What is staged has changed their entries already,
+ * and each staged batch knows what was before it: the oldest of a producer says what is to be
+ * told. */
+static void
+print_written(const struct ot_log *log, struct ot_writer *out)
+{
+	const struct log_producers *producers = &log->producers;
+	size_t bytes = producers->count * sizeof(struct log_producer);
+	if (log->staged_done == log->staged_count || bytes == 0) {
+		log_producers_print(producers->entries, producers->count, out);
+		return;
+	}
+	struct log_producer *entries = ot_alloc_raw(bytes);
+	if (entries == NULL) {
+		out->failed = true;
+		return;
+	}
+	memcpy(entries, producers->entries, bytes);
+	for (uint32_t i = log->staged_count; i > log->staged_done; i--) {
+		const struct log_staged *staged = &log->staged[i - 1];
+		if (!staged->has_producer)
+			continue;
+		const struct log_producer *now =
+		    log_producers_find(producers, staged->undo.before.id);
+		OT_ASSERT(now != NULL);
+		struct log_producer *before = &entries[now - producers->entries];
+		*before = staged->undo.before;
+		before->id = staged->undo.is_new ? -1 : before->id;
+	}
+	log_producers_print(entries, producers->count, out);
+	ot_free(entries);
+}
+
 void
 log_queue_snapshot(struct ot_log *log, bool is_extra)
 {
@@ -94,7 +128,7 @@ log_queue_snapshot(struct ot_log *log, bool is_extra)
 	if (log->end_offset <= log->snapshot_offset || reserve_snapshots(log) != OT_OK)
 		return;
 	ot_writer_init(&out);
-	log_producers_print(&log->producers, &out);
+	print_written(log, &out);
 	uint8_t *data = out.failed ? NULL : ot_realloc(out.data, out.bytes);
 	if (data == NULL) {
 		ot_writer_fini(&out);
@@ -165,11 +199,13 @@ collect_records(struct ot_log *log, struct ot_log_job *job)
 	return OT_OK;
 }
 
-/* The indexes of all segments since the recovery point. */
+/* The indexes of all segments since the recovery point; that in which it lies as an end, too, since
+ * a roll or a close adds an entry there. */
 static ot_err
 collect_indexes(struct ot_log *log, struct ot_log_job *job)
 {
-	for (uint32_t i = log_segment_at(log, log->recovery_point); i < log->segment_count; i++) {
+	uint32_t first = log_segment_at(log, OT_MAX(log->recovery_point - 1, (int64_t)0));
+	for (uint32_t i = first; i < log->segment_count; i++) {
 		struct log_segment *segment = log->segments[i];
 		struct log_index *indexes[] = { &segment->offset_index, &segment->time_index,
 			&segment->txn_index };
@@ -259,21 +295,6 @@ ot_log_sync_begin(struct ot_log *log, enum ot_log_sync_scope scope)
 	return job;
 }
 
-static ot_err
-sync_parent(struct ot_fs *fs, const char *dir)
-{
-	char parent[LOG_PATH_BYTES];
-	size_t bytes = strlen(dir);
-	while (bytes > 0 && dir[bytes - 1] != '/')
-		bytes--;
-	while (bytes > 1 && dir[bytes - 1] == '/')
-		bytes--;
-	OT_ASSERT(bytes < sizeof(parent));
-	memcpy(parent, dir, bytes);
-	parent[bytes] = '\0';
-	return ot_fs_sync_dir(fs, bytes == 0 ? "." : parent);
-}
-
 static void
 run_sync(struct ot_log_job *job)
 {
@@ -291,7 +312,7 @@ run_sync(struct ot_log_job *job)
 		job->is_sync_failed = err != OT_OK;
 	}
 	if (err == OT_OK && job->is_parent_synced) {
-		err = sync_parent(job->fs, job->dir);
+		err = log_sync_parent(job->fs, job->dir);
 		job->is_sync_failed = err != OT_OK;
 	}
 	job->err = err;
@@ -313,8 +334,8 @@ end_sync(struct ot_log *log, struct ot_log_job *job)
 	log->is_dir_unsynced = log->is_dir_unsynced || job->is_dir_synced;
 	log->is_parent_unsynced = log->is_parent_unsynced || job->is_parent_synced;
 	log->is_epoch_file_stale = log->is_epoch_file_stale || job->has_epochs;
-	/* After a failed sync nobody knows which bytes the disk has. A file of our own that could not be
-	 * written beside them is another matter. */
+	/* After a failed sync nobody knows which bytes the disk has. A file of our own that could
+	 * not be written beside them is another matter. */
 	if (job->is_sync_failed)
 		log_fail(log, job->err);
 }

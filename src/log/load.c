@@ -3,21 +3,20 @@
  * Leftovers, as Kafka leaves and finds them:
  *   *.deleted   removed
  *   *.cleaned   a compaction or a split that had not finished: removed
- *   *.swap      one that had: the new segments stand whole under this suffix, and the old ones that
+ *   *.swap      one that had: the new segments stand whole under this suffix; the old ones that
  *               they cover are removed and the suffix taken off. A .swap at or behind the first
  *               .cleaned is part of a split that had not finished, and removed with it.
  *   index files without a file of records: removed
- *   a segment without bytes that another one follows, or whose base lies within the one before: what
- *               a roll left behind that failed; removed
- * Each step can be repeated from its begin.
- */
+ *   a segment without bytes that another one follows: what a roll left behind that failed; removed
+ * Each step can be repeated from its begin. */
+#include "log/open_int.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/open_int.h"
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 /* ---- names --------------------------------------------------------------------------------- */
 
@@ -211,11 +210,15 @@ log_clear_leftovers(struct log_opening *opening)
 
 /* ---- segments ------------------------------------------------------------------------------ */
 
-/* The number of entries that the size of an index's file speaks of; `ret_is_lost` when the file is
- * missing (but for transactions, where that is the rule) or its size is none of whole entries. */
+/* What the file of an index is like, as far as its size tells. */
+struct index_size {
+	bool is_missing;
+	bool is_odd; /* not of whole entries */
+};
+
 static ot_err
 load_index(struct ot_log *log, const struct log_segment *segment, struct log_index *index,
-    enum log_file_kind kind, bool *ret_is_lost)
+    enum log_file_kind kind, struct index_size *ret_size)
 {
 	char path[LOG_PATH_BYTES];
 	struct ot_fs_stat stat = { 0 };
@@ -224,11 +227,10 @@ load_index(struct ot_log *log, const struct log_segment *segment, struct log_ind
 	if (err != OT_OK && err != OT_ERR_NOT_FOUND)
 		return err;
 	uint32_t entry_bytes = log_index_entry_bytes(index->kind);
-	bool is_missing = err == OT_ERR_NOT_FOUND;
-	*ret_is_lost = is_missing ? kind != LOG_FILE_TXNINDEX
-	                          : stat.bytes % entry_bytes != 0 || stat.bytes > INT32_MAX;
-	if (!is_missing && stat.bytes <= INT32_MAX)
-		log_index_set_count(index, (uint32_t)(stat.bytes / entry_bytes));
+	uint64_t count = OT_MIN(stat.bytes / entry_bytes, (uint64_t)INT32_MAX);
+	log_index_set_count(index, (uint32_t)count);
+	ret_size->is_missing = err == OT_ERR_NOT_FOUND;
+	ret_size->is_odd = stat.bytes != count * entry_bytes;
 	return OT_OK;
 }
 
@@ -241,20 +243,19 @@ load_segment(struct log_opening *opening, int64_t base_offset)
 	struct log_segment *segment = log_segment_create(base_offset, opening->args->now);
 	if (segment == NULL)
 		return OT_ERR_NO_MEMORY;
-	bool is_offset_lost = false, is_time_lost = false;
+	struct index_size offset = { 0 }, time = { 0 }, txn = { 0 };
 	log_path(path, log->dir, base_offset, LOG_FILE_LOG, LOG_STATE_LIVE);
 	ot_err err = ot_fs_stat(log->fs, path, &stat);
 	if (err == OT_OK)
-		err = load_index(log, segment, &segment->offset_index, LOG_FILE_INDEX,
-		    &is_offset_lost);
+		err = load_index(log, segment, &segment->offset_index, LOG_FILE_INDEX, &offset);
 	if (err == OT_OK)
-		err = load_index(log, segment, &segment->time_index, LOG_FILE_TIMEINDEX,
-		    &is_time_lost);
+		err = load_index(log, segment, &segment->time_index, LOG_FILE_TIMEINDEX, &time);
 	if (err == OT_OK)
-		err = load_index(log, segment, &segment->txn_index, LOG_FILE_TXNINDEX,
-		    &segment->is_txn_lost);
+		err = load_index(log, segment, &segment->txn_index, LOG_FILE_TXNINDEX, &txn);
 	segment->bytes = stat.bytes;
-	segment->is_index_lost = is_offset_lost || is_time_lost;
+	segment->is_index_lost = offset.is_missing || time.is_missing;
+	segment->is_index_odd = offset.is_odd || time.is_odd;
+	segment->is_txn_odd = txn.is_odd;
 	if (err == OT_OK)
 		err = log_push_segment(log, segment);
 	if (err != OT_OK)
@@ -262,7 +263,8 @@ load_segment(struct log_opening *opening, int64_t base_offset)
 	return err;
 }
 
-/* A roll that failed can leave an empty file, which a later append to the segment before it passes. */
+/* A roll that failed can leave an empty file, which a later append to the segment before it
+ * passes. */
 static ot_err
 drop_empty(struct log_opening *opening)
 {

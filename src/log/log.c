@@ -5,8 +5,9 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
+#include "log/atomic_int.h"
 #include "log/open_int.h"
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 enum {
 	NAME_BYTES_MAX = 64, /* of a file's name in the folder, more than any has */
@@ -186,8 +187,15 @@ open_all(struct log_opening *opening)
 		    args->is_clean, args->now, opening->result);
 	if (err == OT_OK)
 		err = settle_segments(opening);
-	if (err == OT_OK && opening->is_changed)
+	/* Names that are there may be so for this process alone. */
+	if (err == OT_OK && (opening->is_changed || !args->is_clean)) {
 		err = ot_fs_sync_dir(log->fs, log->dir);
+		log->is_dir_unsynced = false;
+	}
+	if (err == OT_OK && !args->is_clean) {
+		err = log_sync_parent(log->fs, log->dir);
+		log->is_parent_unsynced = false;
+	}
 	return err;
 }
 
@@ -214,16 +222,12 @@ ot_log_open(const struct ot_log_open_args *args, struct ot_log **ret_log,
 		struct ot_log *log = opening.log;
 		log->staged_end = log->end_offset;
 		log->high_watermark = log->start_offset;
-		/* After a clean stop all is on the disk. Otherwise names and bytes that are there now may
-		 * still be in the page cache alone, whatever a scan says about them. */
-		log->recovery_point = args->is_clean
-		                          ? log->end_offset
-		                          : OT_MIN(args->recovery_point, log->end_offset);
-		log->synced_offset = log->recovery_point;
-		if (!args->is_clean) {
-			log->bytes_unsynced = result.bytes_scanned;
-			log->is_dir_unsynced = log->is_parent_unsynced = true;
-		}
+		/* Records are synced, by the clean stop or the recovery; indexes by the former
+		 * only. */
+		log->synced_offset = log->end_offset;
+		log->recovery_point = log->end_offset;
+		if (!args->is_clean)
+			log->recovery_point = OT_MIN(args->recovery_point, log->end_offset);
 		*ret_log = log;
 	} else if (opening.log != NULL) {
 		log_free(opening.log);

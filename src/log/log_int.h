@@ -1,12 +1,12 @@
-/* The inside of a log, for this folder only: segments, indexes, epochs, producers, and how the files
- * of the folder share them. */
+/* The inside of a log, for this folder only: segments, indexes, epochs, producers, and how the
+ * files of the folder share them. */
 #ifndef OT_LOG_LOG_INT_H
 #define OT_LOG_LOG_INT_H
 
-#include "log/epochs.h"
-#include "log/index.h"
+#include "log/epochs_int.h"
+#include "log/index_int.h"
 #include "log/log.h"
-#include "log/producers.h"
+#include "log/producers_int.h"
 
 enum {
 	LOG_MAGIC = 0x4c4f4721,
@@ -36,8 +36,10 @@ struct log_segment {
 	int64_t time_indexed;         /* the greatest timestamp in the time index */
 	struct ot_file *file;         /* NULL until it is needed */
 	bool is_file_writable;
-	bool is_index_lost; /* while opening: the offset or time index must be rebuilt */
-	bool is_txn_lost;
+	/* While opening: the offset or time index is missing, or has a size of no whole entries. */
+	bool is_index_lost;
+	bool is_index_odd;
+	bool is_txn_odd;
 	struct log_index offset_index;
 	struct log_index time_index;
 	struct log_index txn_index;
@@ -111,6 +113,7 @@ struct ot_log {
 
 	struct log_staged *staged;
 	uint32_t staged_count;
+	uint32_t staged_done; /* written by the turn's write so far */
 	uint32_t staged_capacity;
 	int64_t staged_end;
 	size_t staged_bytes;
@@ -165,8 +168,8 @@ struct log_name {
 /* Reads a name in a partition's folder; kind OTHER for what is none of a segment's. */
 struct log_name log_name_parse(const char *name);
 
-/* Writes "<dir>/<offset, 20 digits>.<suffix of kind><suffix of state>". The folder was checked to be
- * short enough. */
+/* Writes "<dir>/<offset, 20 digits>.<suffix of kind><suffix of state>". The folder was checked to
+ * be short enough. */
 void log_path(char path[LOG_PATH_BYTES], const char *dir, int64_t offset, enum log_file_kind kind,
     enum log_file_state state);
 
@@ -218,7 +221,8 @@ uint32_t log_segment_at(const struct ot_log *log, int64_t offset);
 /* The offset after the segment's last: the next one's base, or the end. */
 int64_t log_segment_end(const struct ot_log *log, uint32_t place);
 
-/* Puts a segment behind the others; NULL memory is OT_ERR_NO_MEMORY, and the segment the caller's. */
+/* Puts a segment behind the others; NULL memory is OT_ERR_NO_MEMORY, and the segment the
+ * caller's. */
 OT_MUST_USE ot_err log_push_segment(struct ot_log *log, struct log_segment *segment);
 
 /* Takes segments [first, first + count) out and destroys them. */
@@ -227,6 +231,11 @@ void log_drop_segments(struct ot_log *log, uint32_t first, uint32_t count);
 /* Learns first and max timestamp, where they are unknown, from the files. @blocks when cold */
 OT_MUST_USE ot_err log_segment_learn_max(struct ot_log *log, struct log_segment *segment);
 OT_MUST_USE ot_err log_segment_learn_first(struct ot_log *log, struct log_segment *segment);
+
+/* The place of the last indexed batch that the search finds, by the relative offset of its end or
+ * by its place; 0 when there is none before. Cold pages as below. */
+OT_MUST_USE ot_err log_segment_floor(struct ot_log *log, struct log_segment *segment,
+    struct log_index_search *search, uint64_t *ret_place, struct ot_log_read *ret_cold);
 
 struct log_found_batch {
 	uint64_t place;

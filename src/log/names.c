@@ -1,10 +1,11 @@
-/* The names of files in a partition's folder: 20 digits of an offset, a suffix for the kind, and one
- * more while the file is on its way in or out (".deleted", ".cleaned", ".swap"). */
+/* The names of files in a partition's folder: 20 digits of an offset, a suffix for the kind, and
+ * one more while the file is on its way in or out (".deleted", ".cleaned", ".swap"). */
+#include "log/log_int.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/panic.h"
-#include "log/log_int.h"
 
 enum { OFFSET_DIGITS = 20 };
 

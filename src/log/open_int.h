@@ -1,5 +1,5 @@
-/* What opening a log shares between its files: load.c (names and leftovers), recover.c (scanning and
- * rebuilding), replay.c (producers). For this folder only. */
+/* What opening a log shares between its files: load.c (names and leftovers), recover.c (scanning
+ * and rebuilding), replay.c (producers). For this folder only. */
 #ifndef OT_LOG_OPEN_INT_H
 #define OT_LOG_OPEN_INT_H
 

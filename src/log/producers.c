@@ -1,4 +1,4 @@
-#include "log/producers.h"
+#include "log/producers_int.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -44,7 +44,8 @@ log_producers_clear(struct log_producers *producers)
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
-/* Where the search for `id` begins. Ids come in blocks and rise: the multiplication spreads them. */
+/* Where the search for `id` begins. Ids come in blocks and rise: the multiplication spreads
+ * them. */
 static uint32_t
 home_of(const struct log_producers *producers, int64_t id)
 {
@@ -518,27 +519,37 @@ log_producers_expire(struct log_producers *producers, ot_wall_ms now, int64_t id
 
 /* ---- snapshots ----------------------------------------------------------------------------- */
 
+static void
+print_entry(const struct log_producer *producer, struct ot_writer *out)
+{
+	const struct log_producer_batch *last = log_producer_last_batch(producer);
+	ot_write_i64(out, producer->id);
+	ot_write_i16(out, producer->epoch);
+	ot_write_i32(out, last == NULL ? OT_NO_SEQUENCE : last->last_sequence);
+	ot_write_i64(out, last == NULL ? -1 : last->last_offset);
+	ot_write_i32(out, last == NULL ? 0 : last->offset_delta);
+	ot_write_i64(out, producer->last_timestamp);
+	ot_write_i32(out, producer->coordinator_epoch);
+	ot_write_i64(out, producer->txn_first_offset);
+}
+
 void
-log_producers_print(const struct log_producers *producers, struct ot_writer *out)
+log_producers_print(const struct log_producer *entries, uint32_t count, struct ot_writer *out)
 {
 	size_t begin = out->bytes;
+	int32_t printed = 0;
 	ot_write_i16(out, LOG_SNAPSHOT_VERSION);
 	ot_write_i32(out, 0);
-	ot_write_i32(out, (int32_t)producers->count);
-	for (uint32_t i = 0; i < producers->count; i++) {
-		const struct log_producer *producer = &producers->entries[i];
-		const struct log_producer_batch *last = log_producer_last_batch(producer);
-		ot_write_i64(out, producer->id);
-		ot_write_i16(out, producer->epoch);
-		ot_write_i32(out, last == NULL ? OT_NO_SEQUENCE : last->last_sequence);
-		ot_write_i64(out, last == NULL ? -1 : last->last_offset);
-		ot_write_i32(out, last == NULL ? 0 : last->offset_delta);
-		ot_write_i64(out, producer->last_timestamp);
-		ot_write_i32(out, producer->coordinator_epoch);
-		ot_write_i64(out, producer->txn_first_offset);
+	ot_write_i32(out, 0);
+	for (uint32_t i = 0; i < count; i++) {
+		if (entries[i].id < 0)
+			continue;
+		print_entry(&entries[i], out);
+		printed++;
 	}
 	if (out->failed)
 		return;
+	ot_write_i32_at(out, begin + SNAPSHOT_ENTRIES_AT, printed);
 	uint32_t crc = ot_crc32c(0, out->data + begin + SNAPSHOT_ENTRIES_AT,
 	    out->bytes - begin - SNAPSHOT_ENTRIES_AT);
 	ot_write_i32_at(out, begin + SNAPSHOT_CRC_AT, (int32_t)crc);
@@ -555,7 +566,8 @@ log_producer_read_entry(const uint8_t *entry)
 	last.offset_delta = ot_read_i32(&in);
 	producer.last_timestamp = last.timestamp = ot_read_i64(&in);
 	producer.coordinator_epoch = ot_read_i32(&in);
-	producer.txn_first_offset = OT_MAX(ot_read_i64(&in), (int64_t)-1);
+	int64_t txn_first_offset = ot_read_i64(&in);
+	producer.txn_first_offset = OT_MAX(txn_first_offset, -1);
 	if (last.last_offset >= 0)
 		add_batch(&producer, &last);
 	return producer;

@@ -1,18 +1,18 @@
 /* Reading: which bytes of which file answer a fetch.
  *
  * The way from an offset to a place is segment, index, and a walk over at most the headers of one
- * index interval. A sequential reader asks next for what followed its last answer, so the place where
- * each answer ended is kept as a hint, and in the common case nothing is searched at all.
+ * index interval. A sequential reader asks next for what followed its last answer, so the place
+ * where each answer ended is kept as a hint, and in the common case nothing is searched at all.
  *
  * An answer ends between two batches. Where the bound or the file ends that is known; where
- * `bytes_max` cuts, the last index entry before the cut says where to walk from.
- */
+ * `bytes_max` cuts, the last index entry before the cut says where to walk from. */
+#include "log/log_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/log_int.h"
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 void
 log_hints_clear(struct ot_log *log)
@@ -97,35 +97,6 @@ find_bound(struct ot_log *log, struct log_segment *segment, int64_t segment_end,
 	return OT_OK;
 }
 
-/* The last place that an index names in (from, to], or `from`. */
-static ot_err
-find_place_before(struct ot_log *log, struct log_segment *segment, uint64_t from, uint64_t to,
-    uint64_t *ret_place)
-{
-	const struct log_index *index = &segment->offset_index;
-	struct log_offset_entry entry;
-	uint32_t low = 0, high = index->count;
-	*ret_place = from;
-	if (high > 0 && index->tail_first > 0) {
-		ot_err err = log_segment_open_index(log, segment, &segment->offset_index, false);
-		if (err != OT_OK)
-			return err;
-	}
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		ot_err err = log_index_get_offset(index, segment->base_offset, middle, &entry);
-		if (err != OT_OK)
-			return err;
-		if (entry.place <= to) {
-			*ret_place = OT_MAX(from, entry.place);
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return OT_OK;
-}
-
 /* Walks from `walk` to the last batch that ends within bytes_max, or takes a first batch that is
  * larger where one is to be given, and says which offset follows. */
 static ot_err
@@ -164,11 +135,19 @@ static ot_err
 cut_range(struct ot_log *log, struct log_segment *segment, const struct ot_log_read_args *args,
     uint64_t end, struct ot_log_read *read)
 {
-	uint64_t walk = read->place;
-	ot_err err =
-	    find_place_before(log, segment, read->place, read->place + args->bytes_max, &walk);
+	uint64_t walk = 0;
+	struct ot_log_read cold = { 0 };
+	struct log_index_search search = {
+		.key = (int64_t)(read->place + args->bytes_max),
+		.is_by_place = true,
+		.may_block = args->may_block,
+	};
+	ot_err err = log_segment_floor(log, segment, &search, &walk, &cold);
+	if (err == OT_ERR_AGAIN)
+		*read = cold;
 	if (err != OT_OK)
 		return err;
+	walk = OT_MAX(walk, read->place);
 	struct ot_log_read_args walk_args = *args;
 	walk_args.may_block = args->may_block || log_is_hot(log, segment, walk);
 	err = walk_to_cut(segment, &walk_args, walk, end, read);

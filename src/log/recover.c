@@ -2,26 +2,28 @@
  *
  * After a clean stop every file is trusted as it is, but for indexes that are missing or have an
  * impossible size. After any other, nothing at or behind the recovery point is: of the segment that
- * holds it the index entries before it are kept (they were synced when it moved), batches are checked
- * from the last of these on, entries made anew, and the log is cut at the first batch that is not
- * valid. What would be valid behind a cut goes as well: the log is a prefix of what was written.
- * Between segments that means: a segment that begins before the end of the one before it, or, where
- * offsets have no gaps, behind it, ends the log (a machine can lose the tail of one file and keep the
- * next, when neither was synced).
+ * holds it the index entries before it are kept (they were synced when it moved), batches are
+ * checked from the last of these on, entries made anew, and the log is cut at the first batch that
+ * is not valid. What would be valid behind a cut goes as well: the log is a prefix of what was
+ * written. Between segments that means: a segment that begins before the end of the one before it,
+ * or, where offsets have no gaps, behind it, ends the log (a machine can lose the tail of one file
+ * and keep the next, when neither was synced).
  *
- * A cut is synced before the log is used, so that what was cut cannot come back under later appends.
+ * What was scanned is synced before the log is used. A cut, of this recovery or of a truncation
+ * whose process was killed before it synced, could otherwise be undone by a machine that stops
+ * later, and bring old batches back where new ones were lost.
  *
- * An invalid batch before the recovery point is no crash's doing, but damage to what was safe. The log
- * is then refused and its records left as they are, for a person to decide.
- */
+ * An invalid batch before the recovery point is no crash's doing, but damage to what was safe. The
+ * log is then refused and its records left as they are, for a person to decide. */
+#include "log/open_int.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/atomic.h"
-#include "log/open_int.h"
-#include "log/scan.h"
+#include "log/atomic_int.h"
+#include "log/scan_int.h"
 
 enum {
 	NOTES_PER_WRITE = 4096, /* index entries between two writes of a rebuild */
@@ -30,7 +32,8 @@ enum {
 
 /* ---- which entries of an index can be trusted ---------------------------------------------- */
 
-/* Reads an index from its begin and counts entries until one breaks the order or reaches `limit`. */
+/* Reads an index from its begin and counts entries until one breaks the order or reaches
+ * `limit`. */
 struct prefix {
 	const struct log_segment *segment;
 	int64_t limit; /* first offset that is not trusted */
@@ -48,7 +51,8 @@ take_entry(struct prefix *prefix, enum log_index_kind kind, const uint8_t *raw)
 		struct log_offset_entry entry = log_offset_entry_read(raw, base);
 		key = offset = entry.offset;
 		value = (int64_t)entry.place;
-		is_sane = entry.place < prefix->segment->bytes;
+		/* The first batch has no entry, zeros are what a lost sector reads as. */
+		is_sane = entry.place > 0 && entry.place < prefix->segment->bytes;
 	} else if (kind == LOG_INDEX_TIME) {
 		struct log_time_entry entry = log_time_entry_read(raw, base);
 		key = entry.timestamp;
@@ -101,10 +105,20 @@ struct recovery {
 	struct log_segment *segment;
 	uint64_t place;       /* where the scan begins */
 	int64_t first_offset; /* of the batch there, at least */
-	int64_t next_offset;  /* result: what follows the last valid batch */
+	bool is_rebuilt;      /* result: entries before the recovery point were made anew */
+	int64_t next_offset;  /* what follows the last valid batch */
 	uint64_t valid_bytes;
 	bool is_cut; /* an invalid batch was found */
 };
+
+/* A size of no whole entries leaves bytes behind the last. */
+static ot_err
+cut_odd_bytes(struct log_index *index)
+{
+	uint64_t bytes = (uint64_t)index->count * log_index_entry_bytes(index->kind);
+	ot_err err = ot_file_truncate(index->file, bytes);
+	return err == OT_OK ? ot_file_sync(index->file) : err;
+}
 
 /* Keeps the first entries of each index as they are, and forgets the rest. */
 static ot_err
@@ -128,25 +142,26 @@ keep_entries(struct log_opening *opening, struct log_segment *segment, uint32_t 
 		err = log_index_cut(&segment->offset_index, offset_count);
 	if (err == OT_OK)
 		err = log_index_cut(&segment->time_index, time_count);
-	/* A size of no whole entries leaves bytes behind the last. */
-	if (err == OT_OK && segment->is_index_lost)
-		err = ot_file_truncate(segment->offset_index.file,
-		    (uint64_t)offset_count * LOG_OFFSET_ENTRY_BYTES);
-	if (err == OT_OK && segment->is_index_lost)
-		err = ot_file_truncate(segment->time_index.file,
-		    (uint64_t)time_count * LOG_TIME_ENTRY_BYTES);
+	if (err == OT_OK && segment->is_index_odd)
+		err = cut_odd_bytes(&segment->offset_index);
+	if (err == OT_OK && segment->is_index_odd)
+		err = cut_odd_bytes(&segment->time_index);
 	segment->max_timestamp = segment->time_indexed = last.timestamp;
 	segment->max_timestamp_offset = last.offset;
 	return err;
 }
 
+/* Whether a batch can follow what ends before `expected`. The base offset is not under the CRC, so
+ * a jump where offsets have no gaps is taken for what a torn write or a flipped bit makes of it. */
 static ot_err
 check_order(const struct recovery *recovery, const struct log_scan_batch *batch, int64_t expected,
     struct ot_why *why)
 {
-	if (batch->base_offset < expected) {
-		ot_why_set(why,
-		    "its batch has offset %" PRId64 " where at least %" PRId64 " follows",
+	const struct log_opening *opening = recovery->opening;
+	bool may_jump = opening->log->settings.is_compacted || batch->magic != OT_MAGIC_V2 ||
+	                expected < opening->args->recovery_point;
+	if (batch->base_offset < expected || (batch->base_offset > expected && !may_jump)) {
+		ot_why_set(why, "its batch has offset %" PRId64 " where %" PRId64 " follows",
 		    batch->base_offset, expected);
 		return OT_ERR_CORRUPT_FILE;
 	}
@@ -256,6 +271,7 @@ find_begin(struct recovery *recovery, int64_t limit)
 	uint32_t count = 0;
 	recovery->place = 0;
 	recovery->first_offset = segment->base_offset;
+	recovery->is_rebuilt = segment->is_index_lost;
 	ot_err err = OT_OK;
 	if (!segment->is_index_lost)
 		err = count_prefix(opening, segment, &segment->offset_index, limit, &count);
@@ -273,6 +289,7 @@ find_begin(struct recovery *recovery, int64_t limit)
 			segment->index_place = entry.place;
 			return keep_entries(opening, segment, count, entry.offset + 1);
 		}
+		recovery->is_rebuilt = true;
 		count--;
 	}
 	return err == OT_OK ? keep_entries(opening, segment, 0, limit) : err;
@@ -283,20 +300,19 @@ static ot_err
 keep_aborted(struct log_opening *opening, struct log_segment *segment, int64_t limit)
 {
 	uint32_t count = 0;
-	if (segment->txn_index.count == 0 && !segment->is_txn_lost)
+	if (segment->txn_index.count == 0 && !segment->is_txn_odd)
 		return OT_OK;
 	ot_err err = count_prefix(opening, segment, &segment->txn_index, limit, &count);
 	if (err != OT_OK)
 		return err;
-	bool is_short = count < segment->txn_index.count || segment->is_txn_lost;
+	bool is_short = count < segment->txn_index.count || segment->is_txn_odd;
 	if (!is_short)
 		return OT_OK;
 	err = log_segment_open_index(opening->log, segment, &segment->txn_index, true);
 	if (err == OT_OK)
 		err = log_index_cut(&segment->txn_index, count);
-	if (err == OT_OK)
-		err = ot_file_truncate(segment->txn_index.file,
-		    (uint64_t)count * LOG_TXN_ENTRY_BYTES);
+	if (err == OT_OK && segment->is_txn_odd)
+		err = cut_odd_bytes(&segment->txn_index);
 	opening->is_changed = true;
 	return err;
 }
@@ -312,6 +328,14 @@ finish_indexes(struct log_opening *opening, struct log_segment *segment)
 	return err;
 }
 
+/* The recovery point vouches for what lies before it. */
+static ot_err
+sync_indexes(struct log_segment *segment)
+{
+	ot_err err = ot_file_sync(segment->offset_index.file);
+	return err == OT_OK ? ot_file_sync(segment->time_index.file) : err;
+}
+
 /* Rebuilds the indexes of a segment whose records are trusted, and checks these on the way. */
 static ot_err
 rebuild_trusted(struct log_opening *opening, struct log_segment *segment)
@@ -324,6 +348,8 @@ rebuild_trusted(struct log_opening *opening, struct log_segment *segment)
 		err = scan_segment(&recovery);
 	if (err == OT_OK)
 		err = finish_indexes(opening, segment);
+	if (err == OT_OK)
+		err = sync_indexes(segment);
 	if (err == OT_OK && recovery.is_cut)
 		err = OT_ERR_CORRUPT_FILE;
 	return err;
@@ -359,13 +385,14 @@ recover_trusted(struct log_opening *opening, uint32_t place, int64_t end)
 	ot_err err = OT_OK;
 	if (!opening->args->is_clean || place + 1 == opening->log->segment_count)
 		err = check_trusted(opening, segment, end);
-	if (err == OT_OK && (txn_before > 0 || segment->is_txn_lost))
+	if (err == OT_OK && (txn_before > 0 || segment->is_txn_odd))
 		err = keep_aborted(opening, segment, end);
-	if (err == OT_OK && (segment->txn_index.count < txn_before || segment->is_txn_lost)) {
+	segment->is_txn_odd = segment->is_txn_odd || segment->txn_index.count < txn_before;
+	if (err == OT_OK && segment->is_txn_odd) {
 		opening->doubt_from = OT_MIN(opening->doubt_from, segment->base_offset);
 		opening->result->indexes_rebuilt++;
 	}
-	if (err == OT_OK && segment->is_index_lost)
+	if (err == OT_OK && (segment->is_index_lost || segment->is_index_odd))
 		err = rebuild_trusted(opening, segment);
 	if (err == OT_OK)
 		log_segment_close_files(segment);
@@ -379,10 +406,7 @@ cut_segment(struct log_opening *opening, struct log_segment *segment, uint64_t v
 	opening->result->bytes_truncated += segment->bytes - valid_bytes;
 	segment->bytes = valid_bytes;
 	opening->is_changed = true;
-	ot_err err = ot_file_truncate(segment->file, valid_bytes);
-	if (err == OT_OK)
-		err = ot_file_sync(segment->file);
-	return err;
+	return ot_file_truncate(segment->file, valid_bytes);
 }
 
 static ot_err
@@ -391,9 +415,8 @@ recover_doubted(struct log_opening *opening, struct log_segment *segment, int64_
 {
 	struct recovery recovery = { .opening = opening, .segment = segment };
 	int64_t recovery_point = opening->args->recovery_point;
-	if (segment->is_index_lost)
-		opening->result->indexes_rebuilt++;
 	ot_err err = find_begin(&recovery, recovery_point);
+	opening->result->indexes_rebuilt += recovery.is_rebuilt ? 1 : 0;
 	if (err == OT_OK)
 		err = keep_aborted(opening, segment, recovery.first_offset);
 	if (err != OT_OK)
@@ -405,7 +428,11 @@ recover_doubted(struct log_opening *opening, struct log_segment *segment, int64_
 	if (err == OT_OK && recovery.is_cut)
 		err = cut_segment(opening, segment, recovery.valid_bytes);
 	if (err == OT_OK)
+		err = ot_file_sync(segment->file);
+	if (err == OT_OK)
 		err = finish_indexes(opening, segment);
+	if (err == OT_OK && recovery.is_rebuilt)
+		err = sync_indexes(segment);
 	if (err == OT_OK)
 		log_segment_close_files(segment);
 	*ret_next_offset = recovery.next_offset;
@@ -479,7 +506,9 @@ log_recover_segments(struct log_opening *opening)
 				return err;
 			break;
 		}
-		is_doubted = !opening->args->is_clean && (is_last || end > recovery_point);
+		/* A segment that ends at the recovery point may have been rolled since, which adds
+		 * to its time index. */
+		is_doubted = !opening->args->is_clean && (is_last || end >= recovery_point);
 		ot_err err = is_doubted ? recover_doubted(opening, segment, &next_offset, &is_cut)
 		                        : recover_trusted(opening, i, end);
 		if (err == OT_OK && !is_doubted && is_last)

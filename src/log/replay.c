@@ -1,12 +1,13 @@
 /* The producers' state, when it is not in memory: from the newest snapshot that can be trusted, and
  * the batches behind it. */
+#include "log/log_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/atomic.h"
-#include "log/log_int.h"
-#include "log/scan.h"
+#include "log/atomic_int.h"
+#include "log/scan_int.h"
 
 enum {
 	MARKER_BYTES_MAX = 4096, /* a batch with a marker has less than 100 */
@@ -180,7 +181,8 @@ apply_batch(struct replay *replay, struct log_segment *segment, const struct log
 		err = log_producers_append(&log->producers, &append, &event, &undo, NULL);
 	if (err == OT_ERR_NO_MEMORY)
 		return err;
-	/* What the leader accepted is the log; a control batch of another kind means nothing here. */
+	/* What the leader accepted is the log; a control batch of another kind means nothing
+	 * here. */
 	if (err != OT_OK)
 		return OT_OK;
 	int64_t stable = log_producers_apply(&log->producers, &event);
@@ -215,6 +217,9 @@ replay_segment(struct replay *replay, struct log_segment *segment)
 	} while (err == OT_OK);
 	if (err == OT_OK)
 		err = log_segment_write_indexes(log, segment);
+	/* Rebuilt below the recovery point, which vouches for it. */
+	if (err == OT_OK && segment->is_txn_odd && segment->txn_index.file != NULL)
+		err = ot_file_sync(segment->txn_index.file);
 	return err;
 }
 

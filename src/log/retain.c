@@ -1,18 +1,19 @@
 /* How a log gets shorter: at its start by retention and DeleteRecords, at its end by truncation.
  *
  * Segments leave the list at once and the disk later: chores rename their files to ".deleted" and
- * remove them after file.delete.delay.ms, oldest first. A reader that holds a file keeps its bytes. A
- * crash before the names are synced brings segments back, oldest last, which retention takes again.
+ * remove them after file.delete.delay.ms, oldest first. A reader that holds a file keeps its bytes.
+ * A crash before the names are synced brings segments back, oldest last, which retention takes
+ * again.
  *
  * Truncation is done wholly on a worker and durable when it returns, since appends come next: a cut
  * that a crash undoes would bring old batches back under new ones. For the same reason the recovery
- * point is lowered and written by the caller before (ot_log_truncate_prepare()).
- */
+ * point is lowered and written by the caller before (ot_log_truncate_prepare()). */
+#include "log/jobs_int.h"
+
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/jobs.h"
 #include "log/log_int.h"
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 /* ---- the start ----------------------------------------------------------------------------- */
 
@@ -132,7 +133,19 @@ void
 ot_log_truncate_prepare(struct ot_log *log, int64_t offset)
 {
 	OT_ASSERT(log->magic == LOG_MAGIC && log->staged_count == 0 && !log->is_sync_running);
-	log->recovery_point = OT_MIN(log->recovery_point, offset);
+	if (offset >= log->recovery_point)
+		return;
+	/* Recovery takes a hole before its point for one that was there when all was synced, so the
+	 * point must lie where the cut will be: before the whole batch. */
+	struct log_segment *segment = log->segments[log_segment_at(log, offset)];
+	struct log_found_batch found;
+	struct ot_log_read cold = { 0 };
+	int64_t cut = segment->base_offset;
+	ot_err err = log_segment_find(log, segment, offset, false, &found, &cold);
+	ot_file_unref(cold.file);
+	if (err == OT_OK)
+		cut = found.bytes == 0 ? offset : OT_MIN(found.base_offset, offset);
+	log->recovery_point = OT_MIN(log->recovery_point, cut);
 }
 
 static ot_err
@@ -173,7 +186,8 @@ cut_index(struct ot_log *log, struct log_segment *segment, struct log_index *ind
 	return err == OT_OK ? log_index_cut(index, count) : err;
 }
 
-/* The greatest timestamp of what is left: of the time index, and of the batches behind its entry. */
+/* The greatest timestamp of what is left: of the time index, and of the batches behind its
+ * entry. */
 static ot_err
 relearn_times(struct ot_log *log, struct log_segment *segment)
 {
@@ -201,7 +215,8 @@ relearn_times(struct ot_log *log, struct log_segment *segment)
 	return err;
 }
 
-/* Cuts the segment before the batch that holds `offset`; says which offset that batch began with. */
+/* Cuts the segment before the batch that holds `offset`; says which offset that batch began
+ * with. */
 static ot_err
 cut_segment(struct ot_log *log, struct log_segment *segment, int64_t offset, int64_t *ret_end)
 {

@@ -1,4 +1,4 @@
-#include "log/rows.h"
+#include "log/rows_int.h"
 
 #include <string.h>
 

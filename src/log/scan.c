@@ -1,4 +1,4 @@
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 #include <inttypes.h>
 

@@ -7,15 +7,15 @@
  *   <base>.snapshot   the producers' state at the base (producers.h)
  *
  * An index entry is due when more than index.interval.bytes lie between the batch and the one that
- * the last entry names (or the segment's begin). That is Kafka's rule while it recovers, and it makes
- * an index a function of the records: a rebuilt one equals the one that was lost.
- */
+ * the last entry names (or the segment's begin). That is Kafka's rule while it recovers, and it
+ * makes an index a function of the records: a rebuilt one equals the one that was lost. */
+#include "log/log_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "log/log_int.h"
-#include "log/scan.h"
+#include "log/scan_int.h"
 
 static const enum log_file_kind file_kind_of[LOG_INDEX_KIND_COUNT] = {
 	[LOG_INDEX_OFFSET] = LOG_FILE_INDEX,
@@ -358,36 +358,47 @@ log_is_hot(const struct ot_log *log, const struct log_segment *segment, uint64_t
 	return segment == log_active(log) && segment->bytes - place <= (uint64_t)LOG_HOT_BYTES;
 }
 
-/* The place of the last indexed batch that begins no later than the one with `offset`; 0 for none. */
-static ot_err
-find_in_index(struct ot_log *log, struct log_segment *segment, int64_t offset, bool may_block,
+/* A slot near which a search will end, if batches are of one size: most are, nearly. */
+static uint32_t
+guess_slot(const struct ot_log *log, const struct log_segment *segment,
+    const struct log_index_search *search)
+{
+	double part = (double)search->key / (double)OT_MAX(segment->bytes, 1u);
+	if (!search->is_by_place) {
+		int64_t end = log_segment_end(log, log_segment_at(log, segment->base_offset));
+		part = (double)search->key / (double)OT_MAX(end - segment->base_offset, 1);
+	}
+	part = OT_MIN(OT_MAX(part, 0.0), 1.0);
+	return (uint32_t)(part * (double)segment->offset_index.count);
+}
+
+ot_err
+log_segment_floor(struct ot_log *log, struct log_segment *segment, struct log_index_search *search,
     uint64_t *ret_place, struct ot_log_read *ret_cold)
 {
 	struct log_index *index = &segment->offset_index;
-	int64_t key = OT_MIN(offset - segment->base_offset, (int64_t)INT32_MAX);
-	uint32_t count = 0;
 	*ret_place = 0;
 	if (index->count == 0)
 		return OT_OK;
-	if (!log_index_is_hot(index, key)) {
-		uint64_t bytes = (uint64_t)index->written * LOG_OFFSET_ENTRY_BYTES;
+	if (!log_index_is_hot(index, search)) {
 		ot_err err = log_segment_open_index(log, segment, index, false);
 		if (err != OT_OK)
 			return err;
-		if (!may_block && !ot_file_is_cached(index->file, 0, bytes))
-			return log_say_cold(index->file, 0, bytes, ret_cold);
+		search->guess = guess_slot(log, segment, search);
 	}
-	ot_err err = log_index_count_to(index, key, &count);
-	struct log_offset_entry entry = { 0 };
-	if (err == OT_OK && count > 0)
-		err = log_index_get_offset(index, segment->base_offset, count - 1, &entry);
-	if (err == OT_OK && entry.place < segment->bytes)
+	ot_err err = log_index_find(index, search);
+	if (err == OT_ERR_AGAIN)
+		return log_say_cold(index->file, search->cold_place, search->cold_bytes, ret_cold);
+	if (err != OT_OK || search->count == 0)
+		return err;
+	struct log_offset_entry entry = log_offset_entry_read(search->floor, segment->base_offset);
+	if (entry.place < segment->bytes)
 		*ret_place = entry.place;
-	return err;
+	return OT_OK;
 }
 
-/* Walks from `place` to the first batch that ends at `offset` or later. The batch at a place that an
- * index gave begins no later than `offset`; else the index is wrong. */
+/* Walks from `place` to the first batch that ends at `offset` or later. The batch at a place that
+ * an index gave begins no later than `offset`; else the index is wrong. */
 static ot_err
 walk_to(struct log_segment *segment, int64_t offset, uint64_t place, bool may_block,
     struct log_found_batch *ret_found, struct ot_log_read *ret_cold)
@@ -422,8 +433,12 @@ log_segment_find(struct ot_log *log, struct log_segment *segment, int64_t offset
 {
 	uint64_t place = 0;
 	ot_err err = log_segment_open(log, segment, false);
+	struct log_index_search search = {
+		.key = OT_MIN(offset - segment->base_offset, (int64_t)INT32_MAX),
+		.may_block = may_block,
+	};
 	if (err == OT_OK)
-		err = find_in_index(log, segment, offset, may_block, &place, ret_cold);
+		err = log_segment_floor(log, segment, &search, &place, ret_cold);
 	if (err != OT_OK)
 		return err;
 	bool is_hot = log_is_hot(log, segment, place);

@@ -12,6 +12,7 @@
  *
  * Everything belongs to the shard of the coordinator. A request that came in on another shard
  * travels there as a message, arena and all.
+ * @owner the coordinator's shard
  */
 #ifndef OT_COORD_GROUP_GROUP_H
 #define OT_COORD_GROUP_GROUP_H
@@ -44,12 +45,11 @@ struct ot_group_options {
 	int32_t session_timeout_ms_max; /* group.max.session.timeout.ms */
 	int32_t rebalance_delay_ms;     /* group.initial.rebalance.delay.ms */
 	int32_t member_count_max;       /* group.max.size */
-	int32_t
-	    metadata_length_max; /* offset.metadata.max.bytes, counted as Java's String.length() */
-	int64_t retention_ms;    /* offsets.retention.minutes */
-	int64_t retention_check_ms; /* offsets.retention.check.interval.ms */
-	size_t bytes_max;           /* of memory for groups of this partition; 0: no bound. Beyond
-	                             * it new members and new offsets get COORDINATOR_NOT_AVAILABLE */
+	int32_t metadata_length_max;    /* offset.metadata.max.bytes, in UTF-16 units */
+	int64_t retention_ms;           /* offsets.retention.minutes */
+	int64_t retention_check_ms;     /* offsets.retention.check.interval.ms */
+	size_t bytes_max; /* of memory for groups of this partition; 0: no bound. Beyond
+	                   * it new members and new offsets get COORDINATOR_NOT_AVAILABLE */
 };
 
 #define OT_GROUP_OPTIONS_DEFAULT                              \
@@ -112,11 +112,8 @@ struct ot_group_call {
 	struct ot_groups *groups;
 	const void *request;
 	void *response;
-	void *subject;             /* what the call waits in: a member, a part of the request */
-	struct ot_list link;       /* among those that are done and not told */
-	struct ot_list all_link;   /* among all that are not done */
+	struct ot_list link;       /* among those that are answered and not told */
 	struct ot_coord_wait wait; /* for the high watermark */
-	int32_t generation;
 	bool is_stable_wanted;
 };
 

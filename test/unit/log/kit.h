@@ -65,8 +65,8 @@ ot_err kit_sync(struct kit *kit, enum ot_log_sync_scope scope);
 ot_err kit_chores(struct kit *kit);
 struct ot_log_found kit_find(struct kit *kit, int64_t timestamp);
 
-/* Reads all from `from` to the end in steps of `bytes_max`, checks order, CRC and content, and gives
- * the number of records. */
+/* Reads all from `from` to the end in steps of `bytes_max`, checks order, CRC and content, and
+ * gives the number of records. */
 int64_t kit_check_read(struct kit *kit, int64_t from, size_t bytes_max);
 
 /* The bytes of a file in the log's folder; -1 when it is missing. */
@@ -78,8 +78,8 @@ void kit_remove_file(struct kit *kit, const char *name);
 /* Inverts one byte of a file. */
 void kit_damage(struct kit *kit, const char *name, uint64_t place);
 
-/* Rebuilds the indexes of every segment from its records and compares them with the files. The log is
- * open and its indexes are written. */
+/* Rebuilds the indexes of every segment from its records and compares them with the files. The log
+ * is open and its indexes are written. */
 void kit_check_indexes(struct kit *kit);
 
 #endif

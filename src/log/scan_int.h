@@ -1,11 +1,10 @@
 /* Walks the batches of a segment's file, header by header, with or without a look at each CRC.
  *
- * A scan reads through a window of its own and never more of a batch at once than that, whatever the
- * length in its header claims. All three magics are walked, since a folder can be old; only magic 2
- * has a header beyond offset, timestamp and CRC.
- */
-#ifndef OT_LOG_SCAN_H
-#define OT_LOG_SCAN_H
+ * A scan reads through a window of its own and never more of a batch at once than that, whatever
+ * the length in its header claims. All three magics are walked, since a folder can be old; only
+ * magic 2 has a header beyond offset, timestamp and CRC. */
+#ifndef OT_LOG_SCAN_INT_H
+#define OT_LOG_SCAN_INT_H
 
 #include "base/text.h"
 #include "io/fs.h"

@@ -7,12 +7,11 @@
  *   0 0                  epoch, start offset
  *   3 120
  *
- * Epochs and start offsets rise. It is derived: batches carry their epoch, so after a crash the rows
- * behind the recovery point are found again while scanning; those before it were written by the job
- * that moved the recovery point.
- */
-#ifndef OT_LOG_EPOCHS_H
-#define OT_LOG_EPOCHS_H
+ * Epochs and start offsets rise. It is derived: batches carry their epoch, so after a crash the
+ * rows behind the recovery point are found again while scanning; those before it were written by
+ * the job that moved the recovery point. */
+#ifndef OT_LOG_EPOCHS_INT_H
+#define OT_LOG_EPOCHS_INT_H
 
 #include "base/text.h"
 #include "io/fs.h"
@@ -37,8 +36,8 @@ void log_epochs_fini(struct log_epochs *epochs);
 OT_MUST_USE ot_err log_epochs_reserve(struct log_epochs *epochs, uint32_t count);
 
 /* Notes where an epoch begins, and drops entries that contradict it. An epoch that is the latest
- * already changes nothing; one before it drops all from there on, as Kafka does. True when something
- * changed. Room was reserved. */
+ * already changes nothing; one before it drops all from there on, as Kafka does. True when
+ * something changed. Room was reserved. */
 bool log_epochs_assign(struct log_epochs *epochs, int32_t epoch, int64_t start_offset);
 
 /* Drops entries that begin at `end_offset` or later; true when there were any. */

@@ -1,10 +1,10 @@
-/* The state of producers in one log: what makes a retry harmless and a zombie heard (KIP-98, KIP-360,
- * KIP-890), and which transactions are open.
+/* The state of producers in one log: what makes a retry harmless and a zombie heard (KIP-98,
+ * KIP-360, KIP-890), and which transactions are open.
  *
- * Of each producer id: its epoch, its last five batches (a producer has at most five requests on the
- * way), its coordinator's epoch and the first offset of its transaction. Staging a batch changes the
- * entry at once, so that the next batch of the same turn is checked against it, and hands out an
- * undo; the lists of transactions change only when the batch is written.
+ * Of each producer id: its epoch, its last five batches (a producer has at most five requests on
+ * the way), its coordinator's epoch and the first offset of its transaction. Staging a batch
+ * changes the entry at once, so that the next batch of the same turn is checked against it, and
+ * hands out an undo; the lists of transactions change only when the batch is written.
  *
  * A snapshot file, "<offset>.snapshot", holds the state as of that offset, big-endian:
  *
@@ -16,11 +16,10 @@
  *       int32 last offset minus first of the last batch, int64 timestamp of the last batch,
  *       int32 coordinator epoch (-1), int64 first offset of the ongoing transaction (-1)
  *
- * Only the last batch is kept there, as Kafka does. A snapshot is a shortcut: without a valid one the
- * batches are read again.
- */
-#ifndef OT_LOG_PRODUCERS_H
-#define OT_LOG_PRODUCERS_H
+ * Only the last batch is kept there, as Kafka does. A snapshot is a shortcut: without a valid one
+ * the batches are read again. */
+#ifndef OT_LOG_PRODUCERS_INT_H
+#define OT_LOG_PRODUCERS_INT_H
 
 #include "base/text.h"
 #include "record/batch.h"
@@ -136,8 +135,9 @@ void log_producers_replicated_to(struct log_producers *producers, int64_t offset
 /* Forgets producers that were idle for `idle_ms` and have no transaction. */
 void log_producers_expire(struct log_producers *producers, ot_wall_ms now, int64_t idle_ms);
 
-/* Appends the snapshot's bytes. The writer fails without memory. */
-void log_producers_print(const struct log_producers *producers, struct ot_writer *out);
+/* Appends the bytes of a snapshot of these entries; those with id -1 are left out. The writer fails
+ * without memory. */
+void log_producers_print(const struct log_producer *entries, uint32_t count, struct ot_writer *out);
 
 /* Reads a snapshot into empty `producers`. OT_ERR_CORRUPT_FILE, NO_MEMORY; they are empty then. */
 OT_MUST_USE ot_err log_producers_parse(struct log_producers *producers, const uint8_t *data,

@@ -1,7 +1,7 @@
 /* The frame of Kafka's checkpoint files, which are text: a line with the version, a line with the
  * number of rows, then that many rows of fields with one space between. */
-#ifndef OT_LOG_ROWS_H
-#define OT_LOG_ROWS_H
+#ifndef OT_LOG_ROWS_INT_H
+#define OT_LOG_ROWS_INT_H
 
 #include "base/text.h"
 

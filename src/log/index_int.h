@@ -1,23 +1,23 @@
 /* The three indexes of a segment: entries of one size with rising keys, appended, searched, cut.
  *
  *   .index      8 bytes   int32 relative offset, int32 place
- *               The batch at `place` in the file of records ends with that offset (relative to the
- *               segment's base). About one entry per index.interval.bytes; the first batch has none.
+ *               The batch at `place` in the file of records ends with that offset (relative to
+ *               the segment's base). About one entry per index.interval.bytes; the first batch has
+ *               none.
  *   .timeindex  12 bytes  int64 timestamp, int32 relative offset
  *               No batch up to the one that ends with that offset has a greater timestamp. An entry
  *               comes with each one of .index whose timestamp is greater than all before, and one
  *               more when the segment ends.
- *   .txnindex   34 bytes  int16 version 0, int64 producer id, int64 first offset, int64 last offset,
- *               int64 last stable offset
+ *   .txnindex   34 bytes  int16 version 0, int64 producer id, int64 first offset, int64 last
+ *               offset, int64 last stable offset
  *               An aborted transaction whose marker is the last offset, in this segment.
  *
  * All big-endian, without header and checksum: they are rebuilt from the records in doubt, and what
- * lies before the recovery point was synced with it. An index keeps its newest entries in memory (the
- * tail) and writes them late, since searches begin there and a crash loses nothing that is not
- * scanned again.
- */
-#ifndef OT_LOG_INDEX_H
-#define OT_LOG_INDEX_H
+ * lies before the recovery point was synced with it. An index keeps its newest entries in memory
+ * (the tail) and writes them late, since searches begin there and a crash loses nothing that is not
+ * scanned again. */
+#ifndef OT_LOG_INDEX_INT_H
+#define OT_LOG_INDEX_INT_H
 
 #include "io/fs.h"
 
@@ -114,15 +114,30 @@ OT_MUST_USE ot_err log_index_get_txn(const struct log_index *index, uint32_t slo
 OT_MUST_USE ot_err log_index_read(const struct log_index *index, uint32_t slot, uint32_t count,
     uint8_t *to);
 
-/* Whether a search for `key` is answered from memory alone. */
-bool log_index_is_hot(const struct log_index *index, int64_t key);
+/* A search for the number of entries with a key of at most `key`: the last of these is the floor.
+ * Keys are the relative offset, the timestamp, and the last offset; an offset index is searched by
+ * its places as well, which rise too. */
+struct log_index_search {
+	int64_t key;
+	bool is_by_place;
+	bool may_block; /* else cold pages give OT_ERR_AGAIN */
+	uint32_t guess; /* a slot near the result: one read is enough when it is near */
+	uint32_t count; /* result */
+	uint8_t floor[LOG_TXN_ENTRY_BYTES]; /* with it: the last of these entries, raw */
+	uint64_t cold_place;                /* after OT_ERR_AGAIN: the range that is to be warmed */
+	size_t cold_bytes;
+};
 
-/* The number of entries with a key of at most `key`: the last of these is the floor. Keys are the
- * relative offset, the timestamp, and the last offset. @blocks when cold */
+/* Whether the search is answered from memory alone; else it needs the open file. */
+bool log_index_is_hot(const struct log_index *index, const struct log_index_search *search);
+OT_MUST_USE ot_err log_index_find(const struct log_index *index, struct log_index_search *search);
+
+/* The same by key, wherever the entries are. @blocks when cold */
 OT_MUST_USE ot_err log_index_count_to(const struct log_index *index, int64_t key,
     uint32_t *ret_count);
 
-/* Keeps the first `count` entries, in memory and in the open file. */
+/* Keeps the first `count` entries, in memory and in the open file, durably there.
+ * @blocks: worker */
 OT_MUST_USE ot_err log_index_cut(struct log_index *index, uint32_t count);
 
 /* Reads the fields of one raw entry. */

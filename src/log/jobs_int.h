@@ -1,6 +1,6 @@
 /* The body of a job, for this folder only. */
-#ifndef OT_LOG_JOBS_H
-#define OT_LOG_JOBS_H
+#ifndef OT_LOG_JOBS_INT_H
+#define OT_LOG_JOBS_INT_H
 
 #include "log/log_int.h"
 

@@ -1,0 +1,11 @@
+/* The tools, one file each; main.c has the table. */
+#ifndef OT_CLI_TOOLS_INT_H
+#define OT_CLI_TOOLS_INT_H
+
+#include "cli/cli_int.h"
+
+extern const struct cli_tool cli_consumer_groups_tool;
+extern const struct cli_tool cli_server_tool;
+extern const struct cli_tool cli_topics_tool;
+
+#endif
