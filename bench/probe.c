@@ -31,6 +31,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -471,6 +472,8 @@ main(int argc, char **argv)
 	is_sync = argc == 3 && strcmp(argv[1], "--sync") == 0;
 	if (argc != 2 + is_sync)
 		meter_die("usage: probe [--sync] FOLDER");
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigaction(SIGPIPE, &ignore, NULL); /* sendfile() has no MSG_NOSIGNAL */
 	folder = open(argv[argc - 1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder < 0)
 		meter_die("%s: %s", argv[argc - 1], strerror(errno));

@@ -255,7 +255,8 @@ receive(struct worker *worker, struct conn *conn)
 		}
 	}
 	if (got == 0 || errno != EAGAIN)
-		meter_die("the server ended a connection");
+		meter_die("the server ended a connection: %s",
+		    got == 0 ? "no more to read" : strerror(errno));
 	return false;
 }
 
@@ -266,7 +267,7 @@ end_conn_if_done(struct worker *worker, struct conn *conn)
 	bool is_last = atomic_load_explicit(&pump->is_stopped, memory_order_relaxed) ||
 	    (pump->options->quota > 0 && conn->asked == (uint64_t)pump->options->quota);
 	if (conn->fd < 0 || !is_last || conn->asked != conn->answered ||
-	    conn->out_next < conn->out_count)
+	    conn->out_next < conn->out_count || conn->drop_bytes > 0)
 		return;
 	close(conn->fd);
 	conn->fd = -1;
