@@ -24,8 +24,8 @@ fill_synonyms(struct describe_op *op, const struct ot_config_entry *entry,
 {
 	if (!op->body->include_synonyms)
 		return OT_OK;
-	answer->synonyms = ot_describe_configs_response_synonym_array(
-	    &op->request->arena, (int32_t)entry->synonym_count);
+	answer->synonyms = ot_describe_configs_response_synonym_array(&op->request->arena,
+	    (int32_t)entry->synonym_count);
 	if (answer->synonyms == NULL)
 		return OT_ERR_NO_MEMORY;
 	answer->synonyms_count = (int32_t)entry->synonym_count;
@@ -58,8 +58,8 @@ fill_entries(struct describe_op *op, const struct ot_config_entry *entries, size
 		answer->is_sensitive = entry->is_sensitive;
 		answer->config_type = (int8_t)entry->type;
 		answer->documentation = op->body->include_documentation
-		    ? ot_str_from(entry->documentation)
-		    : OT_STR_NULL;
+		                            ? ot_str_from(entry->documentation)
+		                            : OT_STR_NULL;
 		err = fill_synonyms(op, entry, answer);
 	}
 	return err;
@@ -115,11 +115,11 @@ describe_broker(struct describe_op *op, const struct ot_describe_configs_request
 	snprintf(own, sizeof(own), "%d", op->self->broker->node_id);
 	ot_err err = OT_OK;
 	if (resource->resource_name.len <= 0) {
-		err = ot_describe_cluster_default(
-		    settings, wanted, wanted_count, &op->request->arena, &entries, &count);
+		err = ot_describe_cluster_default(settings, wanted, wanted_count,
+		    &op->request->arena, &entries, &count);
 	} else if (ot_str_is(resource->resource_name, own)) {
-		err = ot_describe_broker(
-		    settings, wanted, wanted_count, &op->request->arena, &entries, &count);
+		err = ot_describe_broker(settings, wanted, wanted_count, &op->request->arena,
+		    &entries, &count);
 	} else {
 		char why[128];
 		snprintf(why, sizeof(why),
@@ -186,8 +186,7 @@ static void
 begin_incremental(struct broker_call *call, struct ot_controller *controller)
 {
 	struct broker_forward *op = OT_CONTAINER_OF(call, struct broker_forward, call);
-	ot_controller_incremental_alter_configs(
-	    controller, &call->call, op->body, op->response);
+	ot_controller_incremental_alter_configs(controller, &call->call, op->body, op->response);
 }
 
 void

@@ -11,7 +11,8 @@ enum { KEY_TYPE_GROUP = 0, KEY_TYPE_TRANSACTION = 1, KEY_TYPE_SHARE = 2 };
 enum {
 	FIND_COORDINATOR_VERSION_BATCH = 4,
 	OFFSETS_VERSION_TOPIC_ID = 10,
-	/* Read, delete, describe: AclOperation codes of a group where nobody is refused anything. */
+	/* Read, delete, describe: AclOperation codes of a group where nobody is refused anything.
+	 */
 	OPERATIONS_OF_GROUP = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11,
 };
 
@@ -20,7 +21,7 @@ struct group_item {
 	struct ot_scatter_item item;
 	struct ot_group_call call;
 	struct group_op *op;
-	int32_t partition; /* of __consumer_offsets */
+	int32_t partition;     /* of __consumer_offsets */
 	struct ot_arena arena; /* of a request with several groups: one for each shard's thread */
 	bool has_arena;
 	int32_t index; /* of the group in the request */
@@ -32,12 +33,12 @@ struct group_op {
 	struct broker_shard *self;
 	void *body;
 	void *response; /* of the API */
-	void *extra;	/* the handler's */
+	void *extra;    /* the handler's */
 	struct group_item *items;
 	int32_t item_count;
 	char client_host[72];
 	void (*run)(struct ot_groups *groups, struct group_item *item); /* on the group's shard */
-	void (*finish)(struct group_op *op);				/* at home */
+	void (*finish)(struct group_op *op);                            /* at home */
 };
 
 /* ---- going there and back ------------------------------------------------------------------ */
@@ -96,7 +97,8 @@ create_op(struct broker_shard *self, struct ot_request *request)
 	op->self = self;
 	op->body = body;
 	op->finish = answer;
-	snprintf(op->client_host, sizeof(op->client_host), "/%s", ot_conn_peer(request->conn)->host);
+	snprintf(op->client_host, sizeof(op->client_host), "/%s",
+	    ot_conn_peer(request->conn)->host);
 	return op;
 }
 
@@ -131,7 +133,8 @@ add_item(struct group_op *op, struct ot_str group_id)
 	ot_scatter_add(&op->scatter, &item->item, shard_index);
 }
 
-/* Room for `count` groups; several have arenas of their own, since several threads may fill them. */
+/* Room for `count` groups; several have arenas of their own, since several threads may fill them.
+ */
 static bool
 prepare_items(struct group_op *op, int32_t count)
 {
@@ -293,7 +296,7 @@ find_topic(const struct group_op *op, struct ot_str name, const struct ot_uuid *
 {
 	bool by_id = op->request->header.request_api_version >= OFFSETS_VERSION_TOPIC_ID;
 	return by_id ? ot_image_topic_by_id(op->self->image, id)
-		     : ot_image_topic(op->self->image, name);
+	             : ot_image_topic(op->self->image, name);
 }
 
 static ot_err
@@ -352,8 +355,7 @@ void
 broker_handle_offset_commit(struct broker_shard *self, struct ot_request *request)
 {
 	struct group_op *op = create_op(self, request);
-	struct commit_view *view =
-	    op != NULL ? broker_alloc(request, 1, sizeof(*view)) : NULL;
+	struct commit_view *view = op != NULL ? broker_alloc(request, 1, sizeof(*view)) : NULL;
 	if (view == NULL || !prepare_items(op, 1))
 		return;
 	const struct ot_offset_commit_request *body = op->body;
@@ -364,8 +366,8 @@ broker_handle_offset_commit(struct broker_shard *self, struct ot_request *reques
 	response->topics =
 	    ot_offset_commit_response_topic_array(&request->arena, body->topics_count);
 	response->topics_count = body->topics_count;
-	ot_err err = view->request.topics != NULL && response->topics != NULL ? OT_OK
-									      : OT_ERR_NO_MEMORY;
+	ot_err err =
+	    view->request.topics != NULL && response->topics != NULL ? OT_OK : OT_ERR_NO_MEMORY;
 	for (int32_t i = 0; err == OT_OK && i < body->topics_count; i++)
 		err = view_topic(op, &body->topics[i], &response->topics[i],
 		    &view->request.topics[i]);
@@ -469,11 +471,10 @@ broker_handle_offset_fetch(struct broker_shard *self, struct ot_request *request
 		return;
 	const struct ot_offset_fetch_request *body = op->body;
 	int32_t count = 0;
-	ot_err err = ot_offset_fetch_split(
-	    body, request->header.request_api_version, &request->arena, &view->groups, &count);
+	ot_err err = ot_offset_fetch_split(body, request->header.request_api_version,
+	    &request->arena, &view->groups, &count);
 	if (err == OT_OK)
-		view->results =
-		    ot_offset_fetch_response_group_array(&request->arena, count);
+		view->results = ot_offset_fetch_response_group_array(&request->arena, count);
 	if (view->results == NULL) {
 		ot_request_abort(request, "no memory for an OffsetFetch request");
 		return;
@@ -677,7 +678,8 @@ struct find_op {
 
 /* Fills one coordinator; texts are the image's and are encoded before the turn ends. */
 static void
-find_one(struct find_op *op, struct ot_str key, struct ot_find_coordinator_response_coordinator *ret)
+find_one(struct find_op *op, struct ot_str key,
+    struct ot_find_coordinator_response_coordinator *ret)
 {
 	ret->key = key;
 	ret->node_id = -1;
@@ -690,7 +692,7 @@ find_one(struct find_op *op, struct ot_str key, struct ot_find_coordinator_respo
 	const struct ot_endpoint_image *endpoint = NULL;
 	if (op->body->key_type != KEY_TYPE_GROUP) {
 		err = op->body->key_type == KEY_TYPE_TRANSACTION ? OT_ERR_COORDINATOR_NOT_AVAILABLE
-								 : OT_ERR_INVALID_REQUEST;
+		                                                 : OT_ERR_INVALID_REQUEST;
 	} else if (key.len <= 0 && op->body->coordinator_keys_count > 0) {
 		err = OT_ERR_INVALID_GROUP_ID;
 	} else if (topic == NULL) {

@@ -134,8 +134,8 @@ fill_topics(struct describe_op *op, const struct described *rows, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		if (i == 0 || !ot_str_equal(rows[i].topic, rows[i - 1].topic)) {
 			topic = &result->topics[result->topics_count++];
-			char *name = ot_arena_strndup(
-			    arena, rows[i].topic.data, (size_t)rows[i].topic.len);
+			char *name =
+			    ot_arena_strndup(arena, rows[i].topic.data, (size_t)rows[i].topic.len);
 			topic->name = (struct ot_str){ name, name != NULL ? rows[i].topic.len : 0 };
 			topic->partitions = partitions;
 		}

@@ -18,7 +18,8 @@ enum {
 /* What a client may do where nobody is refused anything: bits by Kafka's AclOperation codes. */
 enum {
 	OPERATIONS_OF_CLUSTER = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
-	OPERATIONS_OF_TOPIC = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
+	OPERATIONS_OF_TOPIC =
+	    1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
 };
 
 struct metadata_op {
@@ -73,7 +74,7 @@ leader_error(struct broker_shard *self, const struct ot_request *request,
 	    ot_image_broker(self->image, partition->leader) == NULL)
 		return OT_ERR_LEADER_NOT_AVAILABLE;
 	return broker_endpoint(self, request, partition->leader) == NULL ? OT_ERR_LISTENER_NOT_FOUND
-									 : OT_OK;
+	                                                                 : OT_OK;
 }
 
 /* ---- Metadata ------------------------------------------------------------------------------ */
@@ -154,9 +155,9 @@ static void
 add_wanted(struct metadata_op *op, const struct ot_metadata_request_topic *wanted)
 {
 	bool by_id = wanted->name.len < 0;
-	const struct ot_topic_image *topic = by_id
-	    ? ot_image_topic_by_id(op->self->image, &wanted->topic_id)
-	    : ot_image_topic(op->self->image, wanted->name);
+	const struct ot_topic_image *topic =
+	    by_id ? ot_image_topic_by_id(op->self->image, &wanted->topic_id)
+		  : ot_image_topic(op->self->image, wanted->name);
 	if (topic != NULL)
 		add_topic(op, topic);
 	else if (by_id)
@@ -170,8 +171,8 @@ add_wanted(struct metadata_op *op, const struct ot_metadata_request_topic *wante
 static void
 fill_topics(struct metadata_op *op)
 {
-	op->topic_capacity = wants_all(op) ? (int32_t)ot_image_topic_count(op->self->image)
-					   : op->body->topics_count;
+	op->topic_capacity =
+	    wants_all(op) ? (int32_t)ot_image_topic_count(op->self->image) : op->body->topics_count;
 	op->response.topics =
 	    ot_metadata_response_topic_array(&op->request->arena, op->topic_capacity);
 	if (op->response.topics == NULL) {
@@ -208,7 +209,7 @@ fill_brokers(struct metadata_op *op)
 		answer->host = broker_text(op->request, endpoint->host.data);
 		answer->port = endpoint->port;
 		answer->rack = broker->rack.len >= 0 ? broker_text(op->request, broker->rack.data)
-						     : OT_STR_NULL;
+		                                     : OT_STR_NULL;
 	}
 }
 
@@ -238,15 +239,14 @@ topics_are_created(struct broker_create_topics *create)
 static void
 collect_missing(struct metadata_op *op)
 {
-	bool may_create =
-	    op->body->allow_auto_topic_creation ||
-	    op->request->header.request_api_version < METADATA_VERSION_AUTO_CREATE;
+	bool may_create = op->body->allow_auto_topic_creation ||
+	                  op->request->header.request_api_version < METADATA_VERSION_AUTO_CREATE;
 	const struct ot_settings *settings = ot_image_settings(op->self->image);
 	if (!may_create || !ot_settings_flag(settings, OT_BROKER_AUTO_CREATE_TOPICS_ENABLE) ||
 	    op->body->topics_count <= 0)
 		return;
-	op->missing = ot_arena_array(
-	    &op->request->arena, (size_t)op->body->topics_count, sizeof(*op->missing));
+	op->missing = ot_arena_array(&op->request->arena, (size_t)op->body->topics_count,
+	    sizeof(*op->missing));
 	for (int32_t i = 0; op->missing != NULL && i < op->body->topics_count; i++) {
 		struct ot_str name = op->body->topics[i].name;
 		if (name.len >= 0 && ot_image_topic(op->self->image, name) == NULL &&
@@ -289,8 +289,8 @@ fill_cluster_brokers(struct broker_shard *self, struct ot_request *request,
     const struct ot_describe_cluster_request *body, struct ot_describe_cluster_response *response)
 {
 	const struct ot_image *image = self->image;
-	response->brokers = ot_describe_cluster_response_broker_array(
-	    &request->arena, ot_image_broker_count(image));
+	response->brokers = ot_describe_cluster_response_broker_array(&request->arena,
+	    ot_image_broker_count(image));
 	if (response->brokers == NULL)
 		return OT_ERR_NO_MEMORY;
 	for (const struct ot_broker_image *broker = ot_image_broker_from(image, 0); broker != NULL;
@@ -304,8 +304,8 @@ fill_cluster_brokers(struct broker_shard *self, struct ot_request *request,
 		answer->broker_id = broker->id;
 		answer->host = broker_text(request, endpoint->host.data);
 		answer->port = endpoint->port;
-		answer->rack = broker->rack.len >= 0 ? broker_text(request, broker->rack.data)
-						     : OT_STR_NULL;
+		answer->rack =
+		    broker->rack.len >= 0 ? broker_text(request, broker->rack.data) : OT_STR_NULL;
 		answer->is_fenced = broker->is_fenced;
 	}
 	return OT_OK;
@@ -362,10 +362,10 @@ describe_partition(struct describe_op *op, const struct ot_partition_image *part
 	answer->leader_epoch = partition->leader_epoch;
 	answer->replica_nodes = copy_ids(arena, replicas, &answer->replica_nodes_count);
 	answer->isr_nodes = copy_ids(arena, ot_partition_isr(partition), &answer->isr_nodes_count);
-	answer->eligible_leader_replicas = copy_ids(
-	    arena, ot_partition_elr(partition), &answer->eligible_leader_replicas_count);
-	answer->last_known_elr = copy_ids(
-	    arena, ot_partition_last_known_elr(partition), &answer->last_known_elr_count);
+	answer->eligible_leader_replicas =
+	    copy_ids(arena, ot_partition_elr(partition), &answer->eligible_leader_replicas_count);
+	answer->last_known_elr =
+	    copy_ids(arena, ot_partition_last_known_elr(partition), &answer->last_known_elr_count);
 	answer->offline_replicas =
 	    offline_ids(arena, op->self->image, replicas, &answer->offline_replicas_count);
 	if (answer->replica_nodes == NULL || answer->isr_nodes == NULL ||
@@ -393,8 +393,8 @@ describe_topic(struct describe_op *op, const struct ot_topic_image *topic, int32
 	}
 	answer->partitions_count = count;
 	for (int32_t i = 0; i < count; i++)
-		describe_partition(
-		    op, ot_topic_partition(topic, first + i), &answer->partitions[i]);
+		describe_partition(op, ot_topic_partition(topic, first + i),
+		    &answer->partitions[i]);
 	op->partitions_left -= count;
 	if (count == wanted)
 		return true;
@@ -412,8 +412,8 @@ describe_unknown(struct describe_op *op, struct ot_str name)
 	    &op->response.topics[op->response.topics_count++];
 	answer->name = name;
 	answer->error_code = ot_topic_name_check(name, NULL) == OT_OK
-	    ? OT_ERR_UNKNOWN_TOPIC_OR_PARTITION
-	    : OT_ERR_INVALID_TOPIC_EXCEPTION;
+	                         ? OT_ERR_UNKNOWN_TOPIC_OR_PARTITION
+	                         : OT_ERR_INVALID_TOPIC_EXCEPTION;
 }
 
 static int
@@ -466,8 +466,8 @@ broker_handle_describe_topic_partitions(struct broker_shard *self, struct ot_req
 	op.topic_capacity =
 	    is_all ? (int32_t)ot_image_topic_count(self->image) : body->topics_count;
 	ot_describe_topic_partitions_response_init(&op.response);
-	op.response.topics = ot_describe_topic_partitions_response_topic_array(
-	    &request->arena, op.topic_capacity);
+	op.response.topics =
+	    ot_describe_topic_partitions_response_topic_array(&request->arena, op.topic_capacity);
 	struct ot_str from = body->cursor != NULL ? body->cursor->topic_name : OT_STR_NULL;
 	int32_t first = body->cursor != NULL ? OT_MAX(body->cursor->partition_index, 0) : 0;
 	if (op.response.topics == NULL)
@@ -479,5 +479,6 @@ broker_handle_describe_topic_partitions(struct broker_shard *self, struct ot_req
 	if (op.is_no_memory)
 		ot_request_abort(request, "no memory for a DescribeTopicPartitions response");
 	else
-		ot_request_answer(request, &ot_describe_topic_partitions_response_msg, &op.response);
+		ot_request_answer(request, &ot_describe_topic_partitions_response_msg,
+		    &op.response);
 }

@@ -88,7 +88,7 @@ add_find(struct list_op *op, const struct ot_list_offsets_request *body,
 		.timestamp = wanted->timestamp,
 		.leader_epoch = wanted->current_leader_epoch,
 		.isolation = body->isolation_level == OT_READ_COMMITTED ? OT_READ_COMMITTED
-									: OT_READ_UNCOMMITTED,
+		                                                        : OT_READ_UNCOMMITTED,
 		.done = find_is_done,
 	};
 	ot_scatter_add(&op->scatter, &part->item, place->shard_index);
@@ -141,11 +141,10 @@ broker_handle_list_offsets(struct broker_shard *self, struct ot_request *request
 	    ot_list_offsets_response_topic_array(&request->arena, body->topics_count);
 	op->parts = ot_arena_array(&request->arena, count_list_parts(body), sizeof(*op->parts));
 	ot_err err = op->response.topics != NULL && op->parts != NULL
-	    ? ot_scatter_init(&op->scatter, self->shard, &request->arena)
-	    : OT_ERR_NO_MEMORY;
+	                 ? ot_scatter_init(&op->scatter, self->shard, &request->arena)
+	                 : OT_ERR_NO_MEMORY;
 	for (int32_t i = 0; err == OT_OK && i < body->topics_count; i++)
-		err = route_list_topic(
-		    self, op, body, &body->topics[i], &op->response.topics[i]);
+		err = route_list_topic(self, op, body, &body->topics[i], &op->response.topics[i]);
 	if (err != OT_OK)
 		ot_request_abort(request, "no memory for a ListOffsets request");
 	else
@@ -182,10 +181,10 @@ visit_epoch(struct ot_scatter_item *item)
 	struct epoch_part *part = OT_CONTAINER_OF(item, struct epoch_part, item);
 	struct ot_offset_for_leader_epoch_response_partition *answer = part->answer;
 	struct ot_part *found = broker_part(&part->topic_id, part->wanted->partition);
-	ot_err err = found == NULL
-	    ? OT_ERR_NOT_LEADER_OR_FOLLOWER
-	    : ot_part_epoch_end(found, part->wanted->current_leader_epoch,
-		  part->wanted->leader_epoch, &answer->leader_epoch, &answer->end_offset);
+	ot_err err = found == NULL ? OT_ERR_NOT_LEADER_OR_FOLLOWER
+	                           : ot_part_epoch_end(found, part->wanted->current_leader_epoch,
+					 part->wanted->leader_epoch, &answer->leader_epoch,
+					 &answer->end_offset);
 	answer->error_code = ot_err_to_wire(err);
 	ot_scatter_item_done(item);
 }
@@ -240,8 +239,8 @@ broker_handle_offset_for_leader_epoch(struct broker_shard *self, struct ot_reque
 	    ot_offset_for_leader_epoch_response_topic_array(&request->arena, body->topics_count);
 	op->parts = ot_arena_array(&request->arena, count_epoch_parts(body), sizeof(*op->parts));
 	ot_err err = op->response.topics != NULL && op->parts != NULL
-	    ? ot_scatter_init(&op->scatter, self->shard, &request->arena)
-	    : OT_ERR_NO_MEMORY;
+	                 ? ot_scatter_init(&op->scatter, self->shard, &request->arena)
+	                 : OT_ERR_NO_MEMORY;
 	for (int32_t i = 0; err == OT_OK && i < body->topics_count; i++)
 		err = route_epoch_topic(self, op, &body->topics[i], &op->response.topics[i]);
 	if (err != OT_OK)
@@ -279,9 +278,9 @@ visit_to_delete(struct ot_scatter_item *item)
 {
 	struct delete_part *part = OT_CONTAINER_OF(item, struct delete_part, item);
 	struct ot_part *found = broker_part(&part->topic_id, part->wanted->partition_index);
-	ot_err err = found == NULL
-	    ? OT_ERR_NOT_LEADER_OR_FOLLOWER
-	    : ot_part_delete_records(found, part->wanted->offset, &part->answer->low_watermark);
+	ot_err err = found == NULL ? OT_ERR_NOT_LEADER_OR_FOLLOWER
+	                           : ot_part_delete_records(found, part->wanted->offset,
+					 &part->answer->low_watermark);
 	part->answer->error_code = ot_err_to_wire(err);
 	ot_scatter_item_done(item);
 }
@@ -293,8 +292,8 @@ route_delete_topic(struct broker_shard *self, struct delete_op *op,
 {
 	answer->name = topic->name;
 	answer->partitions_count = topic->partitions_count;
-	answer->partitions = ot_delete_records_response_partition_array(
-	    &op->request->arena, topic->partitions_count);
+	answer->partitions = ot_delete_records_response_partition_array(&op->request->arena,
+	    topic->partitions_count);
 	if (answer->partitions == NULL)
 		return OT_ERR_NO_MEMORY;
 	for (int32_t i = 0; i < topic->partitions_count; i++) {
@@ -339,8 +338,8 @@ broker_handle_delete_records(struct broker_shard *self, struct ot_request *reque
 	    ot_delete_records_response_topic_array(&request->arena, body->topics_count);
 	op->parts = ot_arena_array(&request->arena, count_delete_parts(body), sizeof(*op->parts));
 	ot_err err = op->response.topics != NULL && op->parts != NULL
-	    ? ot_scatter_init(&op->scatter, self->shard, &request->arena)
-	    : OT_ERR_NO_MEMORY;
+	                 ? ot_scatter_init(&op->scatter, self->shard, &request->arena)
+	                 : OT_ERR_NO_MEMORY;
 	for (int32_t i = 0; err == OT_OK && i < body->topics_count; i++)
 		err = route_delete_topic(self, op, &body->topics[i], &op->response.topics[i]);
 	if (err != OT_OK)

@@ -88,8 +88,7 @@ begin_allocation(struct broker_call *call, struct ot_controller *controller)
 {
 	struct broker_producer_ids *ids = OT_CONTAINER_OF(call, struct broker_producer_ids, call);
 	ids->request.broker_epoch = broker_control_epoch(call->control);
-	ot_controller_allocate_producer_ids(
-	    controller, &call->call, &ids->request, &ids->response);
+	ot_controller_allocate_producer_ids(controller, &call->call, &ids->request, &ids->response);
 }
 
 static void

@@ -25,8 +25,7 @@ static void
 begin_partitions(struct broker_call *call, struct ot_controller *controller)
 {
 	struct broker_forward *op = OT_CONTAINER_OF(call, struct broker_forward, call);
-	ot_controller_create_partitions(
-	    controller, &call->call, op->body, op->response);
+	ot_controller_create_partitions(controller, &call->call, op->body, op->response);
 }
 
 void
@@ -78,12 +77,11 @@ broker_create_topics(struct broker_shard *self, struct ot_request *request,
 	if (op == NULL)
 		return;
 	ot_create_topics_request_init(&op->body);
-	op->body.topics =
-	    ot_create_topics_request_topic_array(&request->arena, wanted->count);
+	op->body.topics = ot_create_topics_request_topic_array(&request->arena, wanted->count);
 	bool is_filled = op->body.topics != NULL;
 	for (int32_t i = 0; is_filled && i < wanted->count; i++)
-		is_filled = ot_auto_topic_fill(
-		    self->image, wanted->names[i], &request->arena, &op->body.topics[i]);
+		is_filled = ot_auto_topic_fill(self->image, wanted->names[i], &request->arena,
+		    &op->body.topics[i]);
 	if (!is_filled) {
 		ot_request_abort(request, "no memory to create a topic");
 		return;

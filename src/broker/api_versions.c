@@ -76,8 +76,8 @@ broker_handle_api_versions(struct broker_shard *self, struct ot_request *request
 	struct ot_api_versions_response response;
 	ot_api_versions_response_init(&response);
 	bool is_refused = version >= API_VERSIONS_VERSION_NAMES &&
-	    (!is_valid_software(body->client_software_name) ||
-		!is_valid_software(body->client_software_version));
+	                  (!is_valid_software(body->client_software_name) ||
+			      !is_valid_software(body->client_software_version));
 	ot_err err = OT_OK;
 	if (is_refused)
 		response.error_code = OT_ERR_INVALID_REQUEST;

@@ -20,36 +20,36 @@ enum { BROKER_API_VERSIONS = 18, BROKER_API_KEY_MAX = 93 };
 
 /* One per shard; ot_shard.user points here. */
 struct broker_shard {
-	struct broker *broker;		       /* [const] */
-	struct ot_shard *shard;		       /* [const] */
-	struct ot_conn_host conns;	       /* [owner] */
-	struct ot_image *image;		       /* [owner] a reference to the newest */
-	struct ot_codec_ctx *codecs;	       /* [owner] */
-	struct ot_replicas *replicas;	       /* [owner] */
-	struct fetch_sessions *fetch_sessions; /* [owner] */
-	struct broker_groups *groups;	       /* [owner] */
+	struct broker *broker;                    /* [const] */
+	struct ot_shard *shard;                   /* [const] */
+	struct ot_conn_host conns;                /* [owner] */
+	struct ot_image *image;                   /* [owner] a reference to the newest */
+	struct ot_codec_ctx *codecs;              /* [owner] */
+	struct ot_replicas *replicas;             /* [owner] */
+	struct fetch_sessions *fetch_sessions;    /* [owner] */
+	struct broker_groups *groups;             /* [owner] */
 	struct broker_producer_ids *producer_ids; /* [owner] */
-	bool is_closing; /* [owner] */
+	bool is_closing;                          /* [owner] */
 };
 
 /* Where a connection came in. */
 struct broker_listener {
-	struct broker *broker;		     /* [const] */
+	struct broker *broker;               /* [const] */
 	const struct ot_listener_conf *conf; /* [const] */
-	struct ot_listener *listener;	     /* [control] */
-	uint16_t port;			     /* [const] what is bound */
-	char advertised_host[256];	     /* [const] */
+	struct ot_listener *listener;        /* [control] */
+	uint16_t port;                       /* [const] what is bound */
+	char advertised_host[256];           /* [const] */
 };
 
 struct broker {
-	struct ot_settings *settings;	   /* [const] as started */
-	struct ot_shard_set *set;	   /* [const] */
-	struct broker_shard *shards;	   /* [const] set->count of them */
+	struct ot_settings *settings;      /* [const] as started */
+	struct ot_shard_set *set;          /* [const] */
+	struct broker_shard *shards;       /* [const] set->count of them */
 	struct broker_listener *listeners; /* [const] */
-	size_t listener_count;		   /* [const] */
-	struct broker_control *control;	   /* [const] */
-	struct ot_dirs *dirs;		   /* [const] */
-	int32_t node_id;		   /* [const] */
+	size_t listener_count;             /* [const] */
+	struct broker_control *control;    /* [const] */
+	struct ot_dirs *dirs;              /* [const] */
+	int32_t node_id;                   /* [const] */
 };
 
 static inline struct broker_shard *
@@ -116,7 +116,7 @@ struct broker_forward {
 	struct broker_call call;
 	struct ot_request *request;
 	const void *body; /* of the request's API */
-	void *response;	  /* the same */
+	void *response;   /* the same */
 };
 
 /* Decodes, lets `begin` start the operation on the control thread, and answers with what it filled
@@ -145,8 +145,8 @@ struct ot_str broker_listener_name(const struct ot_request *request);
 
 /* The address of a node that the request's client can use; NULL when there is none, or the node is
  * away. @owner the request's shard */
-const struct ot_endpoint_image *broker_endpoint(
-    struct broker_shard *self, const struct ot_request *request, int32_t node);
+const struct ot_endpoint_image *broker_endpoint(struct broker_shard *self,
+    const struct ot_request *request, int32_t node);
 
 /* Fills the features of an ApiVersions response. OT_ERR_NO_MEMORY. @owner the request's shard */
 OT_MUST_USE ot_err broker_fill_features(struct broker_shard *self, struct ot_request *request,
@@ -162,8 +162,8 @@ struct broker_create_topics {
 
 /* Creates topics as the broker does by itself, and calls `done` when all shards know them. Without
  * memory the request is aborted instead. @owner the request's shard */
-void broker_create_topics(
-    struct broker_shard *self, struct ot_request *request, struct broker_create_topics *wanted);
+void broker_create_topics(struct broker_shard *self, struct ot_request *request,
+    struct broker_create_topics *wanted);
 
 /* ---- producer ids (api_producer_id.c) ------------------------------------------------------ */
 
@@ -175,7 +175,7 @@ void broker_producer_ids_destroy(struct broker_producer_ids *ids);
 
 /* Takes over a reference to a newer image and brings the shard into line with it; `done` is called
  * when the partitions that it brought are open. @owner self's shard */
-void broker_shard_adopt(struct broker_shard *self, struct ot_image *image,
-    void (*done)(void *arg), void *arg);
+void broker_shard_adopt(struct broker_shard *self, struct ot_image *image, void (*done)(void *arg),
+    void *arg);
 
 #endif

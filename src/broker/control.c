@@ -22,7 +22,7 @@ struct publication {
 	struct ot_list link;
 	uint64_t version;
 	uint32_t pending_count; /* shards that have not adopted it */
-	struct ot_list calls;	/* broker_call that wait for it */
+	struct ot_list calls;   /* broker_call that wait for it */
 };
 
 /* A version for one shard, and its answer. */
@@ -36,11 +36,11 @@ struct adoption {
 
 struct broker_control {
 	struct broker_control_args args; /* [const] */
-	struct broker *broker;		 /* [const] */
-	struct ot_shard *shard;		 /* [const] the control thread's */
+	struct broker *broker;           /* [const] */
+	struct ot_shard *shard;          /* [const] the control thread's */
 	struct ot_controller *controller;
-	uint64_t version;	      /* of the newest image */
-	struct ot_list publications;  /* oldest first; those not adopted by all */
+	uint64_t version;            /* of the newest image */
+	struct ot_list publications; /* oldest first; those not adopted by all */
 	struct ot_timer heartbeat;
 	int64_t broker_epoch; /* -1: not registered */
 	bool is_ready;
@@ -93,7 +93,7 @@ publication_is_adopted(struct publication *publication)
 static struct publication *
 find_publication(struct broker_control *control, uint64_t version)
 {
-	OT_LIST_FOREACH (link, &control->publications) {
+	OT_LIST_FOREACH(link, &control->publications) {
 		struct publication *publication = OT_CONTAINER_OF(link, struct publication, link);
 		if (publication->version == version)
 			return publication;
@@ -105,8 +105,7 @@ static void
 adoption_is_back(struct ot_mail *mail)
 {
 	struct adoption *adoption = OT_CONTAINER_OF(mail, struct adoption, mail);
-	struct publication *publication =
-	    find_publication(adoption->control, adoption->version);
+	struct publication *publication = find_publication(adoption->control, adoption->version);
 	OT_ASSERT(publication != NULL && publication->pending_count > 0);
 	if (--publication->pending_count == 0)
 		publication_is_adopted(publication);
@@ -206,8 +205,8 @@ static void
 fill_listeners(struct broker_control *control, struct ot_broker_registration_request *request)
 {
 	struct broker *broker = control->broker;
-	request->listeners = ot_broker_registration_request_listener_array(
-	    &control->arena, (int32_t)broker->listener_count);
+	request->listeners = ot_broker_registration_request_listener_array(&control->arena,
+	    (int32_t)broker->listener_count);
 	OT_ASSERT(request->listeners != NULL);
 	for (size_t i = 0; i < broker->listener_count; i++) {
 		const struct broker_listener *listener = &broker->listeners[i];
@@ -226,8 +225,8 @@ fill_listeners(struct broker_control *control, struct ot_broker_registration_req
 static void
 fill_features(struct broker_control *control, struct ot_broker_registration_request *request)
 {
-	request->features = ot_broker_registration_request_feature_array(
-	    &control->arena, (int32_t)ot_feature_count);
+	request->features = ot_broker_registration_request_feature_array(&control->arena,
+	    (int32_t)ot_feature_count);
 	OT_ASSERT(request->features != NULL);
 	request->features_count = (int32_t)ot_feature_count;
 	for (size_t i = 0; i < ot_feature_count; i++) {
@@ -252,8 +251,8 @@ begin_registration(struct broker_call *call, struct ot_controller *controller)
 	fill_features(control, request);
 	ot_dirs_ids(control->broker->dirs, &control->arena, &request->log_dirs,
 	    &request->log_dirs_count);
-	ot_controller_register_broker(
-	    controller, &call->call, request, &control->response.registration);
+	ot_controller_register_broker(controller, &call->call, request,
+	    &control->response.registration);
 }
 
 static void
@@ -264,17 +263,15 @@ begin_heartbeat(struct broker_call *call, struct ot_controller *controller)
 	ot_broker_heartbeat_request_init(request);
 	request->broker_id = control->broker->node_id;
 	request->broker_epoch = control->broker_epoch;
-	request->current_metadata_offset =
-	    ot_image_place(ot_controller_image(controller)).offset;
-	ot_controller_heartbeat(
-	    controller, &call->call, request, &control->response.heartbeat);
+	request->current_metadata_offset = ot_image_place(ot_controller_image(controller)).offset;
+	ot_controller_heartbeat(controller, &call->call, request, &control->response.heartbeat);
 }
 
 static void
 arm_heartbeat(struct broker_control *control)
 {
-	int64_t interval = ot_settings_number(
-	    control->broker->settings, OT_BROKER_BROKER_HEARTBEAT_INTERVAL_MS);
+	int64_t interval =
+	    ot_settings_number(control->broker->settings, OT_BROKER_BROKER_HEARTBEAT_INTERVAL_MS);
 	if (!control->is_closing)
 		ot_timer_arm_in_ms(control->shard->io, &control->heartbeat, interval);
 }
@@ -410,7 +407,7 @@ broker_control_destroy(struct broker_control *control)
 {
 	if (control == NULL)
 		return;
-	OT_LIST_FOREACH_SAFE (link, &control->publications)
+	OT_LIST_FOREACH_SAFE(link, &control->publications)
 		ot_free(OT_CONTAINER_OF(link, struct publication, link));
 	ot_arena_fini(&control->arena);
 	ot_free(control);

@@ -38,8 +38,8 @@ struct broker_control_args {
 	struct broker *broker;
 	const char *cluster_id;
 	struct ot_uuid incarnation;
-	/* The broker is registered and unfenced, and every shard has the image that says so: begin to
-	 * accept. Or starting failed for good. @owner control */
+	/* The broker is registered and unfenced, and every shard has the image that says so: begin
+	 * to accept. Or starting failed for good. @owner control */
 	void (*on_ready)(void *arg);
 	void (*on_failure)(void *arg, ot_err err, const char *why);
 	void *arg;
@@ -50,8 +50,7 @@ struct broker_control *broker_control_create(const struct broker_control_args *a
 void broker_control_start(struct broker_control *control);
 
 /* Closes controller and metadata log; `on_closed` follows. */
-void broker_control_close(
-    struct broker_control *control, void (*on_closed)(void *arg), void *arg);
+void broker_control_close(struct broker_control *control, void (*on_closed)(void *arg), void *arg);
 void broker_control_destroy(struct broker_control *control);
 
 /* The epoch that this broker was registered with; -1 before. @owner control */

@@ -1,4 +1,5 @@
-/* Features in ApiVersions (KIP-584): what this release supports, and what the cluster has finalized. */
+/* Features in ApiVersions (KIP-584): what this release supports, and what the cluster has
+ * finalized. */
 #include "broker/broker_int.h"
 #include "cluster/feature_levels.h"
 #include "wire/msg_api_versions.h"
@@ -41,7 +42,9 @@ broker_fill_features(struct broker_shard *self, struct ot_request *request,
 		response->supported_features[i].min_version = ot_features[i].min;
 		response->supported_features[i].max_version = ot_features[i].max;
 	}
-	struct finalized finalized = { .request = request, .response = response, .capacity = count };
+	struct finalized finalized = { .request = request,
+		.response = response,
+		.capacity = count };
 	ot_image_visit_features(self->image, add_finalized, &finalized);
 	response->finalized_features_epoch = ot_image_features_epoch(self->image);
 	return OT_OK;

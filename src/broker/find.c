@@ -9,10 +9,10 @@ broker_find(struct broker_shard *self, struct ot_str name, const struct ot_uuid 
 {
 	struct broker_place place = { 0 };
 	place.topic = topic_id != NULL ? ot_image_topic_by_id(self->image, topic_id)
-				       : ot_image_topic(self->image, name);
+	                               : ot_image_topic(self->image, name);
 	if (place.topic == NULL) {
-		place.err = topic_id != NULL ? OT_ERR_UNKNOWN_TOPIC_ID
-					     : OT_ERR_UNKNOWN_TOPIC_OR_PARTITION;
+		place.err =
+		    topic_id != NULL ? OT_ERR_UNKNOWN_TOPIC_ID : OT_ERR_UNKNOWN_TOPIC_OR_PARTITION;
 		return place;
 	}
 	if (index < 0 || index >= place.topic->partition_count) {
@@ -34,8 +34,8 @@ struct ot_str
 broker_listener_name(const struct ot_request *request)
 {
 	const struct broker_listener *listener = request->listener;
-	/* Brokers have no address on the control listener: who asks there gets the one that they have
-	 * for each other. */
+	/* Brokers have no address on the control listener: who asks there gets the one that they
+	 * have for each other. */
 	if (listener->conf->is_controller)
 		return ot_str_from(listener->broker->settings->inter_broker_listener);
 	return ot_str_from(listener->conf->name);

@@ -29,7 +29,7 @@ struct coordinator {
 struct broker_groups {
 	struct broker_shard *self;
 	struct coordinator *by_partition; /* kept once made: leadership may come back */
-	struct coordinator *idle;	  /* of no partition */
+	struct coordinator *idle;         /* of no partition */
 	uint32_t destroying_count;
 	void (*closed)(void *arg);
 	void *closed_arg;
@@ -130,8 +130,8 @@ copy_range(struct ot_job *job)
 {
 	struct log_read *op = OT_CONTAINER_OF(job, struct log_read, job);
 	size_t bytes = 0;
-	op->err = ot_file_read(
-	    op->read.file, op->blob->data, op->read.bytes, op->read.place, &bytes);
+	op->err =
+	    ot_file_read(op->read.file, op->blob->data, op->read.bytes, op->read.place, &bytes);
 	if (op->err == OT_OK && bytes < op->read.bytes)
 		op->err = OT_ERR_CORRUPT_FILE;
 }
@@ -280,12 +280,11 @@ create_coordinator(struct broker_groups *groups, int32_t partition)
 		.name = name,
 		.codec = self->codecs,
 		.compression = OT_COMPRESSION_NONE,
-		.write_timeout_ms =
-		    ot_settings_int(settings, OT_BROKER_OFFSETS_COMMIT_TIMEOUT_MS),
+		.write_timeout_ms = ot_settings_int(settings, OT_BROKER_OFFSETS_COMMIT_TIMEOUT_MS),
 		.load_chunk_bytes =
 		    (size_t)ot_settings_int(settings, OT_BROKER_OFFSETS_LOAD_BUFFER_SIZE),
-		.rewrite_bytes_min = (uint64_t)ot_settings_int(
-		    settings, OT_BROKER_OFFSETS_TOPIC_SEGMENT_BYTES),
+		.rewrite_bytes_min =
+		    (uint64_t)ot_settings_int(settings, OT_BROKER_OFFSETS_TOPIC_SEGMENT_BYTES),
 	};
 	coordinator->coord = ot_coord_create(&coord_options);
 	return coordinator;
@@ -334,7 +333,7 @@ void
 broker_groups_each(struct broker_groups *groups, broker_groups_visit *visit, void *arg)
 {
 	struct coordinator *coordinator, *next;
-	HASH_ITER (hh, groups->by_partition, coordinator, next) {
+	HASH_ITER(hh, groups->by_partition, coordinator, next) {
 		if (coordinator->is_leading)
 			visit(arg, coordinator->machine);
 	}
@@ -343,8 +342,8 @@ broker_groups_each(struct broker_groups *groups, broker_groups_visit *visit, voi
 /* ---- images -------------------------------------------------------------------------------- */
 
 void
-broker_groups_adopt(
-    struct broker_groups *groups, const struct ot_image *before, const struct ot_image *after)
+broker_groups_adopt(struct broker_groups *groups, const struct ot_image *before,
+    const struct ot_image *after)
 {
 	struct ot_arena arena;
 	struct ot_image_delta delta;
@@ -361,7 +360,7 @@ broker_groups_adopt(
 			names[count++] = delta.topics[i].before->name;
 	}
 	struct coordinator *coordinator, *next;
-	HASH_ITER (hh, groups->by_partition, coordinator, next) {
+	HASH_ITER(hh, groups->by_partition, coordinator, next) {
 		if (count > 0 && coordinator->is_leading)
 			ot_groups_topics_deleted(coordinator->machine, names, count);
 	}
@@ -395,7 +394,7 @@ broker_groups_close(struct broker_groups *groups, void (*done)(void *arg), void 
 	groups->closed_arg = arg;
 	groups->destroying_count = 2 + HASH_COUNT(groups->by_partition);
 	struct coordinator *coordinator, *next;
-	HASH_ITER (hh, groups->by_partition, coordinator, next)
+	HASH_ITER(hh, groups->by_partition, coordinator, next)
 		ot_coord_destroy(coordinator->coord, finish_closing, groups);
 	ot_coord_destroy(groups->idle->coord, finish_closing, groups);
 	finish_closing(groups);
@@ -414,7 +413,7 @@ broker_groups_destroy(struct broker_groups *groups)
 	if (groups == NULL)
 		return;
 	struct coordinator *coordinator, *next;
-	HASH_ITER (hh, groups->by_partition, coordinator, next) {
+	HASH_ITER(hh, groups->by_partition, coordinator, next) {
 		HASH_DEL(groups->by_partition, coordinator);
 		free_coordinator(coordinator);
 	}

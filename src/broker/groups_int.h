@@ -1,4 +1,5 @@
-/* The group coordinators of one shard: one for each partition of __consumer_offsets that it leads. */
+/* The group coordinators of one shard: one for each partition of __consumer_offsets that it leads.
+ */
 #ifndef OT_BROKER_GROUPS_INT_H
 #define OT_BROKER_GROUPS_INT_H
 
@@ -23,8 +24,8 @@ void broker_groups_lead(struct broker_groups *groups, struct ot_part *part);
 void broker_groups_resign(struct broker_groups *groups, struct ot_part *part);
 
 /* A newer image: topics that are gone take their offsets along. `before` may be NULL. */
-void broker_groups_adopt(
-    struct broker_groups *groups, const struct ot_image *before, const struct ot_image *after);
+void broker_groups_adopt(struct broker_groups *groups, const struct ot_image *before,
+    const struct ot_image *after);
 
 /* The groups of a partition. When this shard does not coordinate it, groups of an idle coordinator,
  * which answers NOT_COORDINATOR in the way of each API. Never NULL. */

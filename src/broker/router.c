@@ -63,7 +63,8 @@ broker_route(void *arg, struct ot_request *request)
 		return;
 	}
 	char why[96];
-	snprintf(why, sizeof(why), "%s version %d is not supported here", request->api->name, version);
+	snprintf(why, sizeof(why), "%s version %d is not supported here", request->api->name,
+	    version);
 	ot_request_abort(request, why);
 }
 
@@ -74,7 +75,7 @@ broker_decode(struct ot_request *request)
 	void *body = ot_arena_alloc(&request->arena, type->body->bytes);
 	struct ot_reader in = ot_reader_of(request->body.data, (size_t)request->body.len);
 	ot_err err = body == NULL ? OT_ERR_NO_MEMORY
-				  : ot_msg_decode(type, request->header.request_api_version, &in,
+	                          : ot_msg_decode(type, request->header.request_api_version, &in,
 					&request->arena, body);
 	if (err == OT_OK)
 		return body;

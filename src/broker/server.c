@@ -41,17 +41,17 @@ struct server {
 	struct ot_thread **threads;
 	struct ot_uuid *dir_ids;
 	struct ot_uuid incarnation;
-	uint64_t next_shard; /* [control] for the next connection */
-	bool is_ready;	     /* [control] */
+	uint64_t next_shard;  /* [control] for the next connection */
+	bool is_ready;        /* [control] */
 	struct ot_list early; /* [control] */
 	ot_mono_ns started;
 
 	struct ot_timer checkpoint_timer; /* [control] */
-	struct checkpoint *checkpoint;	  /* [control] under way; NULL: none */
+	struct checkpoint *checkpoint;    /* [control] under way; NULL: none */
 
-	enum server_stop stop;	      /* [control] */
-	uint32_t stop_pending_count;  /* [control] shards that have not closed */
-	bool *is_dir_clean;	      /* [control] */
+	enum server_stop stop;         /* [control] */
+	uint32_t stop_pending_count;   /* [control] shards that have not closed */
+	bool *is_dir_clean;            /* [control] */
 	struct ot_dirs_row *stop_rows; /* [control] heap */
 	size_t stop_row_count;
 	ot_err err; /* [control] why it stops; OT_OK: it was asked to */
@@ -171,8 +171,11 @@ listen_for_control(struct server *server)
 	if (listen_at(server, listener, &why) == OT_OK)
 		broker->listener_count++;
 	else
-		OT_WARN("broker", "tools must use --bootstrap-server, since there is no control %s",
-		    why.text);
+		OT_WARN("broker",
+		    "no control listener at %s:%u, which %s names: the address is not this "
+		    "machine's or is in use. Tools reach this broker by --bootstrap-server only",
+		    listener->conf->host, listener->conf->port,
+		    ot_broker_table.defs[settings->controllers_key].name);
 }
 
 static ot_err
@@ -187,7 +190,8 @@ open_listeners(struct server *server, struct ot_why *why)
 		listener->broker = broker;
 		listener->conf = &settings->listeners[i];
 		if (listener->conf->security != OT_SECURITY_PLAINTEXT) {
-			ot_why_set(why, "listener %s: only PLAINTEXT is served; change its protocol",
+			ot_why_set(why,
+			    "listener %s: only PLAINTEXT is served; change its protocol",
 			    listener->conf->name);
 			return OT_ERR_INVALID_CONFIG;
 		}
@@ -231,16 +235,15 @@ run_checkpoint(struct ot_job *job)
 		for (size_t j = 0; j < checkpoint->counts[i]; j++)
 			rows[count++] = checkpoint->rows[i][j];
 	}
-	checkpoint->err =
-	    ot_dirs_write_checkpoints(checkpoint->server->broker.dirs, rows, count);
+	checkpoint->err = ot_dirs_write_checkpoints(checkpoint->server->broker.dirs, rows, count);
 	ot_free(rows);
 }
 
 static void
 arm_checkpoint(struct server *server)
 {
-	int64_t interval = ot_settings_number(
-	    server->broker.settings, OT_BROKER_LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS);
+	int64_t interval = ot_settings_number(server->broker.settings,
+	    OT_BROKER_LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS);
 	if (server->stop == STOP_NOT)
 		ot_timer_arm_in_ms(ot_shard_control(server->broker.set)->io,
 		    &server->checkpoint_timer, interval);
@@ -316,7 +319,8 @@ struct stop_mail {
 	struct ot_mail mail;
 	struct server *server;
 	struct broker_shard *shard;
-	struct ot_replicas_final final; /* the replicas', which stand until the threads have ended */
+	struct ot_replicas_final
+	    final; /* the replicas', which stand until the threads have ended */
 };
 
 static void
@@ -327,7 +331,8 @@ add_stop_rows(struct server *server, const struct ot_replicas_final *final)
 	if (server->stop_row_count > 0)
 		memcpy(rows, server->stop_rows, server->stop_row_count * sizeof(*rows));
 	if (final->row_count > 0)
-		memcpy(rows + server->stop_row_count, final->rows, final->row_count * sizeof(*rows));
+		memcpy(rows + server->stop_row_count, final->rows,
+		    final->row_count * sizeof(*rows));
 	ot_free(server->stop_rows);
 	server->stop_rows = rows;
 	server->stop_row_count = total;
@@ -521,8 +526,8 @@ create_shard(struct server *server, uint32_t index)
 		.idle_ms_max = ot_settings_number(settings, OT_BROKER_CONNECTIONS_MAX_IDLE_MS),
 		.pipeline_count_max = SERVER_PIPELINE_COUNT_MAX,
 	};
-	uint32_t slots = (uint32_t)ot_settings_int(
-	    settings, OT_BROKER_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
+	uint32_t slots = (uint32_t)ot_settings_int(settings,
+	    OT_BROKER_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
 	self->broker = broker;
 	self->shard = broker->set->shards[index];
 	self->shard->user = self;
@@ -618,8 +623,8 @@ create_loops(struct server *server)
 	size_t budget = memory_budget(broker->settings);
 	broker->set = ot_shard_set_create(count, server->ios, budget);
 	broker->shards = ot_must_alloc(count * sizeof(*broker->shards));
-	OT_INFO("broker", "%u shards, %zu MiB for requests under way, %llu files may be open", count,
-	    budget / OT_MIB, (unsigned long long)ot_process_raise_file_limit());
+	OT_INFO("broker", "%u shards, %zu MiB for requests under way, %llu files may be open",
+	    count, budget / OT_MIB, (unsigned long long)ot_process_raise_file_limit());
 	return OT_OK;
 }
 

@@ -144,6 +144,16 @@ servers_of_zookeeper(struct cli *cli, const char *list)
 	return servers;
 }
 
+const char *
+cli_bootstrap(struct cli *cli)
+{
+	const char *servers = cli_get(&cli->args, CLI_OPTION_BOOTSTRAP);
+	const char *zookeeper = cli_get(&cli->args, CLI_OPTION_ZOOKEEPER);
+	if (servers != NULL || zookeeper == NULL)
+		return servers;
+	return servers_of_zookeeper(cli, zookeeper);
+}
+
 bool
 cli_load_properties(struct cli *cli, const char *path, struct ot_properties *ret_props)
 {

@@ -102,6 +102,10 @@ bool cli_connect(struct cli *cli) OT_MUST_USE;
 /* The servers of --bootstrap-server or --zookeeper as they were given; NULL when neither was. */
 const char *cli_servers(const struct cli *cli);
 
+/* The same as a list of servers to connect to: an address of ZooKeeper's is that of the control
+ * listener, its path and ZooKeeper's own port left out. */
+const char *cli_bootstrap(struct cli *cli);
+
 /* Whether --zookeeper was given: what is printed is then what Kafka of that time printed. */
 bool cli_is_of_old(const struct cli *cli);
 

@@ -20,6 +20,8 @@ static const struct cli_tool *const tools[] = {
 	&cli_consumer_groups_tool,
 	&cli_server_tool,
 	&cli_topics_tool,
+	&cli_console_producer_tool,
+	&cli_console_consumer_tool,
 };
 
 static const char introduction[] =

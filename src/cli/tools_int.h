@@ -4,6 +4,8 @@
 
 #include "cli/cli_int.h"
 
+extern const struct cli_tool cli_console_consumer_tool;
+extern const struct cli_tool cli_console_producer_tool;
 extern const struct cli_tool cli_consumer_groups_tool;
 extern const struct cli_tool cli_server_tool;
 extern const struct cli_tool cli_topics_tool;

@@ -115,7 +115,8 @@ visit_folder(void *arg, const char *name, const struct ot_partition_dir *folder)
 	char *path = join_path(ot_logdir_path(dirs->items[visit->dir].logdir), name);
 	ot_err err = ot_partition_metadata_read(dirs->fs, path, &found->topic_id);
 	if (err == OT_ERR_CORRUPT_FILE)
-		OT_WARN("replica", "%s/partition.metadata cannot be read, it is written anew", path);
+		OT_WARN("replica", "%s/partition.metadata cannot be read, it is written anew",
+		    path);
 	found->is_folder = true;
 	found->dir = visit->dir;
 	dirs->items[visit->dir].part_count++;
@@ -127,7 +128,8 @@ static ot_err
 visit_recovery_point(void *arg, const struct ot_checkpoint_row *row)
 {
 	struct visit *visit = arg;
-	get_found(visit->dirs, row->topic, row->partition, visit->dir)->recovery_point = row->offset;
+	get_found(visit->dirs, row->topic, row->partition, visit->dir)->recovery_point =
+	    row->offset;
 	return OT_OK;
 }
 
@@ -241,8 +243,8 @@ ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs, struct 
 	struct ot_logdir_meta meta;
 	const char *found_cluster = folder_cluster_id(conf, &meta);
 	const char *cluster = conf->cluster_id != NULL ? conf->cluster_id
-	    : found_cluster != NULL			? found_cluster
-							: conf->new_cluster_id;
+	                      : found_cluster != NULL  ? found_cluster
+	                                               : conf->new_cluster_id;
 	dirs->fs = conf->fs;
 	dirs->node_id = conf->node_id >= 0 ? conf->node_id : folder_node_id(conf);
 	if (dirs->node_id < 0)
@@ -265,7 +267,7 @@ ot_dirs_close(struct ot_dirs *dirs)
 	if (dirs == NULL)
 		return;
 	struct found *found, *next;
-	HASH_ITER (hh, dirs->by_key, found, next) {
+	HASH_ITER(hh, dirs->by_key, found, next) {
 		HASH_DEL(dirs->by_key, found);
 		ot_free(found);
 	}
@@ -331,11 +333,11 @@ ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uuid *to
     int32_t index, struct ot_dirs_place *ret_place)
 {
 	struct found *found = find_found(dirs, topic, index);
-	bool is_other = found != NULL && found->is_folder &&
-	    !ot_uuid_is_zero(&found->topic_id) && !ot_uuid_equal(&found->topic_id, topic_id);
+	bool is_other = found != NULL && found->is_folder && !ot_uuid_is_zero(&found->topic_id) &&
+	                !ot_uuid_equal(&found->topic_id, topic_id);
 	/* What was found is used once: the topic may be deleted and made anew later. */
 	bool is_ours = found != NULL && found->is_folder && !is_other &&
-	    !atomic_exchange(&found->is_claimed, true);
+	               !atomic_exchange(&found->is_claimed, true);
 	*ret_place = (struct ot_dirs_place){ .is_found = is_ours };
 	if (is_ours) {
 		ret_place->dir = found->dir;
@@ -351,8 +353,8 @@ ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uuid *to
 }
 
 ot_err
-ot_dirs_prepare(
-    struct ot_dirs *dirs, const struct ot_dirs_place *place, const struct ot_uuid *topic_id)
+ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
+    const struct ot_uuid *topic_id)
 {
 	if (place->is_found && !ot_uuid_is_zero(&place->topic_id))
 		return OT_OK;
@@ -371,8 +373,7 @@ ot_dirs_prepare(
 }
 
 ot_err
-ot_dirs_remove(
-    struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique)
+ot_dirs_remove(struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
@@ -417,9 +418,8 @@ write_one(struct ot_dirs *dirs, size_t dir, enum ot_checkpoint checkpoint,
 		/* A log that starts at 0 needs no row: that is what a missing one means. */
 		bool is_wanted = checkpoint != OT_CHECKPOINT_LOG_START || offset > 0;
 		if (rows[i].dir == dir && is_wanted)
-			scratch[kept++] = (struct ot_checkpoint_row){
-				rows[i].topic, rows[i].index, offset
-			};
+			scratch[kept++] =
+			    (struct ot_checkpoint_row){ rows[i].topic, rows[i].index, offset };
 	}
 	return ot_checkpoint_write(dirs->fs, ot_dirs_path(dirs, dir), checkpoint, scratch, kept);
 }

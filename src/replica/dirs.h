@@ -21,17 +21,17 @@ struct ot_dirs_conf {
 	struct ot_fs *fs;
 	const char *const *paths; /* log.dirs; made when they are missing */
 	size_t path_count;
-	int32_t node_id;	  /* -1: nobody gave one, take the folder's, or 0 */
-	const char *cluster_id;	  /* NULL: take the folder's, or `new_cluster_id` */
+	int32_t node_id;        /* -1: nobody gave one, take the folder's, or 0 */
+	const char *cluster_id; /* NULL: take the folder's, or `new_cluster_id` */
 	const char *new_cluster_id;
 	const struct ot_uuid *new_dir_ids; /* path_count of them, for folders without one */
 };
 
 /* Locks, formats what is empty, and reads what is there. OT_ERR_EXISTS: another process holds a
- * folder; OT_ERR_INCONSISTENT_CLUSTER_ID: a folder of another cluster or broker, `why` has both ids;
- * OT_ERR_CORRUPT_FILE, OT_ERR_IO, OT_ERR_NO_SPACE. @owner main thread   @blocks */
-OT_MUST_USE ot_err ot_dirs_open(
-    const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs, struct ot_why *why);
+ * folder; OT_ERR_INCONSISTENT_CLUSTER_ID: a folder of another cluster or broker, `why` has both
+ * ids; OT_ERR_CORRUPT_FILE, OT_ERR_IO, OT_ERR_NO_SPACE. @owner main thread   @blocks */
+OT_MUST_USE ot_err ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs,
+    struct ot_why *why);
 
 /* Unlocks. Accepts NULL. @owner main thread */
 void ot_dirs_close(struct ot_dirs *dirs);
@@ -47,12 +47,12 @@ void ot_dirs_ids(const struct ot_dirs *dirs, struct ot_arena *arena, struct ot_u
 
 /* Where a partition's log is or will be. */
 struct ot_dirs_place {
-	size_t dir;	       /* index of its directory */
-	char path[1024];       /* of its folder */
-	int64_t recovery_point; /* 0 when no checkpoint has it */
-	int64_t start_offset;  /* the same */
-	bool is_clean;	       /* its directory was shut down cleanly */
-	bool is_found;	       /* the folder was there at the start */
+	size_t dir;              /* index of its directory */
+	char path[1024];         /* of its folder */
+	int64_t recovery_point;  /* 0 when no checkpoint has it */
+	int64_t start_offset;    /* the same */
+	bool is_clean;           /* its directory was shut down cleanly */
+	bool is_found;           /* the folder was there at the start */
 	struct ot_uuid topic_id; /* of its partition.metadata; zero: none */
 };
 
@@ -63,13 +63,13 @@ void ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uui
 
 /* Prepares the folder of a place for its log: removes what another topic of that name left, and
  * writes partition.metadata. @owner worker   @blocks: worker */
-OT_MUST_USE ot_err ot_dirs_prepare(
-    struct ot_dirs *dirs, const struct ot_dirs_place *place, const struct ot_uuid *topic_id);
+OT_MUST_USE ot_err ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
+    const struct ot_uuid *topic_id);
 
 /* Gives a folder up: renames it at once to a name that no partition has, and removes it.
  * @owner worker   @blocks: worker */
-OT_MUST_USE ot_err ot_dirs_remove(
-    struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique);
+OT_MUST_USE ot_err ot_dirs_remove(struct ot_dirs *dirs, size_t dir, const char *path,
+    const struct ot_uuid *unique);
 
 /* One row of a checkpoint file. */
 struct ot_dirs_row {
@@ -83,8 +83,8 @@ struct ot_dirs_row {
 
 /* Replaces recovery-point-offset-checkpoint, log-start-offset-checkpoint and
  * replication-offset-checkpoint of all directories. @owner worker   @blocks: worker */
-OT_MUST_USE ot_err ot_dirs_write_checkpoints(
-    struct ot_dirs *dirs, const struct ot_dirs_row *rows, size_t count);
+OT_MUST_USE ot_err ot_dirs_write_checkpoints(struct ot_dirs *dirs, const struct ot_dirs_row *rows,
+    size_t count);
 
 /* All logs of that directory were closed cleanly. @owner main thread   @blocks */
 OT_MUST_USE ot_err ot_dirs_mark_clean(struct ot_dirs *dirs, size_t dir, int64_t broker_epoch);

@@ -60,13 +60,14 @@ report_open(const struct ot_part *part, const struct log_job *open)
 {
 	const struct ot_log_open_result *result = &open->opened;
 	if (open->err != OT_OK)
-		OT_ERROR("replica", "%s is offline: %s. %s", part->conf.place.path, ot_err_message(open->err),
-		    result->why.text);
+		OT_ERROR("replica", "%s is offline: %s. %s", part->conf.place.path,
+		    ot_err_message(open->err), result->why.text);
 	else if (result->bytes_truncated > 0)
 		OT_WARN("replica", "%s: cut %llu bytes off the end: %s", part->conf.place.path,
 		    (unsigned long long)result->bytes_truncated, result->why.text);
 	if (result->indexes_rebuilt > 0)
-		OT_INFO("replica", "%s: rebuilt %u indexes", part->conf.place.path, result->indexes_rebuilt);
+		OT_INFO("replica", "%s: rebuilt %u indexes", part->conf.place.path,
+		    result->indexes_rebuilt);
 }
 
 static void
@@ -210,8 +211,7 @@ ot_part_close(struct ot_part *part, enum ot_log_close_how how)
 }
 
 void
-ot_part_final_offsets(
-    const struct ot_part *part, int64_t *ret_start, int64_t *ret_recovery_point)
+ot_part_final_offsets(const struct ot_part *part, int64_t *ret_start, int64_t *ret_recovery_point)
 {
 	OT_ASSERT(part->state == OT_PART_CLOSED);
 	*ret_start = part->final_start;
@@ -241,8 +241,8 @@ part_go_offline(struct ot_part *part, ot_err err)
 	if (part->state != OT_PART_ONLINE)
 		return;
 	OT_ERROR("replica",
-	    "%s is offline from now on: %s. Restart the broker when the disk is well", part->conf.place.path,
-	    ot_err_message(err));
+	    "%s is offline from now on: %s. Restart the broker when the disk is well",
+	    part->conf.place.path, ot_err_message(err));
 	part->state = OT_PART_OFFLINE;
 	ot_turn_work_cancel(&part->write_work);
 	part_fail_appends(part, OT_ERR_KAFKA_STORAGE_ERROR);
@@ -293,7 +293,8 @@ chore_is_done(struct ot_job *job)
 	ot_wall_ms now = ot_io_wall(part->conf.owner->io);
 	ot_err err = ot_log_job_end(part->log, chore->log_job, now);
 	if (err != OT_OK)
-		OT_WARN("replica", "%s: %s; tried again later", part->conf.place.path, ot_err_message(err));
+		OT_WARN("replica", "%s: %s; tried again later", part->conf.place.path,
+		    ot_err_message(err));
 	ot_free(chore);
 	part->is_chore_running = false;
 	part_job_is_over(part);

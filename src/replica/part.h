@@ -183,7 +183,7 @@ struct ot_part_conf {
 	struct ot_uuid topic_id;
 	int32_t index;
 	struct ot_part_settings settings;
-	struct ot_dirs *dirs;	    /* where its folder is prepared */
+	struct ot_dirs *dirs;       /* where its folder is prepared */
 	struct ot_dirs_place place; /* its folder */
 	/* What closing and failing tell; `arg` for all. */
 	void (*on_open)(void *arg, struct ot_part *part);   /* ONLINE or OFFLINE */
@@ -201,8 +201,8 @@ bool ot_part_is_clean(const struct ot_part *part);
 
 /* Where the log of a partition that is CLOSED begins, and up to where it is on the disk for good:
  * what its checkpoint rows say. @owner owner */
-void ot_part_final_offsets(
-    const struct ot_part *part, int64_t *ret_start, int64_t *ret_recovery_point);
+void ot_part_final_offsets(const struct ot_part *part, int64_t *ret_start,
+    int64_t *ret_recovery_point);
 
 /* Frees a partition that is CLOSED. @owner owner */
 void ot_part_destroy(struct ot_part *part);

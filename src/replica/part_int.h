@@ -23,13 +23,13 @@ struct ot_part {
 	struct ot_list watchers;     /* [owner] */
 	struct ot_turn_work write_work;
 
-	bool is_sync_running;  /* [owner] */
-	bool is_chore_running; /* [owner] */
-	int64_t final_start;	      /* [owner] once closing: the log's start */
+	bool is_sync_running;         /* [owner] */
+	bool is_chore_running;        /* [owner] */
+	int64_t final_start;          /* [owner] once closing: the log's start */
 	int64_t final_recovery_point; /* [owner] the log's, or its end after a clean closing */
-	int64_t final_end;	      /* [owner] */
-	bool is_clean;		 /* [owner] the log was closed in order */
-	bool is_close_wanted;  /* [owner] */
+	int64_t final_end;            /* [owner] */
+	bool is_clean;                /* [owner] the log was closed in order */
+	bool is_close_wanted;         /* [owner] */
 	enum ot_log_close_how close_how;
 	uint32_t job_count;        /* [owner] worker jobs that hold something of this part */
 	ot_wall_ms unsynced_since; /* [owner] the oldest write that no sync covers; -1: none */

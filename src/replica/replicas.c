@@ -32,7 +32,7 @@ struct replica {
 
 struct ot_replicas {
 	struct ot_replicas_conf conf; /* [const] */
-	struct replica *by_key;	      /* [owner] */
+	struct replica *by_key;       /* [owner] */
 	struct replica *by_part;      /* [owner] those that are closing, too */
 	struct ot_timer tick;
 	ot_wall_ms retention_due;
@@ -246,8 +246,7 @@ static void
 run_removal(struct ot_job *job)
 {
 	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
-	removal->err =
-	    ot_dirs_remove(removal->dirs, removal->dir, removal->path, &removal->unique);
+	removal->err = ot_dirs_remove(removal->dirs, removal->dir, removal->path, &removal->unique);
 }
 
 static void
@@ -368,8 +367,8 @@ apply_partition(void *arg, const struct ot_partition_image *before,
 	if (!is_ours(replicas, topic_id, index))
 		return;
 	struct replica *replica = find_replica(replicas, topic_id, index);
-	bool is_wanted = after != NULL &&
-	    ot_ids_have(ot_partition_replicas(after), replicas->conf.node_id);
+	bool is_wanted =
+	    after != NULL && ot_ids_have(ot_partition_replicas(after), replicas->conf.node_id);
 	if (!is_wanted) {
 		if (replica != NULL)
 			close_replica(replicas, replica, true);
@@ -409,7 +408,7 @@ apply_topic(struct application *application, const struct ot_topic_delta *delta)
 	application->topic = delta->after != NULL ? delta->after : delta->before;
 	ot_topic_visit_partition_deltas(delta->before, delta->after, apply_partition, application);
 	bool is_reconfigured = delta->before != NULL && delta->after != NULL &&
-	    delta->before->config != delta->after->config;
+	                       delta->before->config != delta->after->config;
 	if (is_reconfigured)
 		apply_settings(application->replicas, application->after, delta->after);
 }
@@ -426,15 +425,13 @@ ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
 		OT_PANIC("no memory for a change of the metadata");
 	struct batch *batch = OT_NEW(struct batch);
 	*batch = (struct batch){ .pending_count = 1, .done = done, .arg = arg };
-	struct application application = {
-		.replicas = replicas, .after = after, .batch = batch
-	};
+	struct application application = { .replicas = replicas, .after = after, .batch = batch };
 	for (size_t i = 0; i < delta.topic_count; i++)
 		apply_topic(&application, &delta.topics[i]);
 	if (delta.is_settings_changed && before != NULL)
 		ot_image_visit_topics(after, apply_settings_of, &application);
-	replicas->retention_interval_ms = ot_settings_number(
-	    ot_image_settings(after), OT_BROKER_LOG_RETENTION_CHECK_INTERVAL_MS);
+	replicas->retention_interval_ms =
+	    ot_settings_number(ot_image_settings(after), OT_BROKER_LOG_RETENTION_CHECK_INTERVAL_MS);
 	ot_arena_fini(&arena);
 	finish_one(batch);
 }
@@ -450,7 +447,7 @@ on_tick(struct ot_timer *timer)
 	if (is_retention_due)
 		replicas->retention_due = now + replicas->retention_interval_ms;
 	struct replica *replica, *next;
-	HASH_ITER (hh, replicas->by_key, replica, next) {
+	HASH_ITER(hh, replicas->by_key, replica, next) {
 		ot_part_tick(replica->part, now, is_retention_due);
 		if (ot_part_state(replica->part) == OT_PART_OFFLINE)
 			tell_resign(replica);
@@ -494,10 +491,10 @@ ot_replicas_close(struct ot_replicas *replicas,
 	ot_timer_cancel(replicas->conf.shard->io, &replicas->tick);
 	replicas->closed = done;
 	replicas->closed_arg = arg;
-	replicas->final_rows = ot_must_alloc(
-	    OT_MAX(ot_replicas_count(replicas), 1u) * sizeof(*replicas->final_rows));
+	replicas->final_rows =
+	    ot_must_alloc(OT_MAX(ot_replicas_count(replicas), 1u) * sizeof(*replicas->final_rows));
 	struct replica *replica, *next;
-	HASH_ITER (hh, replicas->by_key, replica, next)
+	HASH_ITER(hh, replicas->by_key, replica, next)
 		close_replica(replicas, replica, false);
 	finish_closing(replicas);
 }
@@ -506,7 +503,7 @@ void
 ot_replicas_each(struct ot_replicas *replicas, ot_replicas_visit *visit, void *arg)
 {
 	struct replica *replica, *next;
-	HASH_ITER (hh, replicas->by_key, replica, next)
+	HASH_ITER(hh, replicas->by_key, replica, next)
 		visit(arg, replica->part);
 }
 
@@ -528,12 +525,12 @@ ot_replicas_rows(struct ot_replicas *replicas, size_t *ret_count)
 	size_t capacity = ot_replicas_count(replicas);
 	size_t name_bytes = 0;
 	struct replica *replica, *next;
-	HASH_ITER (hh, replicas->by_key, replica, next)
+	HASH_ITER(hh, replicas->by_key, replica, next)
 		name_bytes += (size_t)ot_part_topic(replica->part).len;
 	struct ot_dirs_row *rows = ot_must_alloc(capacity * sizeof(*rows) + name_bytes);
 	char *names = (char *)(rows + capacity);
 	size_t count = 0;
-	HASH_ITER (hh, replicas->by_key, replica, next) {
+	HASH_ITER(hh, replicas->by_key, replica, next) {
 		struct ot_log *log = ot_part_log(replica->part);
 		struct ot_str topic = ot_part_topic(replica->part);
 		if (log == NULL)
@@ -557,6 +554,6 @@ void
 ot_replicas_checkpoint(struct ot_replicas *replicas)
 {
 	struct replica *replica, *next;
-	HASH_ITER (hh, replicas->by_key, replica, next)
+	HASH_ITER(hh, replicas->by_key, replica, next)
 		ot_part_checkpoint(replica->part);
 }

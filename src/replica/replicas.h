@@ -32,8 +32,8 @@ struct ot_replicas *ot_replicas_create(const struct ot_replicas_conf *conf);
 void ot_replicas_destroy(struct ot_replicas *replicas);
 
 /* The partition, open or not; NULL when this shard has none of that id and number. */
-struct ot_part *ot_replicas_find(
-    struct ot_replicas *replicas, const struct ot_uuid *topic_id, int32_t index);
+struct ot_part *ot_replicas_find(struct ot_replicas *replicas, const struct ot_uuid *topic_id,
+    int32_t index);
 
 /* Brings the partitions into line with `after`; `before` is what was applied last, or NULL. `done`
  * is called once the partitions that this call opened are open, or have failed to. */
