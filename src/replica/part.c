@@ -192,16 +192,23 @@ wake_all(struct ot_part *part)
 	}
 }
 
+/* Writes what was staged in this turn before the turn's end, for what finds the log with nothing
+ * staged: retention, new settings, the closing. The partition may be offline afterwards. */
+static void
+write_early(struct ot_part *part)
+{
+	if (ot_list_is_empty(&part->staged))
+		return;
+	ot_turn_work_cancel(&part->write_work);
+	part_write_staged(&part->write_work);
+}
+
 void
 ot_part_close(struct ot_part *part, enum ot_log_close_how how)
 {
 	part_enter(part);
 	OT_ASSERT(part->state != OT_PART_CLOSED && !part->is_close_wanted);
-	/* What was staged in this turn is written first: the log ends with nothing staged. */
-	if (!ot_list_is_empty(&part->staged)) {
-		ot_turn_work_cancel(&part->write_work);
-		part_write_staged(&part->write_work);
-	}
+	write_early(part);
 	part->state = OT_PART_CLOSING;
 	part->close_how = how;
 	part->is_close_wanted = true;
@@ -273,6 +280,7 @@ ot_part_set_settings(struct ot_part *part, const struct ot_part_settings *settin
 	part_enter(part);
 	part->conf.settings = *settings;
 	part->open_args.settings = settings->log;
+	write_early(part);
 	if (part->log != NULL)
 		ot_log_set_settings(part->log, &settings->log);
 }
@@ -331,6 +339,8 @@ void
 ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
 {
 	part_enter(part);
+	if (is_retention_due)
+		write_early(part);
 	if (part->state != OT_PART_ONLINE)
 		return;
 	if (is_retention_due)
