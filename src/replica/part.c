@@ -7,12 +7,15 @@
 #include "base/report.h"
 
 uint32_t
-ot_part_owner_index(const struct ot_uuid *topic_id, int32_t index, uint32_t shard_count)
+ot_part_owner_index(struct ot_str topic, int32_t index, uint32_t shard_count)
 {
-	/* Ids are random already; neighbours go to neighbouring shards, so that one topic's
-	 * partitions are spread evenly. */
-	uint64_t hash = ot_get_u64(topic_id->bytes + 8);
-	return (uint32_t)((hash + (uint64_t)(uint32_t)index) % shard_count);
+	/* FNV-1a of the name. Not the topic's id: a topic that is deleted and made again has to
+	 * stay with the shard that still removes the old folder. Neighbours go to neighbouring
+	 * shards, so that one topic's partitions are spread evenly. */
+	uint32_t hash = 2166136261u;
+	for (int32_t i = 0; i < topic.len; i++)
+		hash = (hash ^ (uint8_t)topic.data[i]) * 16777619u;
+	return (hash + (uint32_t)index) % shard_count;
 }
 
 /* ---- worker jobs --------------------------------------------------------------------------- */
@@ -119,8 +122,15 @@ ot_part_create(const struct ot_part_conf *conf, const struct ot_log_open_args *a
 	ot_list_init(&part->unreplicated);
 	ot_list_init(&part->watchers);
 	ot_turn_work_init(&part->write_work, part_write_staged);
-	part_submit(part, &create_job(part, run_open, open_is_done)->job);
 	return part;
+}
+
+void
+ot_part_open(struct ot_part *part)
+{
+	part_enter(part);
+	OT_ASSERT(part->state == OT_PART_OPENING && part->job_count == 0);
+	part_submit(part, &create_job(part, run_open, open_is_done)->job);
 }
 
 /* ---- closing ------------------------------------------------------------------------------- */
@@ -192,10 +202,10 @@ wake_all(struct ot_part *part)
 	}
 }
 
-/* Writes what was staged in this turn before the turn's end, for what finds the log with nothing
- * staged: retention, new settings, the closing. The partition may be offline afterwards. */
+/* Writes what was staged in this turn, for what the log only does with nothing staged: ending,
+ * rolling, new settings. The partition may be offline afterwards. */
 static void
-write_early(struct ot_part *part)
+settle(struct ot_part *part)
 {
 	if (ot_list_is_empty(&part->staged))
 		return;
@@ -203,17 +213,29 @@ write_early(struct ot_part *part)
 	part_write_staged(&part->write_work);
 }
 
+/* Watchers are let go before they are told, since they may come to it after the partition. */
+static void
+release_watchers(struct ot_part *part)
+{
+	while (!ot_list_is_empty(&part->watchers)) {
+		struct ot_part_watcher *watcher =
+		    OT_LIST_FIRST(&part->watchers, struct ot_part_watcher, link);
+		ot_list_remove(&watcher->link);
+		watcher->on_more(watcher);
+	}
+}
+
 void
 ot_part_close(struct ot_part *part, enum ot_log_close_how how)
 {
 	part_enter(part);
 	OT_ASSERT(part->state != OT_PART_CLOSED && !part->is_close_wanted);
-	write_early(part);
+	settle(part);
 	part->state = OT_PART_CLOSING;
 	part->close_how = how;
 	part->is_close_wanted = true;
 	part_fail_appends(part, OT_ERR_NOT_LEADER_OR_FOLLOWER);
-	wake_all(part);
+	release_watchers(part);
 	continue_closing(part);
 }
 
@@ -278,9 +300,9 @@ void
 ot_part_set_settings(struct ot_part *part, const struct ot_part_settings *settings)
 {
 	part_enter(part);
+	settle(part);
 	part->conf.settings = *settings;
 	part->open_args.settings = settings->log;
-	write_early(part);
 	if (part->log != NULL)
 		ot_log_set_settings(part->log, &settings->log);
 }
@@ -339,8 +361,7 @@ void
 ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
 {
 	part_enter(part);
-	if (is_retention_due)
-		write_early(part);
+	settle(part);
 	if (part->state != OT_PART_ONLINE)
 		return;
 	if (is_retention_due)
