@@ -36,6 +36,7 @@ OT_MUST_USE ot_err ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs 
 /* Unlocks. Accepts NULL. @owner main thread */
 void ot_dirs_close(struct ot_dirs *dirs);
 
+/* [const] once opened. @owner any thread   @blocks never */
 const char *ot_dirs_cluster_id(const struct ot_dirs *dirs);
 int32_t ot_dirs_node_id(const struct ot_dirs *dirs);
 size_t ot_dirs_count(const struct ot_dirs *dirs);
