@@ -152,6 +152,7 @@ struct ot_part_find {
 
 	ot_err err;
 	struct ot_log_found found;
+	int64_t log_start_offset;
 
 	struct ot_part *part;
 	struct ot_log_job *log_job;

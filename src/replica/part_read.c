@@ -262,6 +262,7 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 		tell(find, err);
 		return;
 	}
+	find->log_start_offset = ot_log_start_offset(part->log);
 	switch (find->timestamp) {
 	case OT_LIST_LATEST:
 		find->found = ot_log_find_latest(part->log, readable_end(part, find->isolation));
