@@ -8,8 +8,10 @@
  */
 #include "cli/tools_int.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/panic.h"
 #include "base/report.h"
@@ -17,11 +19,20 @@
 #include "io/process.h"
 
 static const struct cli_tool *const tools[] = {
+	&cli_broker_api_versions_tool,
+	&cli_cluster_tool,
+	&cli_configs_tool,
+	&cli_console_consumer_tool,
+	&cli_console_producer_tool,
 	&cli_consumer_groups_tool,
+	&cli_delete_records_tool,
+	&cli_get_offsets_tool,
+	&cli_log_dirs_tool,
 	&cli_server_tool,
 	&cli_topics_tool,
-	&cli_console_producer_tool,
-	&cli_console_consumer_tool,
+	&cli_perf_producer_tool,
+	&cli_perf_consumer_tool,
+	&cli_e2e_latency_tool,
 };
 
 static const char introduction[] =
@@ -89,6 +100,14 @@ find_command(const struct cli_tool *tool, const char *name)
 
 /* ---- running it ---------------------------------------------------------------------------- */
 
+/* Whether who read the output has gone, as head(1) does: no news for anybody. */
+static bool
+is_reader_gone(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO };
+	return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 /* What was written must have arrived: a full disk is a failure, not a short result. */
 static int
 finish_output(int status)
@@ -96,7 +115,8 @@ finish_output(int status)
 	bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
 	if (is_written)
 		return status;
-	fprintf(stderr, "ottla: standard output cannot be written\n");
+	if (!is_reader_gone())
+		fprintf(stderr, "ottla: standard output cannot be written\n");
 	return CLI_EXIT_FAILURE;
 }
 
@@ -133,6 +153,8 @@ run_command(struct cli *cli, char **words, size_t word_count)
 		return cli_fail_usage(cli, "%s", why.text);
 	for (size_t i = 0; command->rest == NULL && i < cli->args.rest.count; i++)
 		fprintf(stderr, "%s: no option, ignored\n", cli->args.rest.items[i]);
+	if (command->run == NULL)
+		return cli_fail_usage(cli, "%s needs a command", cli->tool->self.name);
 	return command->run(cli);
 }
 
@@ -198,15 +220,14 @@ run_help(struct cli *cli)
 		return CLI_EXIT_OK;
 	}
 	if (name == NULL) {
-		for (size_t i = 0; i < OT_ARRAY_COUNT(tools); i++)
-			cli_usage_print_json(tools[i], stdout);
+		cli_usage_print_json(tools, OT_ARRAY_COUNT(tools), stdout);
 		return CLI_EXIT_OK;
 	}
 	const struct cli_tool *tool = find_tool_of_path(name);
 	if (tool == NULL)
 		return cli_fail(cli, "there is no tool %s; `ottla help` lists them", name);
 	if (is_json)
-		cli_usage_print_json(tool, stdout);
+		cli_usage_print_json(&tool, 1, stdout);
 	else
 		cli_usage_print(tool, &tool->self, stdout);
 	return CLI_EXIT_OK;

@@ -373,7 +373,8 @@ ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
 }
 
 ot_err
-ot_dirs_remove(struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique)
+ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique,
+    char **ret_path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
@@ -387,10 +388,8 @@ ot_dirs_remove(struct ot_dirs *dirs, size_t dir, const char *path, const struct 
 	if (err != OT_OK)
 		return err;
 	dirs->items[dir].part_count--;
-	char *deleted_path = join_path(ot_dirs_path(dirs, dir), deleted);
-	err = ot_fs_remove_all(dirs->fs, deleted_path);
-	ot_free(deleted_path);
-	return err;
+	*ret_path = join_path(ot_dirs_path(dirs, dir), deleted);
+	return OT_OK;
 }
 
 /* ---- checkpoints --------------------------------------------------------------------------- */

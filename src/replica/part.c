@@ -7,12 +7,15 @@
 #include "base/report.h"
 
 uint32_t
-ot_part_owner_index(const struct ot_uuid *topic_id, int32_t index, uint32_t shard_count)
+ot_part_owner_index(struct ot_str topic, int32_t index, uint32_t shard_count)
 {
-	/* Ids are random already; neighbours go to neighbouring shards, so that one topic's
-	 * partitions are spread evenly. */
-	uint64_t hash = ot_get_u64(topic_id->bytes + 8);
-	return (uint32_t)((hash + (uint64_t)(uint32_t)index) % shard_count);
+	/* FNV-1a of the name. Not the topic's id: a topic that is deleted and made again has to
+	 * stay with the shard that still removes the old folder. Neighbours go to neighbouring
+	 * shards, so that one topic's partitions are spread evenly. */
+	uint32_t hash = 2166136261u;
+	for (int32_t i = 0; i < topic.len; i++)
+		hash = (hash ^ (uint8_t)topic.data[i]) * 16777619u;
+	return (hash + (uint32_t)index) % shard_count;
 }
 
 /* ---- worker jobs --------------------------------------------------------------------------- */
@@ -120,10 +123,17 @@ ot_part_create(const struct ot_part_conf *conf, const struct ot_log_open_args *a
 	ot_list_init(&part->unreplicated);
 	ot_list_init(&part->watchers);
 	ot_turn_work_init(&part->write_work, part_write_staged);
+	return part;
+}
+
+void
+ot_part_open(struct ot_part *part)
+{
+	part_enter(part);
+	OT_ASSERT(part->state == OT_PART_OPENING && part->job_count == 0);
 	struct log_job *open = create_job(part, run_open, open_is_done);
 	open->open_args = part->open_args;
 	part_submit(part, &open->job);
-	return part;
 }
 
 /* ---- closing ------------------------------------------------------------------------------- */
@@ -185,10 +195,9 @@ part_job_is_over(struct ot_part *part)
 	continue_closing(part);
 }
 
-/* The last wake: who watches a partition that ends is let go, since the part may be gone before an
- * answer to the wake comes from another shard. */
+/* Watchers are let go before they are told, since they may come to it after the partition. */
 static void
-dismiss_watchers(struct ot_part *part)
+release_watchers(struct ot_part *part)
 {
 	while (!ot_list_is_empty(&part->watchers)) {
 		struct ot_part_watcher *watcher =
@@ -208,7 +217,7 @@ ot_part_close(struct ot_part *part, enum ot_log_close_how how)
 	part->close_how = how;
 	part->is_close_wanted = true;
 	part_fail_appends(part, OT_ERR_NOT_LEADER_OR_FOLLOWER);
-	dismiss_watchers(part);
+	release_watchers(part);
 	continue_closing(part);
 }
 

@@ -150,6 +150,14 @@ recompress(struct ot_part *part, struct intake *intake)
 	};
 	ot_err err = ot_batch_recompress(part->conf.codecs, intake->bytes, &intake->info, &options,
 	    &out, &intake->info, &intake->append->why);
+	if (err == OT_OK && out.bytes > (size_t)settings->message_bytes_max) {
+		ot_why_set(&intake->append->why,
+		    "the batch has %zu bytes once it is recompressed, max.message.bytes is %d; "
+		    "send "
+		    "smaller batches",
+		    out.bytes, settings->message_bytes_max);
+		err = OT_ERR_MESSAGE_TOO_LARGE;
+	}
 	if (err == OT_OK) {
 		intake->blob = ot_blob_create(out.bytes);
 		err = intake->blob != NULL ? OT_OK : OT_ERR_NO_MEMORY;
@@ -180,14 +188,6 @@ conform(struct ot_part *part, struct intake *intake)
 		ot_err err = recompress(part, intake);
 		if (err != OT_OK)
 			return err;
-		/* As small as it came, it may be too large as it goes. */
-		if (intake->info.bytes > (size_t)settings->message_bytes_max) {
-			ot_why_set(&append->why,
-			    "The batch of %zu bytes, recompressed, is larger than "
-			    "max.message.bytes, %d.",
-			    intake->info.bytes, settings->message_bytes_max);
-			return OT_ERR_MESSAGE_TOO_LARGE;
-		}
 	}
 	if (settings->timestamp_type == OT_LOG_APPEND_TIME) {
 		ot_batch_set_max_timestamp(intake->bytes, OT_LOG_APPEND_TIME, intake->now);

@@ -62,7 +62,8 @@ void part_submit(struct ot_part *part, struct ot_job *job);
 void part_write_staged(struct ot_turn_work *work);
 
 /* part_append.c. Does the turn's write now, if one is due: for what needs a log with nothing staged
- * in the middle of a turn (timers and messages come between appends). @owner owner */
+ * in the middle of a turn (timers and messages come between appends). The partition may be offline
+ * afterwards. @owner owner */
 void part_settle(struct ot_part *part);
 
 /* part_append.c. Answers all appends that wait with `err`. @owner owner */

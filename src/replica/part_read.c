@@ -269,6 +269,7 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 		tell(find, err);
 		return;
 	}
+	find->log_start_offset = ot_log_start_offset(part->log);
 	switch (find->timestamp) {
 	case OT_LIST_LATEST:
 		find->found = ot_log_find_latest(part->log, readable_end(part, find->isolation));
@@ -310,10 +311,10 @@ ot_err
 ot_part_trim(struct ot_part *part, int64_t offset)
 {
 	part_enter(part);
+	part_settle(part);
 	ot_err err = ot_part_check_leader(part, -1);
 	if (err != OT_OK)
 		return err;
-	part_settle(part);
 	if (offset < 0 || offset > part->high_watermark)
 		return OT_ERR_OFFSET_OUT_OF_RANGE;
 	err = ot_log_advance_start(part->log, offset);
@@ -325,12 +326,12 @@ ot_part_trim(struct ot_part *part, int64_t offset)
 ot_err
 ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_low_watermark)
 {
+	part_settle(part);
 	ot_err err = ot_part_check_leader(part, -1);
 	if (err != OT_OK)
 		return err;
 	if (!part->conf.settings.log.is_deleting)
 		return OT_ERR_POLICY_VIOLATION;
-	part_settle(part);
 	err = ot_part_trim(part, offset == -1 ? part->high_watermark : offset);
 	if (err == OT_OK)
 		*ret_low_watermark = ot_log_start_offset(part->log);

@@ -191,6 +191,7 @@ stage_create_part(struct stage *stage)
 	};
 	stage->opened = stage->closed = 0;
 	stage->part = ot_part_create(&conf, &args);
+	ot_part_open(stage->part);
 }
 
 static inline void
