@@ -399,6 +399,26 @@ def test_sigterm_leaves_a_clean_mark_and_the_next_start_scans_nothing(make_broke
     assert "recover" not in broker.report().lower()
 
 
+def test_recovery_points_move(make_broker):
+    """Goal: what has been synced is not scanned again after a crash: recovery points move by themselves
+    every log.flush.offset.checkpoint.interval.ms, for idle partitions too."""
+    broker = make_broker({"log.flush.offset.checkpoint.interval.ms": "100"})
+    path = os.path.join(broker.data, "recovery-point-offset-checkpoint")
+
+    def rows():
+        if not os.path.exists(path):
+            return []
+        with open(path, encoding="ascii") as file:
+            return file.read().splitlines()
+
+    with broker.connect() as connection:
+        make(connection, partitions=2)
+        fill(connection, 10)
+        wait_until(lambda: "t 0 10" in rows() and "t 1 0" in rows(), "the recovery point")
+        fill(connection, 1)
+        wait_until(lambda: "t 0 11" in rows(), "the recovery point")
+
+
 def test_sigint_stops_too(make_broker):
     broker = make_broker()
     broker.process.send_signal(2)
