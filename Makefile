@@ -5,6 +5,7 @@ SHELL = /bin/bash
 .DEFAULT_GOAL = all
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 DESTDIR ?=
 
 .PHONY: all
@@ -30,6 +31,12 @@ tsan: ## Run the unit tests with ThreadSanitizer
 	@tools/deps.sh build check
 	@tools/verify.py tsan
 
+.PHONY: bench
+bench: ## Measure; figures depend on what else the machine does
+	@tools/deps.sh build
+	@tools/build.sh build --quiet
+	@meson test -C build --benchmark --verbose
+
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for FUZZ_SECONDS=60 each, or only TARGET=name
 	@tools/deps.sh build check
@@ -49,8 +56,9 @@ format: ## Format all C files
 
 .PHONY: install
 install: all ## Install under PREFIX (default /usr/local), staged below DESTDIR if that is set
-	@meson configure build -Dprefix=$(PREFIX)
+	@meson configure build -Dprefix=$(PREFIX) -Dsysconfdir=$(SYSCONFDIR)
 	@meson install -C build --destdir "$(DESTDIR)" --quiet
+	@test -n "$(DESTDIR)" || echo "As a service: systemd-sysusers, then systemctl enable --now ottla"
 
 .PHONY: clean
 clean: ## Remove what was built; data/ stays
@@ -58,4 +66,4 @@ clean: ## Remove what was built; data/ stays
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

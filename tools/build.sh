@@ -16,7 +16,7 @@ build-clang) compiler=clang ;;
 build-san)
 	# Sanitized code trips warnings about values that its own checks make look unset.
 	options=(-Dbuildtype=debugoptimized -Dplain_alloc=true -Dwerror=false
-		-Db_sanitize=address,undefined)
+		'-Db_sanitize=address,undefined')
 	;;
 build-tsan)
 	options=(-Dbuildtype=debugoptimized -Dplain_alloc=true -Dwerror=false -Db_sanitize=thread)
@@ -25,7 +25,7 @@ build-cover) options=(-Dbuildtype=debug -Db_coverage=true -Dwerror=false) ;;
 build-fuzz)
 	compiler=clang
 	options=(-Dbuildtype=debugoptimized -Dplain_alloc=true -Dwerror=false -Dfuzz=true
-		-Db_sanitize=address,undefined -Db_lundef=false)
+		'-Db_sanitize=address,undefined' -Db_lundef=false)
 	;;
 *)
 	echo "tools/build.sh: no build folder is named $folder" >&2

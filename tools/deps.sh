@@ -19,11 +19,11 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 # command is there.
 build_packages=(
 	gcc libc6-dev meson ninja-build ccache pkg-config python3
-	libuv1-dev libisal-dev libmimalloc-dev librdkafka-dev libjansson-dev uthash-dev
+	libuv1-dev libisal-dev libmimalloc-dev librdkafka-dev libjansson-dev libpcre2-dev uthash-dev
 	liblz4-dev libzstd-dev libsnappy-dev zlib1g-dev libssl-dev libcmocka-dev
 )
 check_packages=(
-	clang clang-format 'libclang-rt-dev|libclang-rt-14-dev'
+	clang clang-format shellcheck 'libclang-rt-dev|libclang-rt-14-dev'
 )
 test_packages=(
 	python3-pytest python3-kafka python3-confluent-kafka kcat

@@ -91,25 +91,51 @@ def python_tests(folder):
     return result.testsRun - failed, failed
 
 
-def system_tests():
-    run_or_break("tools/build.sh", "build", "--quiet")
+def shell_scripts():
+    """Every script that starts with a shell's name, wherever it lies."""
+    paths = []
+    for folder in (".ci", "bin", "dist", "tools"):
+        for name in sorted(os.listdir(os.path.join(ROOT, folder))):
+            path = os.path.join(folder, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                with open(path, "rb") as file:
+                    if re.match(rb"#!.*\b(ba)?sh\b", file.readline()):
+                        paths.append(path)
+    return run_as_one_test("shellcheck", "--severity=warning", *paths)
+
+
+def system_tests(folder):
+    """The system tests, on the program of that build folder ($OTTLA, for launchers as well)."""
+    run_or_break("tools/build.sh", folder, "--quiet")
     run_or_break("tools/deps.sh", "test")
-    results = fresh_file("build/system.junit.xml")
+    os.environ["OTTLA"] = os.path.join(ROOT, folder, "ottla")
+    results = fresh_file(f"{folder}/system.junit.xml")
     status = run(PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=10",
                  f"--junitxml={results}", "test/system")
     return count_junit(results, status)
 
 
+# Generators whose output is committed: each takes --check, and --doc to write it anew.
+GENERATORS = ["tools/gen/configs.py"]
+
+
+def generated_files():
+    statuses = [run(PYTHON, generator, "--check") for generator in GENERATORS]
+    return statuses.count(0), len(statuses) - statuses.count(0)
+
+
 SUITES = [
     ("packages", "check test", lambda: run_as_one_test("tools/deps.sh", "build", "check")),
     ("format", "check test", lambda: run_as_one_test("tools/format.sh", "--check")),
+    ("shell scripts", "check test", shell_scripts),
     ("tidy", "check test", lambda: run_as_one_test(PYTHON, "tools/tidy/tidy.py")),
     ("tidy's tests", "check test", lambda: python_tests("tools/tidy")),
+    ("generated files", "check test", generated_files),
     ("unit, gcc", "check test", lambda: unit_tests("build")),
     ("unit, clang", "check test", lambda: unit_tests("build-clang")),
     ("unit, sanitized", "san", lambda: unit_tests("build-san")),
     ("unit, threads", "tsan", lambda: unit_tests("build-tsan")),
-    ("system", "test", system_tests),
+    ("system", "test", lambda: system_tests("build")),
 ]
 
 

@@ -1,6 +1,6 @@
 /* Fetch (key 1): a read of many partitions at their owners, and the wait for enough to read.
  *
- *   READING --enough, or no time left--> ANSWERED
+ *   READING --enough, or no time left--> (CONVERTING, for old clients) --> ANSWERED
  *      |  ^
  *      |  +-- woken by an append, or out of time (then for the last time)
  *      v  |
@@ -18,16 +18,16 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "broker/fetch_session.h"
+#include "broker/fetch_session_int.h"
+#include "broker/legacy_int.h"
 #include "wire/msg_fetch.h"
 
 enum {
+	FETCH_VERSION_MAGIC_1 = 2,
 	FETCH_VERSION_TOPIC_ID = 13,
-	FETCH_VERSION_SESSION_ERROR = 7,
-	FETCH_VERSION_ENDPOINTS = 16,
 };
 
-enum fetch_state { FETCH_READING, FETCH_WATCHING, FETCH_ANSWERED };
+enum fetch_state { FETCH_READING, FETCH_WATCHING, FETCH_CONVERTING, FETCH_ANSWERED };
 
 /* One partition of the request. */
 struct fetch_part {
@@ -37,11 +37,13 @@ struct fetch_part {
 	struct fetch_op *op;
 	struct fetch_part_state state; /* as the client asked; what it was told last */
 	struct ot_uuid topic_id;       /* of the topic that was found */
-	bool is_found;		       /* else read.err says why not */
+	bool is_found;                 /* else read.err says why not */
 	uint32_t shard_index;
 	struct ot_file_range range;
-	bool is_watching; /* [the partition's owner] */
-	bool is_reserved; /* [the partition's owner] bytes were taken from the shard's share */
+	struct legacy_range *legacy; /* what an old client gets instead of the range */
+	bool is_watching;            /* [owner: the partition's shard] */
+	bool is_reserved; /* [owner: the partition's shard] bytes were taken from the shard's share
+	                   */
 };
 
 /* What one owner shard does for the operation; touched by that shard only. */
@@ -59,13 +61,14 @@ struct fetch_op {
 	struct broker_shard *self;
 	struct ot_fetch_request *body;
 	struct fetch_session *session; /* NULL: none */
-	int32_t session_id;	       /* told to the client */
+	int32_t session_id;            /* told to the client */
 	bool is_incremental;
 	enum fetch_state state;
 	struct fetch_part *parts;
 	size_t part_count;
+	struct ot_job convert_job;
 	struct fetch_share *shares; /* by shard index */
-	uint32_t share_count;	    /* shards that have a partition of ours */
+	uint32_t share_count;       /* shards that have a partition of ours */
 	struct ot_turn_work wake_work;
 	bool is_woken; /* since the watching began */
 	struct ot_timer timer;
@@ -84,19 +87,20 @@ is_news(const struct fetch_part *part)
 	const struct ot_part_read *read = &part->read;
 	const struct fetch_part_state *state = &part->state;
 	return read->err != OT_OK || read->bytes > 0 || read->diverging_epoch >= 0 ||
-	    state->high_watermark != read->high_watermark ||
-	    state->log_start_offset != read->log_start_offset || state->error_code != 0;
+	       state->high_watermark != read->high_watermark ||
+	       state->log_start_offset != read->log_start_offset || state->error_code != 0;
 }
 
 static void
-fill_aborted(struct fetch_op *op, struct fetch_part *part, struct ot_fetch_response_partition *answer)
+fill_aborted(struct fetch_op *op, struct fetch_part *part,
+    struct ot_fetch_response_partition *answer)
 {
 	struct ot_part_read *read = &part->read;
 	answer->aborted_transactions_count = -1;
 	if (read->aborted_count < 0)
 		return;
-	answer->aborted_transactions = ot_fetch_response_aborted_transaction_array(
-	    &op->request->arena, read->aborted_count);
+	answer->aborted_transactions =
+	    ot_fetch_response_aborted_transaction_array(&op->request->arena, read->aborted_count);
 	if (answer->aborted_transactions != NULL) {
 		answer->aborted_transactions_count = read->aborted_count;
 		for (int32_t i = 0; i < read->aborted_count; i++) {
@@ -126,6 +130,11 @@ fill_part(struct fetch_op *op, struct fetch_part *part, struct ot_fetch_response
 		answer->diverging_epoch.end_offset = read->diverging_end_offset;
 	}
 	fill_aborted(op, part, answer);
+	if (part->legacy != NULL) {
+		answer->records.data = part->legacy->out.data;
+		answer->records.len = (int32_t)part->legacy->out.bytes;
+		return;
+	}
 	if (read->file == NULL)
 		return;
 	part->range = (struct ot_file_range){ .file = read->file, .place = read->place };
@@ -149,7 +158,7 @@ static bool
 is_same_topic(const struct ot_fetch_response_topic *topic, const struct fetch_part_state *state)
 {
 	return ot_uuid_equal(&topic->topic_id, &state->topic_id) &&
-	    ot_str_equal(topic->topic, state->topic);
+	       ot_str_equal(topic->topic, state->topic);
 }
 
 /* Neighbours of one topic share its entry, as in Kafka. */
@@ -170,9 +179,8 @@ fill_topics(struct fetch_op *op)
 		struct fetch_part *part = &op->parts[i];
 		if (op->is_incremental && !is_news(part))
 			continue;
-		struct ot_fetch_response_topic *topic = response->responses_count > 0
-		    ? &topics[response->responses_count - 1]
-		    : NULL;
+		struct ot_fetch_response_topic *topic =
+		    response->responses_count > 0 ? &topics[response->responses_count - 1] : NULL;
 		if (topic == NULL || !is_same_topic(topic, &part->state)) {
 			topic = &topics[response->responses_count++];
 			topic->topic = part->state.topic;
@@ -192,6 +200,9 @@ drop_reads(struct fetch_op *op)
 {
 	for (size_t i = 0; i < op->part_count; i++) {
 		struct ot_part_read *read = &op->parts[i].read;
+		if (op->parts[i].legacy != NULL)
+			legacy_range_fini(op->parts[i].legacy);
+		op->parts[i].legacy = NULL;
 		ot_file_unref(read->file);
 		read->file = NULL;
 		read->bytes = 0;
@@ -201,22 +212,97 @@ drop_reads(struct fetch_op *op)
 }
 
 static void
-answer(struct fetch_op *op)
+send_answer(struct fetch_op *op)
 {
 	op->state = FETCH_ANSWERED;
-	ot_timer_cancel(op->self->shard->io, &op->timer);
-	ot_turn_work_cancel(&op->wake_work);
 	/* The session may have been evicted or closed while the request waited. */
 	if (op->session != NULL)
 		op->session = fetch_session_find(op->self->fetch_sessions, op->session_id);
 	ot_err err = fill_topics(op);
-	drop_reads(op);
 	if (err != OT_OK) {
+		drop_reads(op);
 		ot_request_abort(op->request, "no memory for a fetch response");
 		return;
 	}
 	op->response.session_id = op->session_id;
-	ot_request_answer(op->request, &ot_fetch_response_msg, &op->response);
+	/* Answering copies what is in memory, and may be the end of the request with all its
+	 * memory. */
+	struct ot_request *request = op->request;
+	ot_request_encode(request, &ot_fetch_response_msg, &op->response);
+	drop_reads(op);
+	ot_request_send(request);
+}
+
+/* ---- old clients --------------------------------------------------------------------------- */
+
+static void
+run_conversion(struct ot_job *job)
+{
+	struct fetch_op *op = OT_CONTAINER_OF(job, struct fetch_op, convert_job);
+	struct ot_codec_ctx *codecs = ot_codec_ctx_create();
+	for (size_t i = 0; i < op->part_count; i++) {
+		if (op->parts[i].legacy != NULL)
+			legacy_convert_range(codecs, op->parts[i].legacy);
+	}
+	ot_codec_ctx_destroy(codecs);
+}
+
+static void
+conversion_is_done(struct ot_job *job)
+{
+	struct fetch_op *op = OT_CONTAINER_OF(job, struct fetch_op, convert_job);
+	for (size_t i = 0; i < op->part_count; i++) {
+		struct fetch_part *part = &op->parts[i];
+		if (part->legacy == NULL || part->legacy->err == OT_OK)
+			continue;
+		part->read.err = part->legacy->err;
+		legacy_range_fini(part->legacy);
+		part->legacy = NULL;
+		ot_file_unref(part->read.file);
+		part->read.file = NULL;
+	}
+	send_answer(op);
+}
+
+/* Below version 4 batches become message sets, in a worker. False without memory. */
+static bool
+start_conversion(struct fetch_op *op)
+{
+	int16_t version = op->request->header.request_api_version;
+	for (size_t i = 0; i < op->part_count; i++) {
+		struct fetch_part *part = &op->parts[i];
+		if (part->read.file == NULL)
+			continue;
+		part->legacy = ot_arena_alloc(&op->request->arena, sizeof(*part->legacy));
+		if (part->legacy == NULL)
+			return false;
+		*part->legacy = (struct legacy_range){
+			.file = part->read.file,
+			.place = part->read.place,
+			.bytes = part->read.bytes,
+			.first_offset = part->state.wanted.fetch_offset,
+			.magic = version < FETCH_VERSION_MAGIC_1 ? OT_MAGIC_V0 : OT_MAGIC_V1,
+		};
+	}
+	op->state = FETCH_CONVERTING;
+	op->convert_job = (struct ot_job){ .work = run_conversion, .done = conversion_is_done };
+	ot_io_submit(op->self->shard->io, &op->convert_job);
+	return true;
+}
+
+static void
+answer(struct fetch_op *op)
+{
+	ot_timer_cancel(op->self->shard->io, &op->timer);
+	ot_turn_work_cancel(&op->wake_work);
+	if (op->request->header.request_api_version >= LEGACY_FETCH_VERSION_END) {
+		send_answer(op);
+		return;
+	}
+	if (!start_conversion(op)) {
+		drop_reads(op);
+		ot_request_abort(op->request, "no memory for a fetch response");
+	}
 }
 
 static void
@@ -385,13 +471,13 @@ visit_to_read(struct ot_scatter_item *item)
 	share->is_wake_posted = false;
 	part->read = (struct ot_part_read){
 		.offset = wanted->fetch_offset,
-		.bytes_max =
-		    (int32_t)OT_MAX(OT_MIN((int64_t)wanted->partition_max_bytes, share->bytes_left), 0),
+		.bytes_max = (int32_t)OT_MAX(
+		    OT_MIN((int64_t)wanted->partition_max_bytes, share->bytes_left), 0),
 		.leader_epoch = wanted->current_leader_epoch,
 		.last_fetched_epoch = wanted->last_fetched_epoch,
 		.isolation = part->op->body->isolation_level == OT_READ_COMMITTED
-		    ? OT_READ_COMMITTED
-		    : OT_READ_UNCOMMITTED,
+		                 ? OT_READ_COMMITTED
+		                 : OT_READ_UNCOMMITTED,
 		.is_one_at_least = !share->has_first,
 		.done = read_is_done,
 	};
@@ -419,7 +505,7 @@ start_reading(struct fetch_op *op)
 		struct fetch_share *share = &op->shares[i];
 		share->op = op;
 		share->has_first = false;
-		share->bytes_left = op->body->max_bytes / OT_MAX(op->share_count, 1u);
+		share->bytes_left = op->body->max_bytes / (int64_t)OT_MAX(op->share_count, 1u);
 	}
 	scatter_parts(op, visit_to_read, all_are_read);
 }
@@ -435,8 +521,8 @@ add_part(struct fetch_op *op, const struct fetch_part_state *state)
 	part->state = *state;
 	part->watcher.on_more = on_more;
 	ot_list_init(&part->watcher.link);
-	struct broker_place place = broker_find(
-	    op->self, state->topic, by_id ? &state->topic_id : NULL, state->wanted.partition);
+	struct broker_place place = broker_find(op->self, state->topic,
+	    by_id ? &state->topic_id : NULL, state->wanted.partition);
 	part->read.err = place.err;
 	part->read.high_watermark = part->read.last_stable_offset = -1;
 	part->read.log_start_offset = part->read.diverging_epoch = -1;
@@ -469,7 +555,7 @@ add_session_parts(struct fetch_op *op)
 	op->parts = ot_arena_array(arena, op->session->part_count, sizeof(*op->parts));
 	if (op->parts == NULL)
 		return OT_ERR_NO_MEMORY;
-	OT_LIST_FOREACH (link, &op->session->parts) {
+	OT_LIST_FOREACH(link, &op->session->parts) {
 		struct fetch_part_state state = *fetch_session_part_state(link);
 		if (state.topic.len > 0) {
 			state.topic.data =
@@ -513,7 +599,8 @@ enter_session(struct fetch_op *op)
 	const struct ot_fetch_request *body = op->body;
 	bool by_id = op->request->header.request_api_version >= FETCH_VERSION_TOPIC_ID;
 	struct fetch_session *session = fetch_session_find(sessions, body->session_id);
-	if (body->session_epoch == FETCH_EPOCH_FINAL || body->session_epoch == FETCH_EPOCH_INITIAL) {
+	if (body->session_epoch == FETCH_EPOCH_FINAL ||
+	    body->session_epoch == FETCH_EPOCH_INITIAL) {
 		if (session != NULL)
 			fetch_session_remove(sessions, session);
 		if (body->session_epoch == FETCH_EPOCH_FINAL)

@@ -1,4 +1,4 @@
-#include "broker/fetch_session.h"
+#include "broker/fetch_session_int.h"
 
 #include <string.h>
 
@@ -48,7 +48,7 @@ fetch_sessions_destroy(struct fetch_sessions *sessions)
 	if (sessions == NULL)
 		return;
 	struct session_entry *entry, *next;
-	HASH_ITER (hh, sessions->by_id, entry, next)
+	HASH_ITER(hh, sessions->by_id, entry, next)
 		fetch_session_remove(sessions, &entry->session);
 	ot_free(sessions);
 }
@@ -117,7 +117,7 @@ fetch_session_remove(struct fetch_sessions *sessions, struct fetch_session *sess
 {
 	struct session_entry *entry = OT_CONTAINER_OF(session, struct session_entry, session);
 	struct fetch_session_part *part, *next;
-	HASH_ITER (hh, session->by_key, part, next)
+	HASH_ITER(hh, session->by_key, part, next)
 		remove_part(session, part);
 	ot_list_remove(&session->link);
 	HASH_DEL(sessions->by_id, entry);
@@ -199,7 +199,8 @@ fetch_session_update(struct fetch_session *session, const struct ot_fetch_reques
 			update_part(session, topic->topic, &topic->topic_id, &topic->partitions[j]);
 	}
 	for (int32_t i = 0; i < body->forgotten_topics_data_count; i++) {
-		const struct ot_fetch_request_forgotten_topic *topic = &body->forgotten_topics_data[i];
+		const struct ot_fetch_request_forgotten_topic *topic =
+		    &body->forgotten_topics_data[i];
 		for (int32_t j = 0; j < topic->partitions_count; j++)
 			forget_part(session, topic->topic, &topic->topic_id, topic->partitions[j]);
 	}
@@ -212,8 +213,8 @@ fetch_session_part_state(struct ot_list *link)
 }
 
 void
-fetch_session_note(
-    struct fetch_session *session, const struct fetch_part_state *told, bool has_records)
+fetch_session_note(struct fetch_session *session, const struct fetch_part_state *told,
+    bool has_records)
 {
 	char key[SESSION_PART_KEY_BYTES_MAX];
 	uint32_t key_bytes = make_key(key, told->topic, &told->topic_id, told->wanted.partition);

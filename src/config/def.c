@@ -30,8 +30,7 @@ ot_config_find(const struct ot_config_table *table, struct ot_str name)
 static bool
 starts_with(struct ot_str text, struct ot_str prefix)
 {
-	return text.len >= prefix.len &&
-	       memcmp(text.data, prefix.data, (size_t)prefix.len) == 0;
+	return text.len >= prefix.len && memcmp(text.data, prefix.data, (size_t)prefix.len) == 0;
 }
 
 /* What stands behind the first dot; null when there is none. */
@@ -42,7 +41,7 @@ after_dot(struct ot_str text)
 	if (dot == NULL)
 		return OT_STR_NULL;
 	int32_t skipped = (int32_t)(dot - text.data) + 1;
-	return (struct ot_str){dot + 1, text.len - skipped};
+	return (struct ot_str){ dot + 1, text.len - skipped };
 }
 
 /* Only these may stand behind the name of a mechanism: "plain.sasl.jaas.config". */
@@ -62,7 +61,7 @@ ot_config_find_broker(struct ot_str name, bool *ret_has_prefix)
 	bool has_prefix = false;
 	struct ot_str prefix = OT_STR_LIT(LISTENER_PREFIX);
 	if (key < 0 && starts_with(name, prefix)) {
-		struct ot_str rest = {name.data + prefix.len, name.len - prefix.len};
+		struct ot_str rest = { name.data + prefix.len, name.len - prefix.len };
 		struct ot_str base = after_dot(rest);
 		key = base.len > 0 ? ot_config_find(&ot_broker_table, base) : -1;
 		if (key < 0 && base.len > 0) {
@@ -86,7 +85,7 @@ edit_distance(struct ot_str a, const char *b, int most)
 {
 	int b_len = (int)strlen(b);
 	if (a.len > NEAREST_BYTES_MAX || b_len > NEAREST_BYTES_MAX || a.len - b_len > most ||
-		b_len - a.len > most)
+	    b_len - a.len > most)
 		return most + 1;
 	int rows[3][NEAREST_BYTES_MAX + 1];
 	for (int j = 0; j <= b_len; j++)
@@ -97,7 +96,8 @@ edit_distance(struct ot_str a, const char *b, int most)
 		for (int j = 1; j <= b_len; j++) {
 			int cost = a.data[i - 1] == b[j - 1] ? 0 : 1;
 			row[j] = OT_MIN(OT_MIN(above[j], row[j - 1]) + 1, above[j - 1] + cost);
-			if (i > 1 && j > 1 && a.data[i - 1] == b[j - 2] && a.data[i - 2] == b[j - 1])
+			if (i > 1 && j > 1 && a.data[i - 1] == b[j - 2] &&
+			    a.data[i - 2] == b[j - 1])
 				row[j] = OT_MIN(row[j], higher[j - 2] + 1);
 		}
 	}
@@ -143,8 +143,8 @@ ot_config_source_name(enum ot_config_source source)
 const char *
 ot_config_type_name(enum ot_config_type type)
 {
-	static const char *const names[] = {"UNKNOWN", "BOOLEAN", "STRING", "INT", "SHORT", "LONG",
-		"DOUBLE", "LIST", "CLASS", "PASSWORD"};
+	static const char *const names[] = { "UNKNOWN", "BOOLEAN", "STRING", "INT", "SHORT", "LONG",
+		"DOUBLE", "LIST", "CLASS", "PASSWORD" };
 	return (size_t)type < OT_ARRAY_COUNT(names) ? names[type] : names[0];
 }
 

@@ -68,10 +68,14 @@ struct ot_config_def {
 	const char *name;
 	const char *default_text; /* NULL: none */
 	const char *doc;
-	const char *inert; /* why Ottla does not act on it; NULL when it does */
+	const char *inert;          /* why Ottla does not act on it; NULL when it does */
 	const char *const *choices; /* NULL-terminated, or NULL */
 	const struct ot_config_synonym *synonyms;
 	size_t synonym_count;
+	/* Client settings: the property of librdkafka that does the same, its own unit being that
+	 * many of ours; "" where there is none, "*" where src/config/client.c decides. */
+	const char *rdkafka;
+	int64_t rdkafka_divisor;
 	double least;
 	double most;
 	enum ot_config_type type;
@@ -89,6 +93,9 @@ struct ot_config_table {
 
 extern const struct ot_config_table ot_broker_table;
 extern const struct ot_config_table ot_topic_table;
+extern const struct ot_config_table ot_producer_table;
+extern const struct ot_config_table ot_consumer_table;
+extern const struct ot_config_table ot_admin_table;
 
 /* One setting as somebody gave it: in a file, in a request, in the metadata. Null value: none. */
 struct ot_config_pair {
@@ -101,7 +108,7 @@ struct ot_config_pair {
 struct ot_config_value {
 	bool is_null;
 	int64_t number; /* BOOLEAN (0 or 1), INT, SHORT, LONG */
-	double real;	/* DOUBLE */
+	double real;    /* DOUBLE */
 	struct ot_str text;
 	const char *const *items; /* LIST: NUL-terminated each */
 	size_t item_count;
@@ -127,12 +134,11 @@ const char *ot_config_type_name(enum ot_config_type type);
  * message, "Invalid value x for configuration y: z"; a password's value is left out of it.
  * OT_ERR_NO_MEMORY when the arena is full. @owner the arena's */
 ot_err ot_config_read(const struct ot_config_def *def, struct ot_str text, struct ot_arena *arena,
-	struct ot_config_value *ret_value, struct ot_why *why) OT_MUST_USE;
+    struct ot_config_value *ret_value, struct ot_why *why) OT_MUST_USE;
 
 /* Only the reason, without value and name: "Value must be at least 1". @owner any thread */
 ot_err ot_config_read_reason(const struct ot_config_def *def, struct ot_str text,
-	struct ot_arena *arena, struct ot_config_value *ret_value,
-	struct ot_why *why) OT_MUST_USE;
+    struct ot_arena *arena, struct ot_config_value *ret_value, struct ot_why *why) OT_MUST_USE;
 
 /* What the key accepts, for people: "a whole number of at least 1". @owner any thread */
 void ot_config_put_remedy(const struct ot_config_def *def, struct ot_text *text);
@@ -141,7 +147,7 @@ void ot_config_put_remedy(const struct ot_config_def *def, struct ot_text *text)
 struct ot_str ot_config_trim(struct ot_str text);
 
 /* The pair called `name`, or NULL; the last one when there are several. @owner any thread */
-const struct ot_config_pair *ot_config_pair_find(
-	const struct ot_config_pair *pairs, size_t count, struct ot_str name);
+const struct ot_config_pair *ot_config_pair_find(const struct ot_config_pair *pairs, size_t count,
+    struct ot_str name);
 
 #endif

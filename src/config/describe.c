@@ -36,12 +36,12 @@ is_wanted(struct ot_str name, const struct ot_str *wanted, size_t count)
 		if (ot_str_equal(wanted[i], name))
 			return true;
 	}
-	return wanted == NULL;
+	return count == 0;
 }
 
 static void
 add_synonym(struct synonym_list *list, struct ot_str name, struct ot_str value, bool is_sensitive,
-	enum ot_config_source source)
+    enum ot_config_source source)
 {
 	list->items[list->count++] = (struct ot_config_entry_synonym){
 		.name = name,
@@ -59,9 +59,10 @@ names_of(enum ot_broker_key key, enum ot_broker_key *ret_names)
 	for (size_t i = 0; i < OT_BROKER_KEY_COUNT; i++) {
 		const struct ot_config_def *def = &ot_broker_table.defs[i];
 		for (size_t j = 0; j < def->synonym_count; j++) {
-			/* The scheduler's interval is a default of another key, not a name of it. */
+			/* The scheduler's interval is a default of another key, not a name of it.
+			 */
 			if (def->synonyms[j].key == key &&
-				key != OT_BROKER_LOG_FLUSH_SCHEDULER_INTERVAL_MS)
+			    key != OT_BROKER_LOG_FLUSH_SCHEDULER_INTERVAL_MS)
 				head = (enum ot_broker_key)i;
 		}
 	}
@@ -77,15 +78,15 @@ static const struct {
 	enum ot_settings_layer layer;
 	enum ot_config_source source;
 } places[] = {
-	{OT_LAYER_DYNAMIC_BROKER, OT_SOURCE_DYNAMIC_BROKER},
-	{OT_LAYER_DYNAMIC_DEFAULT, OT_SOURCE_DYNAMIC_DEFAULT},
-	{OT_LAYER_STATIC, OT_SOURCE_STATIC},
+	{ OT_LAYER_DYNAMIC_BROKER, OT_SOURCE_DYNAMIC_BROKER },
+	{ OT_LAYER_DYNAMIC_DEFAULT, OT_SOURCE_DYNAMIC_DEFAULT },
+	{ OT_LAYER_STATIC, OT_SOURCE_STATIC },
 };
 
 /* Appends the synonyms of a broker's key. The list has room. */
 static void
 list_broker_synonyms(const struct ot_settings *settings, enum ot_broker_key key, bool is_sensitive,
-	struct synonym_list *list)
+    struct synonym_list *list)
 {
 	enum ot_broker_key names[NAMES_MAX];
 	size_t name_count = names_of(key, names);
@@ -95,13 +96,13 @@ list_broker_synonyms(const struct ot_settings *settings, enum ot_broker_key key,
 			const struct ot_config_def *def = &ot_broker_table.defs[names[i]];
 			bool is_default = place == OT_ARRAY_COUNT(places);
 			struct ot_str value =
-				is_default ? ot_str_from(def->default_text)
-					   : settings->values[names[i]].raw[places[place].layer];
+			    is_default ? ot_str_from(def->default_text)
+				       : settings->values[names[i]].raw[places[place].layer];
 			found_self |= names[i] == key && value.len >= 0;
 			if (value.len < 0 || !found_self)
 				continue;
 			add_synonym(list, ot_str_from(def->name), value, is_sensitive,
-				is_default ? OT_SOURCE_DEFAULT : places[place].source);
+			    is_default ? OT_SOURCE_DEFAULT : places[place].source);
 		}
 	}
 }
@@ -135,9 +136,9 @@ compare_entries(const void *a, const void *b)
 
 static ot_err
 start(struct builder *build, const struct ot_settings *settings, struct ot_arena *arena,
-	size_t entries_max)
+    size_t entries_max)
 {
-	*build = (struct builder){.settings = settings, .arena = arena};
+	*build = (struct builder){ .settings = settings, .arena = arena };
 	build->entries = ot_arena_array(arena, entries_max, sizeof(*build->entries));
 	return build->entries != NULL ? OT_OK : OT_ERR_NO_MEMORY;
 }
@@ -153,13 +154,13 @@ finish(struct builder *build, struct ot_config_entry **ret_entries, size_t *ret_
 
 static ot_err
 describe_topic_key(struct builder *build, enum ot_topic_key key,
-	const struct ot_config_pair *overrides, size_t override_count)
+    const struct ot_config_pair *overrides, size_t override_count)
 {
 	const struct ot_config_def *def = &ot_topic_table.defs[key];
 	struct ot_config_value value;
 	struct synonym_list list;
-	ot_err err = ot_topic_settings_value(
-		build->settings, overrides, override_count, key, build->arena, &value);
+	ot_err err = ot_topic_settings_value(build->settings, overrides, override_count, key,
+	    build->arena, &value);
 	if (err == OT_OK)
 		err = make_list(build, &list);
 	if (err != OT_OK)
@@ -174,15 +175,15 @@ describe_topic_key(struct builder *build, enum ot_topic_key key,
 		add_synonym(&list, entry.name, value.text, false, OT_SOURCE_TOPIC);
 	if (def->synonym_count > 0)
 		list_broker_synonyms(build->settings, (enum ot_broker_key)def->synonyms[0].key,
-			false, &list);
+		    false, &list);
 	finish_entry(build, &entry, &list);
 	return OT_OK;
 }
 
 ot_err
 ot_describe_topic(const struct ot_settings *settings, const struct ot_config_pair *overrides,
-	size_t override_count, const struct ot_str *wanted, size_t wanted_count,
-	struct ot_arena *arena, struct ot_config_entry **ret_entries, size_t *ret_count)
+    size_t override_count, const struct ot_str *wanted, size_t wanted_count, struct ot_arena *arena,
+    struct ot_config_entry **ret_entries, size_t *ret_count)
 {
 	struct builder build;
 	ot_err err = start(&build, settings, arena, OT_TOPIC_KEY_COUNT);
@@ -191,8 +192,8 @@ ot_describe_topic(const struct ot_settings *settings, const struct ot_config_pai
 		struct ot_str name = ot_str_from(def->name);
 		bool is_set = ot_config_pair_find(overrides, override_count, name) != NULL;
 		if ((!def->is_internal || is_set) && is_wanted(name, wanted, wanted_count))
-			err = describe_topic_key(
-				&build, (enum ot_topic_key)key, overrides, override_count);
+			err = describe_topic_key(&build, (enum ot_topic_key)key, overrides,
+			    override_count);
 	}
 	if (err == OT_OK)
 		finish(&build, ret_entries, ret_count);
@@ -247,7 +248,7 @@ static ot_err
 describe_extra(struct builder *build, const struct ot_setting_extra *extra)
 {
 	const struct ot_config_def *def =
-		extra->key >= 0 ? &ot_broker_table.defs[extra->key] : NULL;
+	    extra->key >= 0 ? &ot_broker_table.defs[extra->key] : NULL;
 	struct synonym_list list;
 	ot_err err = make_list(build, &list);
 	if (err != OT_OK)
@@ -263,19 +264,19 @@ describe_extra(struct builder *build, const struct ot_setting_extra *extra)
 	add_synonym(&list, extra->name, entry.value, entry.is_sensitive, source_of(extra->layer));
 	if (def != NULL)
 		list_broker_synonyms(build->settings, (enum ot_broker_key)extra->key,
-			entry.is_sensitive, &list);
+		    entry.is_sensitive, &list);
 	finish_entry(build, &entry, &list);
 	return OT_OK;
 }
 
 ot_err
 ot_describe_broker(const struct ot_settings *settings, const struct ot_str *wanted,
-	size_t wanted_count, struct ot_arena *arena, struct ot_config_entry **ret_entries,
-	size_t *ret_count)
+    size_t wanted_count, struct ot_arena *arena, struct ot_config_entry **ret_entries,
+    size_t *ret_count)
 {
 	struct builder build;
-	ot_err err = start(
-		&build, settings, arena, (size_t)OT_BROKER_KEY_COUNT + settings->extra_count);
+	ot_err err =
+	    start(&build, settings, arena, (size_t)OT_BROKER_KEY_COUNT + settings->extra_count);
 	for (size_t key = 0; err == OT_OK && key < OT_BROKER_KEY_COUNT; key++) {
 		const struct ot_config_def *def = &ot_broker_table.defs[key];
 		bool is_set = ot_settings_is_set(settings, (enum ot_broker_key)key);
@@ -295,7 +296,7 @@ ot_describe_broker(const struct ot_settings *settings, const struct ot_str *want
 
 static ot_err
 describe_default(struct builder *build, struct ot_str name, struct ot_str value,
-	const struct ot_config_def *def)
+    const struct ot_config_def *def)
 {
 	struct synonym_list list;
 	ot_err err = make_list(build, &list);
@@ -316,12 +317,12 @@ describe_default(struct builder *build, struct ot_str name, struct ot_str value,
 
 ot_err
 ot_describe_cluster_default(const struct ot_settings *settings, const struct ot_str *wanted,
-	size_t wanted_count, struct ot_arena *arena, struct ot_config_entry **ret_entries,
-	size_t *ret_count)
+    size_t wanted_count, struct ot_arena *arena, struct ot_config_entry **ret_entries,
+    size_t *ret_count)
 {
 	struct builder build;
-	ot_err err = start(
-		&build, settings, arena, (size_t)OT_BROKER_KEY_COUNT + settings->extra_count);
+	ot_err err =
+	    start(&build, settings, arena, (size_t)OT_BROKER_KEY_COUNT + settings->extra_count);
 	for (size_t key = 0; err == OT_OK && key < OT_BROKER_KEY_COUNT; key++) {
 		const struct ot_config_def *def = &ot_broker_table.defs[key];
 		struct ot_str value = settings->values[key].raw[OT_LAYER_DYNAMIC_DEFAULT];
@@ -332,9 +333,9 @@ ot_describe_cluster_default(const struct ot_settings *settings, const struct ot_
 	for (size_t i = 0; err == OT_OK && i < settings->extra_count; i++) {
 		const struct ot_setting_extra *extra = &settings->extras[i];
 		if (extra->layer == OT_LAYER_DYNAMIC_DEFAULT &&
-			is_wanted(extra->name, wanted, wanted_count))
+		    is_wanted(extra->name, wanted, wanted_count))
 			err = describe_default(&build, extra->name, extra->value,
-				extra->key >= 0 ? &ot_broker_table.defs[extra->key] : NULL);
+			    extra->key >= 0 ? &ot_broker_table.defs[extra->key] : NULL);
 	}
 	if (err == OT_OK)
 		finish(&build, ret_entries, ret_count);

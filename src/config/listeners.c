@@ -6,7 +6,7 @@
 
 #include "config/def.h"
 
-static const char *const protocol_names[] = {"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"};
+static const char *const protocol_names[] = { "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL" };
 
 bool
 ot_security_protocol_parse(const char *text, enum ot_security_protocol *ret_security)
@@ -60,17 +60,17 @@ split_host_port(struct ot_str text, struct ot_str *ret_host, struct ot_str *ret_
 		const char *close = memchr(text.data, ']', (size_t)text.len);
 		if (close == NULL)
 			return false;
-		host = (struct ot_str){text.data + 1, (int32_t)(close - text.data) - 1};
-		struct ot_str rest = {close + 1, text.len - host.len - 2};
+		host = (struct ot_str){ text.data + 1, (int32_t)(close - text.data) - 1 };
+		struct ot_str rest = { close + 1, text.len - host.len - 2 };
 		if (rest.len > 0 && rest.data[0] != ':')
 			return false;
 		if (rest.len > 0)
-			port = (struct ot_str){rest.data + 1, rest.len - 1};
+			port = (struct ot_str){ rest.data + 1, rest.len - 1 };
 	} else if (text.len > 0) {
 		const char *colon = memrchr(text.data, ':', (size_t)text.len);
 		if (colon != NULL) {
 			host.len = (int32_t)(colon - text.data);
-			port = (struct ot_str){colon + 1, text.len - host.len - 1};
+			port = (struct ot_str){ colon + 1, text.len - host.len - 1 };
 		}
 	}
 	for (int32_t i = 0; i < host.len; i++) {
@@ -93,19 +93,19 @@ copy_upper(struct ot_arena *arena, struct ot_str text)
 
 ot_err
 ot_listener_parse(const char *text, struct ot_arena *arena, struct ot_listener_conf *ret_listener,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	const char *slashes = strstr(text, "://");
 	struct ot_str host, port;
-	struct ot_listener_conf listener = {0};
+	struct ot_listener_conf listener = { 0 };
 	if (slashes == NULL || slashes == text ||
-		!split_host_port(ot_str_from(slashes + 3), &host, &port) ||
-		!parse_port(port, &listener.port)) {
+	    !split_host_port(ot_str_from(slashes + 3), &host, &port) ||
+	    !parse_port(port, &listener.port)) {
 		ot_why_set(why, "Unable to parse %s to a broker endpoint; write NAME://host:port",
-			text);
+		    text);
 		return OT_ERR_INVALID_CONFIG;
 	}
-	listener.name = copy_upper(arena, (struct ot_str){text, (int32_t)(slashes - text)});
+	listener.name = copy_upper(arena, (struct ot_str){ text, (int32_t)(slashes - text) });
 	listener.host = ot_arena_strndup(arena, host.data, (size_t)host.len);
 	if (listener.name == NULL || listener.host == NULL)
 		return OT_ERR_NO_MEMORY;
@@ -115,10 +115,10 @@ ot_listener_parse(const char *text, struct ot_arena *arena, struct ot_listener_c
 
 ot_err
 ot_host_port_parse(struct ot_str text, uint16_t default_port, struct ot_arena *arena,
-	struct ot_host_port *ret_address, struct ot_why *why)
+    struct ot_host_port *ret_address, struct ot_why *why)
 {
 	struct ot_str host, port;
-	struct ot_host_port address = {.port = default_port};
+	struct ot_host_port address = { .port = default_port };
 	text = ot_config_trim(text);
 	bool is_valid = split_host_port(text, &host, &port) && host.len > 0;
 	if (is_valid && (port.len >= 0 || default_port == 0))
@@ -136,7 +136,7 @@ ot_host_port_parse(struct ot_str text, uint16_t default_port, struct ot_arena *a
 
 static ot_err
 parse_mapping(struct ot_str pair, struct ot_arena *arena, struct ot_protocol_mapping *ret_mapping,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	const char *colon = pair.len > 0 ? memrchr(pair.data, ':', (size_t)pair.len) : NULL;
 	if (colon == NULL || colon == pair.data) {
@@ -144,8 +144,8 @@ parse_mapping(struct ot_str pair, struct ot_arena *arena, struct ot_protocol_map
 		return OT_ERR_INVALID_CONFIG;
 	}
 	int32_t name_len = (int32_t)(colon - pair.data);
-	struct ot_str name = ot_config_trim((struct ot_str){pair.data, name_len});
-	struct ot_str rest = {colon + 1, pair.len - name_len - 1};
+	struct ot_str name = ot_config_trim((struct ot_str){ pair.data, name_len });
+	struct ot_str rest = { colon + 1, pair.len - name_len - 1 };
 	struct ot_str protocol = ot_config_trim(rest);
 	const char *word = ot_arena_strndup(arena, protocol.data, (size_t)protocol.len);
 	ret_mapping->name = copy_upper(arena, name);
@@ -154,16 +154,16 @@ parse_mapping(struct ot_str pair, struct ot_arena *arena, struct ot_protocol_map
 	if (ot_security_protocol_parse(word, &ret_mapping->security))
 		return OT_OK;
 	ot_why_set(why,
-		"%s is no security protocol; give PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", word);
+	    "%s is no security protocol; give PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", word);
 	return OT_ERR_INVALID_CONFIG;
 }
 
 ot_err
 ot_protocol_map_parse(struct ot_str text, struct ot_arena *arena,
-	struct ot_protocol_mapping **ret_map, size_t *ret_count, struct ot_why *why)
+    struct ot_protocol_mapping **ret_map, size_t *ret_count, struct ot_why *why)
 {
-	static const struct ot_config_def list = {
-		.name = "listener.security.protocol.map", .type = OT_CONFIG_LIST};
+	static const struct ot_config_def list = { .name = "listener.security.protocol.map",
+		.type = OT_CONFIG_LIST };
 	struct ot_config_value pairs;
 	ot_err err = ot_config_read(&list, text, arena, &pairs, why);
 	if (err != OT_OK)
@@ -204,23 +204,25 @@ may_share_port(const struct ot_listener_conf *a, const struct ot_listener_conf *
 }
 
 ot_err
-ot_listeners_check_distinct(
-	const struct ot_listener_conf *listeners, size_t count, struct ot_why *why)
+ot_listeners_check_distinct(const struct ot_listener_conf *listeners, size_t count,
+    struct ot_why *why)
 {
 	for (size_t i = 0; i < count; i++) {
 		for (size_t j = 0; j < i; j++) {
 			if (strcmp(listeners[i].name, listeners[j].name) == 0) {
-				ot_why_set(why, "Each listener must have a different name, but "
-						"%s stands twice",
-					listeners[i].name);
+				ot_why_set(why,
+				    "Each listener must have a different name, but "
+				    "%s stands twice",
+				    listeners[i].name);
 				return OT_ERR_INVALID_CONFIG;
 			}
 			if (listeners[i].port != 0 && listeners[i].port == listeners[j].port &&
-				!may_share_port(&listeners[i], &listeners[j])) {
-				ot_why_set(why, "Each listener must have a different port, unless "
-						"one has an IPv4 address and the other an IPv6 "
-						"address, but %s and %s both have %u",
-					listeners[j].name, listeners[i].name, listeners[i].port);
+			    !may_share_port(&listeners[i], &listeners[j])) {
+				ot_why_set(why,
+				    "Each listener must have a different port, unless "
+				    "one has an IPv4 address and the other an IPv6 "
+				    "address, but %s and %s both have %u",
+				    listeners[j].name, listeners[i].name, listeners[i].port);
 				return OT_ERR_INVALID_CONFIG;
 			}
 		}

@@ -18,10 +18,10 @@ enum ot_security_protocol {
 struct ot_listener_conf {
 	const char *name; /* upper case */
 	enum ot_security_protocol security;
-	bool is_controller;	     /* named in controller.listener.names */
-	const char *host;	     /* without brackets; empty: all addresses */
-	uint16_t port;		     /* 0: any free one */
-	bool is_advertised;	     /* others are told of it */
+	bool is_controller;          /* named in controller.listener.names */
+	const char *host;            /* without brackets; empty: all addresses */
+	uint16_t port;               /* 0: any free one */
+	bool is_advertised;          /* others are told of it */
 	const char *advertised_host; /* empty: the machine's own name */
 	uint16_t advertised_port;    /* 0: the port that is bound in the end */
 };
@@ -46,20 +46,20 @@ const char *ot_security_protocol_name(enum ot_security_protocol security);
  * `ret_listener` are set. OT_ERR_INVALID_CONFIG with `why`, OT_ERR_NO_MEMORY.
  * @owner the arena's */
 ot_err ot_listener_parse(const char *text, struct ot_arena *arena,
-	struct ot_listener_conf *ret_listener, struct ot_why *why) OT_MUST_USE;
+    struct ot_listener_conf *ret_listener, struct ot_why *why) OT_MUST_USE;
 
 /* "host:port" with brackets around an IPv6 address; without a port, `default_port`, unless that is
  * 0: then the port must be there. Errors as above. @owner the arena's */
 ot_err ot_host_port_parse(struct ot_str text, uint16_t default_port, struct ot_arena *arena,
-	struct ot_host_port *ret_address, struct ot_why *why) OT_MUST_USE;
+    struct ot_host_port *ret_address, struct ot_why *why) OT_MUST_USE;
 
 /* "NAME:PROTOCOL,NAME:PROTOCOL". Errors as above. @owner the arena's */
 ot_err ot_protocol_map_parse(struct ot_str text, struct ot_arena *arena,
-	struct ot_protocol_mapping **ret_map, size_t *ret_count, struct ot_why *why) OT_MUST_USE;
+    struct ot_protocol_mapping **ret_map, size_t *ret_count, struct ot_why *why) OT_MUST_USE;
 
 /* Each name once, and each port once, but for one IPv4 and one IPv6 address that share it.
  * @owner any thread */
 ot_err ot_listeners_check_distinct(const struct ot_listener_conf *listeners, size_t count,
-	struct ot_why *why) OT_MUST_USE;
+    struct ot_why *why) OT_MUST_USE;
 
 #endif

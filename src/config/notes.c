@@ -11,7 +11,7 @@ enum {
 void
 ot_config_notes_init(struct ot_config_notes *notes)
 {
-	*notes = (struct ot_config_notes){0};
+	*notes = (struct ot_config_notes){ 0 };
 	ot_arena_init(&notes->arena, 0);
 }
 
@@ -19,7 +19,7 @@ void
 ot_config_notes_fini(struct ot_config_notes *notes)
 {
 	ot_arena_fini(&notes->arena);
-	*notes = (struct ot_config_notes){0};
+	*notes = (struct ot_config_notes){ 0 };
 }
 
 static void

@@ -42,7 +42,7 @@ struct parser {
 void
 ot_properties_init(struct ot_properties *props, const char *file)
 {
-	*props = (struct ot_properties){.file = ""};
+	*props = (struct ot_properties){ .file = "" };
 	ot_arena_init(&props->arena, 0);
 	char *copy = file != NULL ? ot_arena_strndup(&props->arena, file, strlen(file)) : NULL;
 	if (copy != NULL)
@@ -53,13 +53,13 @@ void
 ot_properties_fini(struct ot_properties *props)
 {
 	struct property_index *entry, *next;
-	HASH_ITER (hh, props->index, entry, next) {
+	HASH_ITER(hh, props->index, entry, next) {
 		HASH_DEL(props->index, entry);
 		ot_free(entry);
 	}
 	ot_free(props->items);
 	ot_arena_fini(&props->arena);
-	*props = (struct ot_properties){.file = ""};
+	*props = (struct ot_properties){ .file = "" };
 }
 
 static struct property_index *
@@ -109,16 +109,16 @@ add_item(struct ot_properties *props, struct ot_str name, struct ot_property **r
 	entry->place = props->count;
 	HASH_ADD(hh, props->index, name, (size_t)name.len, entry);
 	*ret_item = &props->items[props->count++];
-	**ret_item = (struct ot_property){.name = {copy, name.len}, .value = OT_STR_LIT("")};
+	**ret_item = (struct ot_property){ .name = { copy, name.len }, .value = OT_STR_LIT("") };
 	return OT_OK;
 }
 
 ot_err
 ot_properties_put(struct ot_properties *props, struct ot_str name, struct ot_str value,
-	uint32_t line)
+    uint32_t line)
 {
 	char *copy = ot_arena_strndup(&props->arena, value.len > 0 ? value.data : "",
-		value.len > 0 ? (size_t)value.len : 0);
+	    value.len > 0 ? (size_t)value.len : 0);
 	if (copy == NULL)
 		return OT_ERR_NO_MEMORY;
 	struct property_index *entry = find_entry(props, name);
@@ -126,7 +126,7 @@ ot_properties_put(struct ot_properties *props, struct ot_str name, struct ot_str
 	ot_err err = item != NULL ? OT_OK : add_item(props, name, &item);
 	if (err != OT_OK)
 		return err;
-	item->value = (struct ot_str){copy, OT_MAX(value.len, 0)};
+	item->value = (struct ot_str){ copy, OT_MAX(value.len, 0) };
 	item->line = line;
 	return OT_OK;
 }
@@ -257,14 +257,21 @@ fail(const struct parser *in, struct ot_why *why, const char *rule)
 	return OT_ERR_INVALID_CONFIG;
 }
 
+static ot_err
+fail_nul(const struct parser *in, struct ot_why *why)
+{
+	return fail(in, why, "a NUL character cannot be part of a setting; is this a text file?");
+}
+
 /* in->next is behind "\u". A half of a pair of surrogates alone becomes U+FFFD. */
 static ot_err
 read_unicode(struct parser *in, char **to, struct ot_why *why)
 {
 	int32_t code = read_hex(in, in->next);
 	if (code < 0)
-		return fail(in, why, "\\u needs four hexadecimal digits behind it; write \\\\u for "
-				     "a backslash and a u");
+		return fail(in, why,
+		    "\\u needs four hexadecimal digits behind it; write \\\\u for "
+		    "a backslash and a u");
 	if (code == 0)
 		return fail(in, why, "a NUL character cannot be part of a setting; remove \\u0000");
 	in->next += 4;
@@ -305,6 +312,8 @@ read_escape(struct parser *in, char **to, struct ot_why *why)
 	case 'f':
 		c = '\f';
 		break;
+	case '\0':
+		return fail_nul(in, why);
 	default:
 		break;
 	}
@@ -327,13 +336,11 @@ read_part(struct parser *in, bool is_key, char *to, int32_t *ret_bytes, struct o
 	char *start = to;
 	for (;;) {
 		join_lines(in);
-		if (in->next == in->end || is_newline(*in->next) ||
-			(is_key && ends_key(*in->next)))
+		if (in->next == in->end || is_newline(*in->next) || (is_key && ends_key(*in->next)))
 			break;
 		ot_err err = OT_OK;
 		if (*in->next == '\0')
-			err = fail(in, why, "a NUL character cannot be part of a setting; is this "
-					    "a text file?");
+			err = fail_nul(in, why);
 		else if (*in->next == '\\')
 			err = read_escape(in, &to, why);
 		else if (in->is_latin1)
@@ -368,7 +375,7 @@ static ot_err
 read_logical_line(struct parser *in, struct ot_why *why)
 {
 	uint32_t line = in->line;
-	struct ot_str name = {in->name, 0}, value = {in->value, 0};
+	struct ot_str name = { in->name, 0 }, value = { in->value, 0 };
 	ot_err err = read_part(in, true, in->name, &name.len, why);
 	if (err != OT_OK)
 		return err;
@@ -386,11 +393,11 @@ read_logical_line(struct parser *in, struct ot_why *why)
 static size_t
 utf8_bytes(const unsigned char *at, size_t left)
 {
-	size_t bytes = at[0] < 0x80		       ? 1
-		       : at[0] >= 0xc2 && at[0] < 0xe0 ? 2
-		       : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
-		       : at[0] >= 0xf0 && at[0] < 0xf5 ? 4
-						       : 0;
+	size_t bytes = at[0] < 0x80                    ? 1
+	               : at[0] >= 0xc2 && at[0] < 0xe0 ? 2
+	               : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
+	               : at[0] >= 0xf0 && at[0] < 0xf5 ? 4
+	                                               : 0;
 	if (bytes == 0 || bytes > left)
 		return 0;
 	for (size_t i = 1; i < bytes; i++) {
@@ -399,7 +406,7 @@ utf8_bytes(const unsigned char *at, size_t left)
 	}
 	/* Longer than needed, a surrogate, beyond the last character. */
 	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-		(at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
+	    (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
 		return 0;
 	return bytes;
 }
@@ -422,11 +429,11 @@ ot_properties_parse(struct ot_properties *props, const char *text, size_t bytes,
 {
 	static const char byte_order_mark[] = "\xef\xbb\xbf";
 	if (bytes > OT_PROPERTIES_BYTES_MAX) {
-		ot_why_set(why, "%s: a property file of more than %u bytes is not read", props->file,
-			OT_PROPERTIES_BYTES_MAX);
+		ot_why_set(why, "%s: a property file of more than %u bytes is not read",
+		    props->file, OT_PROPERTIES_BYTES_MAX);
 		return OT_ERR_INVALID_CONFIG;
 	}
-	struct parser in = {.props = props, .next = text, .end = text + bytes, .line = 1};
+	struct parser in = { .props = props, .next = text, .end = text + bytes, .line = 1 };
 	in.is_latin1 = !is_utf8(text, bytes);
 	if (bytes >= 3 && memcmp(text, byte_order_mark, 3) == 0 && !in.is_latin1)
 		in.next += 3;

@@ -9,7 +9,7 @@
 struct ot_property {
 	struct ot_str name;  /* NUL-terminated */
 	struct ot_str value; /* NUL-terminated; blanks at its end are still there */
-	uint32_t line;	     /* of the name, from 1; 0 when it came from no file */
+	uint32_t line;       /* of the name, from 1; 0 when it came from no file */
 };
 
 /* Owned by whoever read it. Each name stands once, in the order of first appearance. */
@@ -33,11 +33,11 @@ void ot_properties_fini(struct ot_properties *props);
  * (`why` names file, line and rule) or OT_ERR_NO_MEMORY the lines before the mistake are in.
  * @owner the caller's   @blocks never */
 ot_err ot_properties_parse(struct ot_properties *props, const char *text, size_t bytes,
-	struct ot_why *why) OT_MUST_USE;
+    struct ot_why *why) OT_MUST_USE;
 
 /* Sets one property; name and value are copied. @owner the caller's   @blocks never */
 ot_err ot_properties_put(struct ot_properties *props, struct ot_str name, struct ot_str value,
-	uint32_t line) OT_MUST_USE;
+    uint32_t line) OT_MUST_USE;
 
 /* The property called `name`, or NULL. Valid until the next put or parse. @owner the caller's */
 const struct ot_property *ot_properties_find(const struct ot_properties *props, struct ot_str name);

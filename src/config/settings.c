@@ -17,10 +17,10 @@ static ot_err
 copy_str(struct ot_arena *arena, struct ot_str text, struct ot_str *ret_copy)
 {
 	char *copy = ot_arena_strndup(arena, text.len > 0 ? text.data : "",
-		text.len > 0 ? (size_t)text.len : 0);
+	    text.len > 0 ? (size_t)text.len : 0);
 	if (copy == NULL)
 		return OT_ERR_NO_MEMORY;
-	*ret_copy = (struct ot_str){copy, OT_MAX(text.len, 0)};
+	*ret_copy = (struct ot_str){ copy, OT_MAX(text.len, 0) };
 	return OT_OK;
 }
 
@@ -28,13 +28,22 @@ static void
 warn_unknown(struct ot_config_notes *notes, const char *origin, struct ot_str name)
 {
 	const char *nearest = ot_config_nearest(&ot_broker_table, name);
-	if (nearest != NULL)
+	int topic_key = ot_config_find(&ot_topic_table, name);
+	if (topic_key >= 0 && ot_topic_table.defs[topic_key].synonym_count > 0) {
+		enum ot_broker_key key =
+		    (enum ot_broker_key)ot_topic_table.defs[topic_key].synonyms[0].key;
 		ot_config_warning(notes,
-			"%s: unknown setting %.*s is ignored; the nearest known one is %s", origin,
-			OT_STR_ARG(name), nearest);
-	else
+		    "%s: %.*s is a setting of topics and is ignored; for all topics it is "
+		    "called %s",
+		    origin, OT_STR_ARG(name), ot_broker_table.defs[key].name);
+	} else if (nearest != NULL) {
+		ot_config_warning(notes,
+		    "%s: unknown setting %.*s is ignored; the nearest known one is %s", origin,
+		    OT_STR_ARG(name), nearest);
+	} else {
 		ot_config_warning(notes, "%s: unknown setting %.*s is ignored", origin,
-			OT_STR_ARG(name));
+		    OT_STR_ARG(name));
+	}
 }
 
 /* Dynamic values that Kafka does not take where they stand: it ignores them with a report. */
@@ -53,31 +62,31 @@ is_allowed(int key, bool has_prefix, enum ot_settings_layer layer)
 
 static ot_err
 add_extra(struct ot_settings *settings, struct ot_str name, struct ot_str value, int key,
-	enum ot_settings_layer layer, const char *origin)
+    enum ot_settings_layer layer, const char *origin)
 {
 	struct ot_setting_extra *extra = NULL;
 	for (size_t i = 0; i < settings->extra_count; i++) {
 		if (settings->extras[i].layer == layer &&
-			ot_str_equal(settings->extras[i].name, name))
+		    ot_str_equal(settings->extras[i].name, name))
 			extra = &settings->extras[i];
 	}
 	if (extra == NULL)
 		extra = &settings->extras[settings->extra_count++];
-	*extra = (struct ot_setting_extra){.key = key, .layer = layer, .origin = origin};
+	*extra = (struct ot_setting_extra){ .key = key, .layer = layer, .origin = origin };
 	ot_err err = copy_str(&settings->arena, name, &extra->name);
 	return err == OT_OK ? copy_str(&settings->arena, value, &extra->value) : err;
 }
 
 static ot_err
 put_raw(struct ot_settings *settings, struct ot_str name, struct ot_str value,
-	enum ot_settings_layer layer, const char *origin, struct ot_config_notes *notes)
+    enum ot_settings_layer layer, const char *origin, struct ot_config_notes *notes)
 {
 	bool has_prefix = false;
 	name = ot_config_trim(name);
 	int key = ot_config_find_broker(name, &has_prefix);
 	if (!is_allowed(key, has_prefix, layer)) {
 		ot_config_warning(notes, "%s: %.*s cannot be set there and is ignored", origin,
-			OT_STR_ARG(name));
+		    OT_STR_ARG(name));
 		return OT_OK;
 	}
 	if (key < 0 && layer == OT_LAYER_STATIC)
@@ -92,7 +101,7 @@ put_raw(struct ot_settings *settings, struct ot_str name, struct ot_str value,
 
 static ot_err
 put_file(struct ot_settings *settings, const struct ot_properties *file,
-	struct ot_config_notes *notes)
+    struct ot_config_notes *notes)
 {
 	for (size_t i = 0; i < file->count; i++) {
 		const struct ot_property *item = &file->items[i];
@@ -102,8 +111,8 @@ put_file(struct ot_settings *settings, const struct ot_properties *file,
 		const char *origin = ot_arena_strndup(&settings->arena, place, text.bytes);
 		if (origin == NULL)
 			return OT_ERR_NO_MEMORY;
-		ot_err err = put_raw(
-			settings, item->name, item->value, OT_LAYER_STATIC, origin, notes);
+		ot_err err =
+		    put_raw(settings, item->name, item->value, OT_LAYER_STATIC, origin, notes);
 		if (err != OT_OK)
 			return err;
 	}
@@ -112,13 +121,12 @@ put_file(struct ot_settings *settings, const struct ot_properties *file,
 
 static ot_err
 put_pairs(struct ot_settings *settings, const struct ot_config_pair *pairs, size_t count,
-	enum ot_settings_layer layer, const char *origin, struct ot_config_notes *notes)
+    enum ot_settings_layer layer, const char *origin, struct ot_config_notes *notes)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (pairs[i].value.len < 0)
 			continue;
-		ot_err err =
-			put_raw(settings, pairs[i].name, pairs[i].value, layer, origin, notes);
+		ot_err err = put_raw(settings, pairs[i].name, pairs[i].value, layer, origin, notes);
 		if (err != OT_OK)
 			return err;
 	}
@@ -127,14 +135,14 @@ put_pairs(struct ot_settings *settings, const struct ot_config_pair *pairs, size
 
 static ot_err
 put_dynamic(struct ot_settings *settings, const struct ot_settings_input *input,
-	struct ot_config_notes *notes)
+    struct ot_config_notes *notes)
 {
 	ot_err err = put_pairs(settings, input->dynamic_default, input->dynamic_default_count,
-		OT_LAYER_DYNAMIC_DEFAULT, "dynamic default of the cluster", notes);
+	    OT_LAYER_DYNAMIC_DEFAULT, "dynamic default of the cluster", notes);
 	if (err != OT_OK)
 		return err;
 	return put_pairs(settings, input->dynamic_broker, input->dynamic_broker_count,
-		OT_LAYER_DYNAMIC_BROKER, "dynamic setting of this broker", notes);
+	    OT_LAYER_DYNAMIC_BROKER, "dynamic setting of this broker", notes);
 }
 
 /* What file and overrides said when `base` was built. */
@@ -147,9 +155,8 @@ put_base(struct ot_settings *settings, const struct ot_settings *base)
 		if (from->raw[OT_LAYER_STATIC].len < 0)
 			continue;
 		ot_err err = copy_str(&settings->arena, from->raw[OT_LAYER_STATIC],
-			&to->raw[OT_LAYER_STATIC]);
-		to->origin = ot_arena_strndup(
-			&settings->arena, from->origin, strlen(from->origin));
+		    &to->raw[OT_LAYER_STATIC]);
+		to->origin = ot_arena_strndup(&settings->arena, from->origin, strlen(from->origin));
 		if (err != OT_OK || to->origin == NULL)
 			return OT_ERR_NO_MEMORY;
 	}
@@ -157,12 +164,12 @@ put_base(struct ot_settings *settings, const struct ot_settings *base)
 		const struct ot_setting_extra *from = &base->extras[i];
 		if (from->layer != OT_LAYER_STATIC)
 			continue;
-		const char *origin = ot_arena_strndup(
-			&settings->arena, from->origin, strlen(from->origin));
+		const char *origin =
+		    ot_arena_strndup(&settings->arena, from->origin, strlen(from->origin));
 		if (origin == NULL)
 			return OT_ERR_NO_MEMORY;
-		ot_err err = add_extra(
-			settings, from->name, from->value, from->key, OT_LAYER_STATIC, origin);
+		ot_err err = add_extra(settings, from->name, from->value, from->key,
+		    OT_LAYER_STATIC, origin);
 		if (err != OT_OK)
 			return err;
 	}
@@ -171,8 +178,8 @@ put_base(struct ot_settings *settings, const struct ot_settings *base)
 
 static void
 report_bad_value(struct ot_config_notes *notes, const struct ot_config_def *def,
-	enum ot_settings_layer layer, const char *origin, struct ot_str name, struct ot_str value,
-	const char *reason)
+    enum ot_settings_layer layer, const char *origin, struct ot_str name, struct ot_str value,
+    const char *reason)
 {
 	char remedy[300];
 	struct ot_text text = OT_TEXT(remedy);
@@ -183,11 +190,12 @@ report_bad_value(struct ot_config_notes *notes, const struct ot_config_def *def,
 	value.len = OT_MIN(value.len, 200);
 	if (layer == OT_LAYER_STATIC)
 		ot_config_error(notes, "%s: %.*s=%.*s is not valid: %s; %s", origin,
-			OT_STR_ARG(name), OT_STR_ARG(value), reason, remedy);
+		    OT_STR_ARG(name), OT_STR_ARG(value), reason, remedy);
 	else
-		ot_config_warning(notes, "%.*s=%.*s, a dynamic setting, is not valid and is "
-					 "ignored: %s; %s",
-			OT_STR_ARG(name), OT_STR_ARG(value), reason, remedy);
+		ot_config_warning(notes,
+		    "%.*s=%.*s, a dynamic setting, is not valid and is "
+		    "ignored: %s; %s",
+		    OT_STR_ARG(name), OT_STR_ARG(value), reason, remedy);
 }
 
 /* The strongest value that can be read. */
@@ -201,8 +209,8 @@ resolve(struct ot_settings *settings, size_t key, struct ot_config_notes *notes)
 		if (raw.len < 0 || (layer == OT_LAYER_STATIC && def->is_dynamic_only))
 			continue;
 		struct ot_why reason;
-		ot_err err = ot_config_read_reason(
-			def, raw, &settings->arena, &setting->value, &reason);
+		ot_err err =
+		    ot_config_read_reason(def, raw, &settings->arena, &setting->value, &reason);
 		if (err == OT_OK) {
 			setting->source = layer_sources[layer];
 			return OT_OK;
@@ -210,12 +218,12 @@ resolve(struct ot_settings *settings, size_t key, struct ot_config_notes *notes)
 		if (err != OT_ERR_INVALID_CONFIG)
 			return err;
 		report_bad_value(notes, def, (enum ot_settings_layer)layer, setting->origin,
-			ot_str_from(def->name), raw, reason.text);
+		    ot_str_from(def->name), raw, reason.text);
 	}
 	setting->source = OT_SOURCE_DEFAULT;
 	struct ot_why why;
 	ot_err err = ot_config_read(def, ot_str_from(def->default_text), &settings->arena,
-		&setting->value, &why);
+	    &setting->value, &why);
 	if (err == OT_ERR_INVALID_CONFIG)
 		OT_PANIC("the schema's default is not valid: %s", why.text);
 	return err;
@@ -238,8 +246,8 @@ check_extras(const struct ot_settings *settings, struct ot_config_notes *notes)
 		err = ot_config_read_reason(def, extra->value, &scratch, &value, &reason);
 		if (err != OT_ERR_INVALID_CONFIG)
 			continue;
-		report_bad_value(notes, def, extra->layer, extra->origin, extra->name,
-			extra->value, reason.text);
+		report_bad_value(notes, def, extra->layer, extra->origin, extra->name, extra->value,
+		    reason.text);
 		err = OT_OK;
 	}
 	ot_arena_fini(&scratch);
@@ -289,8 +297,7 @@ create_empty(size_t extra_max)
 		for (size_t layer = 0; layer < OT_LAYER_COUNT; layer++)
 			settings->values[key].raw[layer] = OT_STR_NULL;
 	}
-	settings->extras =
-		ot_arena_array(&settings->arena, extra_max, sizeof(*settings->extras));
+	settings->extras = ot_arena_array(&settings->arena, extra_max, sizeof(*settings->extras));
 	if (settings->extras != NULL)
 		return settings;
 	ot_settings_unref(settings);
@@ -305,17 +312,17 @@ count_dynamic(const struct ot_settings_input *input)
 
 ot_err
 ot_settings_create(const struct ot_settings_input *input, struct ot_config_notes *notes,
-	struct ot_settings **ret_settings)
+    struct ot_settings **ret_settings)
 {
 	size_t file_count = input->file != NULL ? input->file->count : 0;
 	struct ot_settings *settings =
-		create_empty(file_count + input->override_count + count_dynamic(input));
+	    create_empty(file_count + input->override_count + count_dynamic(input));
 	if (settings == NULL)
 		return OT_ERR_NO_MEMORY;
 	ot_err err = input->file != NULL ? put_file(settings, input->file, notes) : OT_OK;
 	if (err == OT_OK)
-		err = put_pairs(settings, input->overrides, input->override_count,
-			OT_LAYER_STATIC, "--override", notes);
+		err = put_pairs(settings, input->overrides, input->override_count, OT_LAYER_STATIC,
+		    "--override", notes);
 	if (err == OT_OK)
 		err = put_dynamic(settings, input, notes);
 	if (err == OT_OK)
@@ -329,7 +336,7 @@ ot_settings_create(const struct ot_settings_input *input, struct ot_config_notes
 
 ot_err
 ot_settings_create_changed(const struct ot_settings *base, const struct ot_settings_input *input,
-	struct ot_config_notes *notes, struct ot_settings **ret_settings)
+    struct ot_config_notes *notes, struct ot_settings **ret_settings)
 {
 	struct ot_settings *settings = create_empty(base->extra_count + count_dynamic(input));
 	if (settings == NULL)
@@ -383,8 +390,7 @@ ot_settings_number(const struct ot_settings *settings, enum ot_broker_key key)
 		return value->number;
 	const struct ot_config_def *def = &ot_broker_table.defs[key];
 	for (size_t i = 0; i < def->synonym_count; i++) {
-		const struct ot_config_value *other =
-			&settings->values[def->synonyms[i].key].value;
+		const struct ot_config_value *other = &settings->values[def->synonyms[i].key].value;
 		if (other->is_null)
 			continue;
 		/* All negative numbers mean "without bound", in any unit. */
@@ -431,17 +437,17 @@ ot_settings_is_set(const struct ot_settings *settings, enum ot_broker_key key)
  * are written in lower case there, but any case is accepted. */
 static struct ot_str
 find_extra(const struct ot_settings *settings, const char *listener, const char *mechanism,
-	enum ot_broker_key key)
+    enum ot_broker_key key)
 {
 	char name[300];
 	struct ot_text text = OT_TEXT(name);
 	ot_text_put(&text, "listener.name.%s.%s%s%s", listener, mechanism != NULL ? mechanism : "",
-		mechanism != NULL ? "." : "", ot_broker_table.defs[key].name);
+	    mechanism != NULL ? "." : "", ot_broker_table.defs[key].name);
 	const struct ot_setting_extra *found = NULL;
 	for (size_t i = 0; i < settings->extra_count; i++) {
 		const struct ot_setting_extra *extra = &settings->extras[i];
 		if (extra->key == (int)key && strcasecmp(extra->name.data, name) == 0 &&
-			(found == NULL || extra->layer > found->layer))
+		    (found == NULL || extra->layer > found->layer))
 			found = extra;
 	}
 	return found != NULL ? ot_config_trim(found->value) : OT_STR_NULL;
@@ -449,7 +455,7 @@ find_extra(const struct ot_settings *settings, const char *listener, const char 
 
 struct ot_str
 ot_settings_listener_text(const struct ot_settings *settings, const char *listener,
-	const char *mechanism, enum ot_broker_key key)
+    const char *mechanism, enum ot_broker_key key)
 {
 	struct ot_str text = OT_STR_NULL;
 	if (mechanism != NULL)
@@ -460,16 +466,16 @@ ot_settings_listener_text(const struct ot_settings *settings, const char *listen
 }
 
 int64_t
-ot_settings_listener_number(
-	const struct ot_settings *settings, const char *listener, enum ot_broker_key key)
+ot_settings_listener_number(const struct ot_settings *settings, const char *listener,
+    enum ot_broker_key key)
 {
 	struct ot_str text = find_extra(settings, listener, NULL, key);
 	struct ot_arena scratch;
 	struct ot_config_value value;
 	int64_t number = ot_settings_number(settings, key);
 	ot_arena_init(&scratch, 0);
-	if (text.len >= 0 && ot_config_read(&ot_broker_table.defs[key], text, &scratch, &value,
-				     NULL) == OT_OK)
+	if (text.len >= 0 &&
+	    ot_config_read(&ot_broker_table.defs[key], text, &scratch, &value, NULL) == OT_OK)
 		number = value.number;
 	ot_arena_fini(&scratch);
 	return number;

@@ -27,7 +27,7 @@ struct ot_setting {
 	struct ot_config_value value;
 	enum ot_config_source source;
 	struct ot_str raw[OT_LAYER_COUNT]; /* as it was given; null where it was not */
-	const char *origin;		   /* of raw[OT_LAYER_STATIC]: "server.properties:12" */
+	const char *origin;                /* of raw[OT_LAYER_STATIC]: "server.properties:12" */
 };
 
 /* A key that no table knows, or one with a listener's prefix. */
@@ -62,7 +62,7 @@ struct ot_settings {
 	const char *metadata_log_dir;
 	const struct ot_listener_conf *listeners;
 	size_t listener_count;
-	const char *inter_broker_listener; /* its name */
+	const char *inter_broker_listener;            /* its name */
 	const char *const *controller_listener_names; /* upper case */
 	size_t controller_listener_count;
 	const struct ot_protocol_mapping *protocol_map;
@@ -74,10 +74,16 @@ struct ot_settings {
 	const struct ot_host_port *controllers;
 	size_t controller_count;
 	enum ot_broker_key controllers_key;
+	/* Where a process with the controller role answers: the first of its listeners that
+	 * controller.listener.names has. Without one it is made of the controllers' addresses, its
+	 * own among the voters or the first: then it may belong to another machine or process, and
+	 * whoever cannot bind it joins the one who could. NULL: not a controller, or no address. */
+	const struct ot_listener_conf *control_listener;
+	bool control_listener_is_made;
 };
 
 struct ot_settings_input {
-	const struct ot_properties *file; /* NULL: none */
+	const struct ot_properties *file;       /* NULL: none */
 	const struct ot_config_pair *overrides; /* of --override; they beat the file */
 	size_t override_count;
 	const struct ot_config_pair *dynamic_default;
@@ -91,13 +97,13 @@ struct ot_settings_input {
  * A bad dynamic value is a warning, and the next place counts. OT_ERR_NO_MEMORY.
  * @owner any thread   @blocks never */
 ot_err ot_settings_create(const struct ot_settings_input *input, struct ot_config_notes *notes,
-	struct ot_settings **ret_settings) OT_MUST_USE;
+    struct ot_settings **ret_settings) OT_MUST_USE;
 
 /* The same file and overrides with other dynamic values. Those of `input` that are not dynamic are
  * not looked at. Errors as above. @owner any thread   @blocks never */
 ot_err ot_settings_create_changed(const struct ot_settings *base,
-	const struct ot_settings_input *input, struct ot_config_notes *notes,
-	struct ot_settings **ret_settings) OT_MUST_USE;
+    const struct ot_settings_input *input, struct ot_config_notes *notes,
+    struct ot_settings **ret_settings) OT_MUST_USE;
 
 /* @owner any thread   @blocks never */
 struct ot_settings *ot_settings_ref(struct ot_settings *settings);
@@ -111,23 +117,24 @@ int64_t ot_settings_number(const struct ot_settings *settings, enum ot_broker_ke
 int32_t ot_settings_int(const struct ot_settings *settings, enum ot_broker_key key);
 double ot_settings_real(const struct ot_settings *settings, enum ot_broker_key key);
 const char *ot_settings_text(const struct ot_settings *settings, enum ot_broker_key key);
-const struct ot_config_value *ot_settings_list(
-	const struct ot_settings *settings, enum ot_broker_key key);
+const struct ot_config_value *ot_settings_list(const struct ot_settings *settings,
+    enum ot_broker_key key);
 
 /* Whether somebody set the key, so that its value is not just the default. @owner any thread */
 bool ot_settings_is_set(const struct ot_settings *settings, enum ot_broker_key key);
 
-/* The text of a key for one listener: listener.name.NAME.MECHANISM.key, then listener.name.NAME.key,
- * then key. `mechanism` may be NULL. Null when there is none. @owner any thread */
+/* The text of a key for one listener: listener.name.NAME.MECHANISM.key, then
+ * listener.name.NAME.key, then key. `mechanism` may be NULL. Null when there is none.
+ * @owner any thread */
 struct ot_str ot_settings_listener_text(const struct ot_settings *settings, const char *listener,
-	const char *mechanism, enum ot_broker_key key);
+    const char *mechanism, enum ot_broker_key key);
 
 /* The number of a key for one listener, with or without the prefix. @owner any thread */
-int64_t ot_settings_listener_number(
-	const struct ot_settings *settings, const char *listener, enum ot_broker_key key);
+int64_t ot_settings_listener_number(const struct ot_settings *settings, const char *listener,
+    enum ot_broker_key key);
 
 /* The listener called `name` (case does not count), or NULL. @owner any thread */
-const struct ot_listener_conf *ot_settings_listener(
-	const struct ot_settings *settings, const char *name);
+const struct ot_listener_conf *ot_settings_listener(const struct ot_settings *settings,
+    const char *name);
 
 #endif

@@ -36,20 +36,20 @@ number_value(int64_t number, struct ot_arena *arena, struct ot_config_value *ret
 	const char *text = ot_arena_strndup(arena, digits, (size_t)bytes);
 	if (text == NULL)
 		return OT_ERR_NO_MEMORY;
-	*ret_value = (struct ot_config_value){.number = number, .text = {text, bytes}};
+	*ret_value = (struct ot_config_value){ .number = number, .text = { text, bytes } };
 	return OT_OK;
 }
 
 /* What a topic without overrides has: the broker's value, or the schema's default. */
 static ot_err
 read_default(const struct ot_settings *settings, enum ot_topic_key key, struct ot_arena *arena,
-	struct ot_config_value *ret_value)
+    struct ot_config_value *ret_value)
 {
 	const struct ot_config_def *def = &ot_topic_table.defs[key];
 	if (def->synonym_count == 0) {
 		struct ot_why why;
-		ot_err err = ot_config_read(
-			def, ot_str_from(def->default_text), arena, ret_value, &why);
+		ot_err err =
+		    ot_config_read(def, ot_str_from(def->default_text), arena, ret_value, &why);
 		if (err == OT_ERR_INVALID_CONFIG)
 			OT_PANIC("the schema's default is not valid: %s", why.text);
 		return err;
@@ -68,12 +68,12 @@ read_default(const struct ot_settings *settings, enum ot_topic_key key, struct o
 
 ot_err
 ot_topic_settings_value(const struct ot_settings *settings, const struct ot_config_pair *overrides,
-	size_t override_count, enum ot_topic_key key, struct ot_arena *arena,
-	struct ot_config_value *ret_value)
+    size_t override_count, enum ot_topic_key key, struct ot_arena *arena,
+    struct ot_config_value *ret_value)
 {
 	const struct ot_config_def *def = &ot_topic_table.defs[key];
 	const struct ot_config_pair *pair =
-		ot_config_pair_find(overrides, override_count, ot_str_from(def->name));
+	    ot_config_pair_find(overrides, override_count, ot_str_from(def->name));
 	if (pair != NULL && pair->value.len >= 0) {
 		ot_err err = ot_config_read(def, pair->value, arena, ret_value, NULL);
 		if (err != OT_ERR_INVALID_CONFIG)
@@ -84,13 +84,13 @@ ot_topic_settings_value(const struct ot_settings *settings, const struct ot_conf
 
 static ot_err
 make_view(struct view *view, const struct ot_settings *settings,
-	const struct ot_config_pair *overrides, size_t override_count, struct ot_arena *arena)
+    const struct ot_config_pair *overrides, size_t override_count, struct ot_arena *arena)
 {
 	view->settings = settings;
 	view->arena = arena;
 	for (size_t key = 0; key < OT_TOPIC_KEY_COUNT; key++) {
 		ot_err err = ot_topic_settings_value(settings, overrides, override_count,
-			(enum ot_topic_key)key, arena, &view->values[key]);
+		    (enum ot_topic_key)key, arena, &view->values[key]);
 		if (err != OT_OK)
 			return err;
 	}
@@ -142,34 +142,34 @@ compression(const struct view *view)
 /* The older setting, for both directions, counts where the newer one was left at its default. */
 static int64_t
 timestamp_bound(const struct view *view, enum ot_topic_key key, const struct ot_config_pair *pairs,
-	size_t count)
+    size_t count)
 {
 	const struct ot_config_def *def = &ot_topic_table.defs[key];
 	const struct ot_config_def *old =
-		&ot_topic_table.defs[OT_TOPIC_MESSAGE_TIMESTAMP_DIFFERENCE_MAX_MS];
+	    &ot_topic_table.defs[OT_TOPIC_MESSAGE_TIMESTAMP_DIFFERENCE_MAX_MS];
 	const struct ot_settings *settings = view->settings;
 	if (ot_config_pair_find(pairs, count, ot_str_from(def->name)) != NULL)
 		return number(view, key);
 	if (ot_config_pair_find(pairs, count, ot_str_from(old->name)) != NULL)
 		return number(view, OT_TOPIC_MESSAGE_TIMESTAMP_DIFFERENCE_MAX_MS);
 	if (!ot_settings_is_set(settings, (enum ot_broker_key)def->synonyms[0].key) &&
-		ot_settings_is_set(settings, (enum ot_broker_key)old->synonyms[0].key))
+	    ot_settings_is_set(settings, (enum ot_broker_key)old->synonyms[0].key))
 		return number(view, OT_TOPIC_MESSAGE_TIMESTAMP_DIFFERENCE_MAX_MS);
 	return number(view, key);
 }
 
 static ot_err
 read_throttled(const struct view *view, enum ot_topic_key key,
-	struct ot_throttled_replicas *ret_replicas)
+    struct ot_throttled_replicas *ret_replicas)
 {
 	const struct ot_config_value *list = &view->values[key];
-	*ret_replicas = (struct ot_throttled_replicas){0};
+	*ret_replicas = (struct ot_throttled_replicas){ 0 };
 	if (list->item_count == 1 && strcmp(list->items[0], "*") == 0) {
 		ret_replicas->is_all = true;
 		return OT_OK;
 	}
 	struct ot_replica_pair *pairs =
-		ot_arena_array(view->arena, list->item_count, sizeof(*pairs));
+	    ot_arena_array(view->arena, list->item_count, sizeof(*pairs));
 	if (pairs == NULL)
 		return OT_ERR_NO_MEMORY;
 	for (size_t i = 0; i < list->item_count; i++) {
@@ -215,17 +215,17 @@ fill_log(const struct view *view, struct ot_topic_settings *topic)
 
 static void
 fill_records(const struct view *view, const struct ot_config_pair *pairs, size_t count,
-	struct ot_topic_settings *topic)
+    struct ot_topic_settings *topic)
 {
 	topic->max_message_bytes = number32(view, OT_TOPIC_MAX_MESSAGE_BYTES);
 	topic->min_insync_replicas = number32(view, OT_TOPIC_MIN_INSYNC_REPLICAS);
 	const char *type = view->values[OT_TOPIC_MESSAGE_TIMESTAMP_TYPE].text.data;
 	topic->timestamp_type = strcmp(type, "LogAppendTime") == 0 ? OT_TIMESTAMP_LOG_APPEND_TIME
-								   : OT_TIMESTAMP_CREATE_TIME;
+	                                                           : OT_TIMESTAMP_CREATE_TIME;
 	topic->timestamp_before_max_ms =
-		timestamp_bound(view, OT_TOPIC_MESSAGE_TIMESTAMP_BEFORE_MAX_MS, pairs, count);
+	    timestamp_bound(view, OT_TOPIC_MESSAGE_TIMESTAMP_BEFORE_MAX_MS, pairs, count);
 	topic->timestamp_after_max_ms =
-		timestamp_bound(view, OT_TOPIC_MESSAGE_TIMESTAMP_AFTER_MAX_MS, pairs, count);
+	    timestamp_bound(view, OT_TOPIC_MESSAGE_TIMESTAMP_AFTER_MAX_MS, pairs, count);
 	topic->message_downconversion_enable = flag(view, OT_TOPIC_MESSAGE_DOWNCONVERSION_ENABLE);
 	topic->compression_type = compression(view);
 	topic->compression_gzip_level = number32(view, OT_TOPIC_COMPRESSION_GZIP_LEVEL);
@@ -236,24 +236,24 @@ fill_records(const struct view *view, const struct ot_config_pair *pairs, size_t
 
 ot_err
 ot_topic_settings_make(const struct ot_settings *settings, const struct ot_config_pair *overrides,
-	size_t override_count, struct ot_arena *arena, struct ot_topic_settings *ret_topic)
+    size_t override_count, struct ot_arena *arena, struct ot_topic_settings *ret_topic)
 {
 	struct ot_arena scratch;
 	struct view view;
-	struct ot_topic_settings topic = {0};
+	struct ot_topic_settings topic = { 0 };
 	ot_arena_init(&scratch, 0);
-	ot_err err = make_view(
-		&view, settings, overrides, override_count, arena != NULL ? arena : &scratch);
+	ot_err err =
+	    make_view(&view, settings, overrides, override_count, arena != NULL ? arena : &scratch);
 	if (err == OT_OK) {
 		fill_log(&view, &topic);
 		fill_records(&view, overrides, override_count, &topic);
 	}
 	if (err == OT_OK && arena != NULL)
 		err = read_throttled(&view, OT_TOPIC_LEADER_REPLICATION_THROTTLED_REPLICAS,
-			&topic.leader_throttled);
+		    &topic.leader_throttled);
 	if (err == OT_OK && arena != NULL)
 		err = read_throttled(&view, OT_TOPIC_FOLLOWER_REPLICATION_THROTTLED_REPLICAS,
-			&topic.follower_throttled);
+		    &topic.follower_throttled);
 	ot_arena_fini(&scratch);
 	if (err == OT_OK)
 		*ret_topic = topic;
@@ -268,16 +268,32 @@ ot_topic_settings_segment_ms_max(const struct ot_topic_settings *topic)
 	return topic->segment_ms;
 }
 
+/* The topic's key that people may have meant: the one whose broker setting they named, or the one
+ * that is spelled most like it. */
+static const char *
+meant_key(struct ot_str name)
+{
+	int broker_key = ot_config_find(&ot_broker_table, name);
+	for (size_t i = 0; broker_key >= 0 && i < OT_TOPIC_KEY_COUNT; i++) {
+		const struct ot_config_def *def = &ot_topic_table.defs[i];
+		for (size_t j = 0; j < def->synonym_count; j++) {
+			if (def->synonyms[j].key == broker_key)
+				return def->name;
+		}
+	}
+	return ot_config_nearest(&ot_topic_table, name);
+}
+
 static ot_err
 check_names(const struct ot_config_pair *overrides, size_t count, struct ot_why *why)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (ot_config_find(&ot_topic_table, overrides[i].name) >= 0)
 			continue;
-		const char *nearest = ot_config_nearest(&ot_topic_table, overrides[i].name);
+		const char *nearest = meant_key(overrides[i].name);
 		ot_why_set(why, "Unknown topic config name: %.*s%s%s%s",
-			OT_STR_ARG(overrides[i].name), nearest != NULL ? " (did you mean " : "",
-			nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "");
+		    OT_STR_ARG(overrides[i].name), nearest != NULL ? " (did you mean " : "",
+		    nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "");
 		return OT_ERR_INVALID_CONFIG;
 	}
 	return OT_OK;
@@ -285,18 +301,18 @@ check_names(const struct ot_config_pair *overrides, size_t count, struct ot_why 
 
 static ot_err
 check_values(const struct ot_config_pair *overrides, size_t count, struct ot_arena *arena,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	for (size_t i = 0; i < count; i++) {
 		int key = ot_config_find(&ot_topic_table, overrides[i].name);
 		if (overrides[i].value.len < 0) {
 			ot_why_set(why, "Null value not supported for topic configs: %s",
-				ot_topic_table.defs[key].name);
+			    ot_topic_table.defs[key].name);
 			return OT_ERR_INVALID_CONFIG;
 		}
 		struct ot_config_value value;
-		ot_err err = ot_config_read(
-			&ot_topic_table.defs[key], overrides[i].value, arena, &value, why);
+		ot_err err = ot_config_read(&ot_topic_table.defs[key], overrides[i].value, arena,
+		    &value, why);
 		if (err != OT_OK)
 			return err;
 	}
@@ -305,7 +321,7 @@ check_values(const struct ot_config_pair *overrides, size_t count, struct ot_are
 
 static ot_err
 check_remote(const struct ot_settings *settings, const struct ot_topic_settings *topic,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	if (!topic->remote_storage_enable)
 		return OT_OK;
@@ -324,14 +340,14 @@ check_remote(const struct ot_settings *settings, const struct ot_topic_settings 
 
 static ot_err
 check_together(const struct ot_settings *settings, const struct ot_topic_settings *topic,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	if (topic->min_compaction_lag_ms > topic->max_compaction_lag_ms) {
 		ot_why_set(why,
-			"conflict topic config setting min.compaction.lag.ms (%lld) > "
-			"max.compaction.lag.ms (%lld)",
-			(long long)topic->min_compaction_lag_ms,
-			(long long)topic->max_compaction_lag_ms);
+		    "conflict topic config setting min.compaction.lag.ms (%lld) > "
+		    "max.compaction.lag.ms (%lld)",
+		    (long long)topic->min_compaction_lag_ms,
+		    (long long)topic->max_compaction_lag_ms);
 		return OT_ERR_INVALID_CONFIG;
 	}
 	return check_remote(settings, topic, why);
@@ -339,7 +355,7 @@ check_together(const struct ot_settings *settings, const struct ot_topic_setting
 
 ot_err
 ot_topic_settings_validate(const struct ot_settings *settings,
-	const struct ot_config_pair *overrides, size_t override_count, struct ot_why *why)
+    const struct ot_config_pair *overrides, size_t override_count, struct ot_why *why)
 {
 	struct ot_arena scratch;
 	struct ot_topic_settings topic;

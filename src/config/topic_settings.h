@@ -34,7 +34,7 @@ struct ot_throttled_replicas {
 /* Copied freely, except for the throttled replicas, whose pairs are the arena's that the settings
  * were read with. Times are milliseconds, and INT64_MAX means never. */
 struct ot_topic_settings {
-	int64_t retention_ms;	 /* -1: for ever */
+	int64_t retention_ms;    /* -1: for ever */
 	int64_t retention_bytes; /* -1: without bound */
 	int32_t segment_bytes;
 	int64_t segment_ms;
@@ -82,21 +82,20 @@ struct ot_topic_settings {
  * not set, so that a topic never fails to open. The arena may be NULL for callers who do not look
  * at throttled replicas. OT_ERR_NO_MEMORY. @owner the arena's   @blocks never */
 ot_err ot_topic_settings_make(const struct ot_settings *settings,
-	const struct ot_config_pair *overrides, size_t override_count, struct ot_arena *arena,
-	struct ot_topic_settings *ret_topic) OT_MUST_USE;
+    const struct ot_config_pair *overrides, size_t override_count, struct ot_arena *arena,
+    struct ot_topic_settings *ret_topic) OT_MUST_USE;
 
 /* Whether a topic may have these overrides, all of them together: Kafka's checks and, in `why`,
  * Kafka's messages. OT_ERR_INVALID_CONFIG, OT_ERR_NO_MEMORY. @owner any thread   @blocks never */
 ot_err ot_topic_settings_validate(const struct ot_settings *settings,
-	const struct ot_config_pair *overrides, size_t override_count,
-	struct ot_why *why) OT_MUST_USE;
+    const struct ot_config_pair *overrides, size_t override_count, struct ot_why *why) OT_MUST_USE;
 
 /* The value of one key for such a topic, in Kafka's spelling, and the source where it came from:
  * the topic, or what the broker setting's value came from. Null when there is none.
  * OT_ERR_NO_MEMORY. @owner the arena's   @blocks never */
 ot_err ot_topic_settings_value(const struct ot_settings *settings,
-	const struct ot_config_pair *overrides, size_t override_count, enum ot_topic_key key,
-	struct ot_arena *arena, struct ot_config_value *ret_value) OT_MUST_USE;
+    const struct ot_config_pair *overrides, size_t override_count, enum ot_topic_key key,
+    struct ot_arena *arena, struct ot_config_value *ret_value) OT_MUST_USE;
 
 /* The longest that a segment stays open: compacted topics close it before records would be older
  * than max.compaction.lag.ms. @owner any thread */

@@ -39,7 +39,7 @@ keep_text(struct ot_arena *arena, const char *data, size_t bytes, struct ot_conf
 	char *copy = ot_arena_strndup(arena, data, bytes);
 	if (copy == NULL)
 		return OT_ERR_NO_MEMORY;
-	value->text = (struct ot_str){copy, (int32_t)bytes};
+	value->text = (struct ot_str){ copy, (int32_t)bytes };
 	return OT_OK;
 }
 
@@ -49,7 +49,7 @@ read_boolean(struct ot_str text, struct ot_config_value *value, struct ot_why *w
 	if (is_nocase(text, "true") || is_nocase(text, "false")) {
 		value->number = is_nocase(text, "true");
 		value->text = value->number ? (struct ot_str)OT_STR_LIT("true")
-					    : (struct ot_str)OT_STR_LIT("false");
+		                            : (struct ot_str)OT_STR_LIT("false");
 		return OT_OK;
 	}
 	ot_why_set(why, "Expected value to be either true or false");
@@ -82,13 +82,13 @@ parse_int64(struct ot_str text, int64_t *ret_number)
 
 static ot_err
 read_integer(const struct ot_config_def *def, struct ot_str text, struct ot_arena *arena,
-	struct ot_config_value *value, struct ot_why *why)
+    struct ot_config_value *value, struct ot_why *why)
 {
 	int64_t most = def->type == OT_CONFIG_SHORT ? INT16_MAX
-		       : def->type == OT_CONFIG_INT ? INT32_MAX
-						    : INT64_MAX;
+	               : def->type == OT_CONFIG_INT ? INT32_MAX
+	                                            : INT64_MAX;
 	if (!parse_int64(text, &value->number) || value->number > most ||
-		value->number < -most - 1) {
+	    value->number < -most - 1) {
 		ot_why_set(why, "Not a number of type %s", ot_config_type_name(def->type));
 		return OT_ERR_INVALID_CONFIG;
 	}
@@ -107,7 +107,7 @@ print_double(double real, char *buffer, size_t bytes_max)
 	do {
 		snprintf(digits, sizeof(digits), "%.*e", precision, real);
 	} while (strtod(digits, NULL) != real && ++precision <= 17);
-	int exponent = atoi(strchr(digits, 'e') + 1);
+	int exponent = (int)strtol(strchr(digits, 'e') + 1, NULL, 10);
 	double size = fabs(real);
 	if (size != 0 && (size < 1e-3 || size >= 1e7)) {
 		snprintf(digits, sizeof(digits), "%.*e", OT_MAX(precision, 1), real);
@@ -120,7 +120,7 @@ print_double(double real, char *buffer, size_t bytes_max)
 
 static ot_err
 read_double(struct ot_str text, struct ot_arena *arena, struct ot_config_value *value,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	char buffer[NUMBER_BYTES_MAX];
 	char *end = buffer;
@@ -152,7 +152,7 @@ read_list(struct ot_str text, struct ot_arena *arena, struct ot_config_value *va
 	for (size_t i = 0; i < count; i++) {
 		const char *comma = memchr(text.data, ',', (size_t)text.len);
 		int32_t len = comma != NULL ? (int32_t)(comma - text.data) : text.len;
-		struct ot_str item = ot_config_trim((struct ot_str){text.data, len});
+		struct ot_str item = ot_config_trim((struct ot_str){ text.data, len });
 		char *copy = ot_arena_strndup(arena, item.data, (size_t)item.len);
 		if (copy == NULL)
 			return OT_ERR_NO_MEMORY;
@@ -162,17 +162,17 @@ read_list(struct ot_str text, struct ot_arena *arena, struct ot_config_value *va
 		memcpy(joined + bytes, copy, (size_t)item.len);
 		bytes += (size_t)item.len;
 		if (comma != NULL)
-			text = (struct ot_str){comma + 1, text.len - len - 1};
+			text = (struct ot_str){ comma + 1, text.len - len - 1 };
 	}
 	value->items = items;
 	value->item_count = count;
-	value->text = (struct ot_str){joined, (int32_t)bytes};
+	value->text = (struct ot_str){ joined, (int32_t)bytes };
 	return OT_OK;
 }
 
 static ot_err
 read_type(const struct ot_config_def *def, struct ot_str text, struct ot_arena *arena,
-	struct ot_config_value *value, struct ot_why *why)
+    struct ot_config_value *value, struct ot_why *why)
 {
 	/* A value is used as a C string: a NUL would hide the rest of it. */
 	if (memchr(text.data, '\0', (size_t)text.len) != NULL) {
@@ -201,14 +201,14 @@ read_type(const struct ot_config_def *def, struct ot_str text, struct ot_arena *
 
 static ot_err
 check_range(const struct ot_config_def *def, const struct ot_config_value *value,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	double size = def->type == OT_CONFIG_DOUBLE ? value->real : (double)value->number;
 	if (def->rule == OT_RULE_RANGE_OR_MINUS_ONE) {
 		if (size == -1 || (size >= def->least && size <= def->most))
 			return OT_OK;
 		ot_why_set(why, "Value must be between %g and %g or equal to -1", def->least,
-			def->most);
+		    def->most);
 		return OT_ERR_INVALID_CONFIG;
 	}
 	if (size < def->least) {
@@ -234,7 +234,7 @@ is_choice(const struct ot_config_def *def, const char *text, bool ignores_case)
 {
 	for (size_t i = 0; def->choices[i] != NULL; i++) {
 		int order = ignores_case ? strcasecmp(text, def->choices[i])
-					 : strcmp(text, def->choices[i]);
+		                         : strcmp(text, def->choices[i]);
 		if (order == 0)
 			return true;
 	}
@@ -249,16 +249,15 @@ check_choice(const struct ot_config_def *def, const char *text, struct ot_why *w
 		return OT_OK;
 	if (why != NULL) {
 		struct ot_text out = OT_TEXT(why->text);
-		ot_text_put(&out, "String must be one of%s: ",
-			ignores_case ? " (case insensitive)" : "");
+		ot_text_put(&out,
+		    "String must be one of%s: ", ignores_case ? " (case insensitive)" : "");
 		put_choices(def, &out);
 	}
 	return OT_ERR_INVALID_CONFIG;
 }
 
 static ot_err
-check_list(const struct ot_config_def *def, const struct ot_config_value *value,
-	struct ot_why *why)
+check_list(const struct ot_config_def *def, const struct ot_config_value *value, struct ot_why *why)
 {
 	for (size_t i = 0; i < value->item_count; i++) {
 		ot_err err = check_choice(def, value->items[i], why);
@@ -267,7 +266,7 @@ check_list(const struct ot_config_def *def, const struct ot_config_value *value,
 		for (size_t j = 0; j < i; j++) {
 			if (strcmp(value->items[i], value->items[j]) == 0) {
 				ot_why_set(why, "Configuration '%s' values must not be duplicated.",
-					def->name);
+				    def->name);
 				return OT_ERR_INVALID_CONFIG;
 			}
 		}
@@ -289,7 +288,7 @@ is_replica_pair(const char *item)
 
 static ot_err
 check_replicas(const struct ot_config_def *def, const struct ot_config_value *value,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	if (value->item_count == 1 && strcmp(value->items[0], "*") == 0)
 		return OT_OK;
@@ -297,9 +296,9 @@ check_replicas(const struct ot_config_def *def, const struct ot_config_value *va
 		if (is_replica_pair(value->items[i]))
 			continue;
 		ot_why_set(why,
-			"%s must be the literal '*' or a list of replicas in the following format: "
-			"[partitionId]:[brokerId],[partitionId]:[brokerId],...",
-			def->name);
+		    "%s must be the literal '*' or a list of replicas in the following format: "
+		    "[partitionId]:[brokerId],[partitionId]:[brokerId],...",
+		    def->name);
 		return OT_ERR_INVALID_CONFIG;
 	}
 	return OT_OK;
@@ -321,7 +320,7 @@ is_version(const char *text)
 
 static ot_err
 check_value(const struct ot_config_def *def, const struct ot_config_value *value,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	switch (def->rule) {
 	case OT_RULE_ANY:
@@ -341,7 +340,7 @@ check_value(const struct ot_config_def *def, const struct ot_config_value *value
 		if (value->text.len > 0)
 			return OT_OK;
 		ot_why_set(why, "%s must be non-empty",
-			def->type == OT_CONFIG_LIST ? "List" : "String");
+		    def->type == OT_CONFIG_LIST ? "List" : "String");
 		return OT_ERR_INVALID_CONFIG;
 	case OT_RULE_VERSION:
 		if (is_version(value->text.data))
@@ -354,9 +353,9 @@ check_value(const struct ot_config_def *def, const struct ot_config_value *value
 
 ot_err
 ot_config_read_reason(const struct ot_config_def *def, struct ot_str text, struct ot_arena *arena,
-	struct ot_config_value *ret_value, struct ot_why *why)
+    struct ot_config_value *ret_value, struct ot_why *why)
 {
-	struct ot_config_value value = {.is_null = text.len < 0, .text = OT_STR_NULL};
+	struct ot_config_value value = { .is_null = text.len < 0, .text = OT_STR_NULL };
 	if (value.is_null) {
 		if (def->rule == OT_RULE_NON_NULL) {
 			ot_why_set(why, "Value must be non-null");
@@ -378,7 +377,7 @@ ot_config_read_reason(const struct ot_config_def *def, struct ot_str text, struc
 
 ot_err
 ot_config_read(const struct ot_config_def *def, struct ot_str text, struct ot_arena *arena,
-	struct ot_config_value *ret_value, struct ot_why *why)
+    struct ot_config_value *ret_value, struct ot_why *why)
 {
 	struct ot_why reason;
 	ot_err err = ot_config_read_reason(def, text, arena, ret_value, &reason);
@@ -390,7 +389,7 @@ ot_config_read(const struct ot_config_def *def, struct ot_str text, struct ot_ar
 	else if (shown.len < 0)
 		shown = (struct ot_str)OT_STR_LIT("null");
 	ot_why_set(why, "Invalid value %.*s for configuration %s: %s", OT_MIN(shown.len, 100),
-		shown.data, def->name, reason.text);
+	    shown.data, def->name, reason.text);
 	return err;
 }
 

@@ -36,7 +36,12 @@ ot_fs_mkdir_all(struct ot_fs *fs, const char *path)
 			return err;
 	}
 	ot_err err = ot_fs_mkdir(fs, part);
-	return err == OT_ERR_EXISTS ? OT_OK : err;
+	if (err != OT_ERR_EXISTS)
+		return err;
+	/* A folder that is there is fine; a file in its place is not. */
+	struct ot_fs_stat stat;
+	err = ot_fs_stat(fs, part, &stat);
+	return err == OT_OK && !stat.is_dir ? OT_ERR_EXISTS : err;
 }
 
 ot_err

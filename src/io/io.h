@@ -70,6 +70,11 @@ struct ot_address {
 	uint16_t port;
 };
 
+/* Looks a name up (or reads a number) and fills at most `count_max` addresses, in the host's order
+ * of preference; gives how many. @owner any thread   @blocks for the look-up */
+size_t ot_io_resolve(const char *host, uint16_t port, struct ot_address *ret_addresses,
+    size_t count_max);
+
 /* A connection that was accepted and belongs to no loop yet: it may cross threads. */
 struct ot_accepted {
 	int64_t handle; /* the implementation's */

@@ -59,6 +59,24 @@ fill_address(const struct sockaddr_storage *from, struct ot_address *ret)
 	ret->port = (uint16_t)strtoul(service, NULL, 10);
 }
 
+size_t
+ot_io_resolve(const char *host, uint16_t port, struct ot_address *ret_addresses, size_t count_max)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	struct addrinfo *found = NULL;
+	if (getaddrinfo(host, NULL, &hints, &found) != 0)
+		return 0;
+	size_t count = 0;
+	for (struct addrinfo *it = found; it != NULL && count < count_max; it = it->ai_next) {
+		struct sockaddr_storage address = { 0 };
+		memcpy(&address, it->ai_addr, it->ai_addrlen);
+		fill_address(&address, &ret_addresses[count]);
+		ret_addresses[count++].port = port;
+	}
+	freeaddrinfo(found);
+	return count;
+}
+
 /* ---- listening -------------------------------------------------------------------------- */
 
 static void listener_on_readable(uv_poll_t *poll, int status, int events);
@@ -105,7 +123,7 @@ listener_on_readable(uv_poll_t *poll, int status, int events)
 	(void)events;
 	struct loop_listener *listener = poll->data;
 	for (int i = 0; i < STREAM_ACCEPTS_PER_EVENT; i++) {
-		if (!accept_one(listener))
+		if (uv_is_closing((uv_handle_t *)poll) || !accept_one(listener))
 			break;
 	}
 }
@@ -225,9 +243,13 @@ static void
 stream_on_event(uv_poll_t *poll, int status, int events)
 {
 	struct loop_stream *stream = poll->data;
-	/* A broken connection shows as an error here; the next read or write will name it. */
-	if (status < 0)
+	/* A broken connection shows as an error here; the next read or write will name it. libuv
+	 * has stopped the poll then, but whoever reads little per event counts on being called
+	 * again. */
+	if (status < 0) {
 		events = stream->wanted;
+		uv_poll_start(poll, stream->wanted, stream_on_event);
+	}
 	if ((events & UV_WRITABLE) != 0 && (stream->wanted & UV_WRITABLE) != 0)
 		stream->events->on_writable(stream->arg);
 	if ((events & UV_READABLE) != 0 && (stream->wanted & UV_READABLE) != 0 && stream->fd >= 0)

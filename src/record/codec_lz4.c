@@ -39,6 +39,7 @@ static const uint8_t lz4_magic[4] = { 0x04, 0x22, 0x4d, 0x18 };
 struct record_lz4 {
 	LZ4F_dctx *decompress;
 	LZ4F_cctx *compress;
+	bool is_mid_frame; /* the decompression has been left inside a frame */
 	/* A corrected header, to be read before ctx->in. */
 	uint8_t header[LZ4_HEADER_BYTES_MAX];
 	size_t header_bytes;
@@ -103,18 +104,31 @@ correct_header(struct ot_codec_ctx *ctx)
 	return OT_OK;
 }
 
+/* A context at the start of a frame. One that was left inside a frame is not used again: lz4 1.9.4
+ * keeps the bytes that the frame had announced and still owed through its reset, and then refuses
+ * the next frame, which announces none. One client's broken batch would have spoilt another's. */
+static bool
+ensure_decompress(struct record_lz4 *lz4)
+{
+	if (lz4->is_mid_frame) {
+		LZ4F_freeDecompressionContext(lz4->decompress);
+		lz4->decompress = NULL;
+		lz4->is_mid_frame = false;
+	}
+	if (lz4->decompress == NULL &&
+	    LZ4F_isError(LZ4F_createDecompressionContext(&lz4->decompress, LZ4F_VERSION)))
+		lz4->decompress = NULL;
+	return lz4->decompress != NULL;
+}
+
 static ot_err
 lz4_open(struct ot_codec_ctx *ctx)
 {
 	if (!ensure_state(ctx))
 		return OT_ERR_NO_MEMORY;
 	struct record_lz4 *lz4 = ctx->lz4;
-	if (lz4->decompress == NULL &&
-	    LZ4F_isError(LZ4F_createDecompressionContext(&lz4->decompress, LZ4F_VERSION))) {
-		lz4->decompress = NULL;
+	if (!ensure_decompress(lz4))
 		return OT_ERR_NO_MEMORY;
-	}
-	LZ4F_resetDecompressionContext(lz4->decompress);
 	lz4->header_bytes = 0;
 	lz4->header_read = 0;
 	/* The library would accept skippable frames and older formats. */
@@ -132,6 +146,7 @@ decompress_step(struct ot_codec_ctx *ctx, uint8_t *to, size_t *bytes, size_t *co
 	bool is_header = lz4->header_read < lz4->header_bytes;
 	const uint8_t *from = is_header ? lz4->header + lz4->header_read : ctx->in.next;
 	*consumed = is_header ? lz4->header_bytes - lz4->header_read : ot_reader_left(&ctx->in);
+	lz4->is_mid_frame = true;
 	size_t hint = LZ4F_decompress(lz4->decompress, to, bytes, from, consumed, NULL);
 	if (LZ4F_isError(hint))
 		return record_corrupt(ctx, LZ4F_getErrorName(hint));
@@ -140,6 +155,7 @@ decompress_step(struct ot_codec_ctx *ctx, uint8_t *to, size_t *bytes, size_t *co
 	else
 		ot_read_raw(&ctx->in, *consumed);
 	ctx->is_ended = hint == 0;
+	lz4->is_mid_frame = hint != 0;
 	return OT_OK;
 }
 

@@ -134,7 +134,7 @@ ot_build_end_txn(const struct ot_control_place *place, const struct ot_end_txn_m
 }
 
 static bool
-have_directories(const struct ot_voter *voters, int32_t count)
+have_directories(const struct ot_kraft_voter *voters, int32_t count)
 {
 	for (int32_t i = 0; i < count; i++) {
 		if (!ot_uuid_is_zero(&voters[i].directory_id))
@@ -144,7 +144,8 @@ have_directories(const struct ot_voter *voters, int32_t count)
 }
 
 static void
-write_voters(struct ot_writer *out, int16_t version, const struct ot_voter *voters, int32_t count)
+write_voters(struct ot_writer *out, int16_t version, const struct ot_kraft_voter *voters,
+    int32_t count)
 {
 	OT_ASSERT(count >= 0);
 	ot_write_uvarint(out, (uint32_t)count + 1);

@@ -44,16 +44,16 @@ struct ot_end_txn_marker {
 	int32_t coordinator_epoch;
 };
 
-struct ot_voter {
+struct ot_kraft_voter {
 	int32_t id;
 	struct ot_uuid directory_id; /* zero for none */
 };
 
 struct ot_leader_change {
 	int32_t leader_id;
-	const struct ot_voter *voters;
+	const struct ot_kraft_voter *voters;
 	int32_t voter_count;
-	const struct ot_voter *granting_voters;
+	const struct ot_kraft_voter *granting_voters;
 	int32_t granting_voter_count;
 };
 

@@ -6,6 +6,7 @@
 
 #include "log/log.h"
 #include "record/compress.h"
+#include "replica/dirs.h"
 #include "shard/shard.h"
 
 struct ot_part;
@@ -117,7 +118,8 @@ struct ot_part_read {
 void ot_part_read(struct ot_part *part, struct ot_part_read *read);
 
 /* Someone who wants to know when more can be read. `on_more` is called each time the readable end
- * moves, and when the partition stops being readable; cancel before the watcher goes. */
+ * moves, and when the partition stops being readable; cancel before the watcher goes. A partition
+ * that closes lets its watchers go and calls each a last time. */
 struct ot_part_watcher {
 	struct ot_list link;
 	void (*on_more)(struct ot_part_watcher *watcher);
@@ -150,6 +152,7 @@ struct ot_part_find {
 
 	ot_err err;
 	struct ot_log_found found;
+	int64_t log_start_offset;
 
 	struct ot_part *part;
 	struct ot_log_job *log_job;
@@ -165,6 +168,10 @@ void ot_part_find(struct ot_part *part, struct ot_part_find *find);
 OT_MUST_USE ot_err ot_part_delete_records(struct ot_part *part, int64_t offset,
     int64_t *ret_low_watermark);
 
+/* Moves the log start of an internal topic whose coordinator has rewritten what it still needs.
+ * OFFSET_OUT_OF_RANGE beyond the high watermark. @owner owner */
+OT_MUST_USE ot_err ot_part_trim(struct ot_part *part, int64_t offset);
+
 /* OffsetForLeaderEpoch. @owner owner */
 OT_MUST_USE ot_err ot_part_epoch_end(struct ot_part *part, int32_t current_leader_epoch,
     int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset);
@@ -178,16 +185,30 @@ struct ot_part_conf {
 	struct ot_uuid topic_id;
 	int32_t index;
 	struct ot_part_settings settings;
+	struct ot_dirs *dirs;       /* where its folder is prepared */
+	struct ot_dirs_place place; /* its folder */
 	/* What closing and failing tell; `arg` for all. */
 	void (*on_open)(void *arg, struct ot_part *part);   /* ONLINE or OFFLINE */
 	void (*on_closed)(void *arg, struct ot_part *part); /* the part may be destroyed */
 	void *arg;
 };
 
-/* A partition in state OPENING, whose log is loaded in a worker. `args->dir` is copied.
+/* A partition in state OPENING, which waits for ot_part_open(). `args->dir` is copied.
  * @owner conf->owner   @blocks never */
 struct ot_part *ot_part_create(const struct ot_part_conf *conf,
     const struct ot_log_open_args *args);
+
+/* Loads the log in a worker, then on_open. Once, and not after ot_part_close(). @owner owner
+ * @blocks never */
+void ot_part_open(struct ot_part *part);
+
+/* Whether a partition that is CLOSED left a log that need not be scanned. @owner owner */
+bool ot_part_is_clean(const struct ot_part *part);
+
+/* Where the log of a partition that is CLOSED begins, and up to where it is on the disk for good:
+ * what its checkpoint rows say. @owner owner */
+void ot_part_final_offsets(const struct ot_part *part, int64_t *ret_start,
+    int64_t *ret_recovery_point);
 
 /* Frees a partition that is CLOSED. @owner owner */
 void ot_part_destroy(struct ot_part *part);
@@ -211,6 +232,7 @@ void ot_part_checkpoint(struct ot_part *part);
 
 /* ---- what a partition is ------------------------------------------------------------------- */
 
+/* Texts live as long as the partition. @owner owner   @blocks never */
 enum ot_part_state ot_part_state(const struct ot_part *part);
 struct ot_str ot_part_topic(const struct ot_part *part);
 const struct ot_uuid *ot_part_topic_id(const struct ot_part *part);
@@ -219,10 +241,11 @@ const char *ot_part_dir(const struct ot_part *part);
 int32_t ot_part_leader_epoch(const struct ot_part *part);
 int64_t ot_part_high_watermark(const struct ot_part *part);
 
-/* NULL while it is not open. */
+/* NULL while it is not open. @owner owner */
 struct ot_log *ot_part_log(struct ot_part *part);
 
-/* The shard that owns a partition: the same answer on every thread. @owner any thread */
-uint32_t ot_part_owner_index(const struct ot_uuid *topic_id, int32_t index, uint32_t shard_count);
+/* The shard that owns a partition, by its topic's name: the same answer on every thread.
+ * @owner any thread */
+uint32_t ot_part_owner_index(struct ot_str topic, int32_t index, uint32_t shard_count);
 
 #endif

@@ -11,7 +11,6 @@ struct ot_part {
 	enum ot_part_state state;          /* [owner] */
 	struct ot_part_conf conf;          /* [const] save settings: [owner] */
 	struct ot_log_open_args open_args; /* [const] */
-	char *dir;                         /* [const] */
 	struct ot_log *log;                /* [owner] NULL unless ONLINE, OFFLINE or CLOSING */
 	bool is_leader;                    /* [owner] */
 	int32_t leader_epoch;              /* [owner] */
@@ -24,9 +23,13 @@ struct ot_part {
 	struct ot_list watchers;     /* [owner] */
 	struct ot_turn_work write_work;
 
-	bool is_sync_running;  /* [owner] */
-	bool is_chore_running; /* [owner] */
-	bool is_close_wanted;  /* [owner] */
+	bool is_sync_running;         /* [owner] */
+	bool is_chore_running;        /* [owner] */
+	int64_t final_start;          /* [owner] once closing: the log's start */
+	int64_t final_recovery_point; /* [owner] the log's, or its end after a clean closing */
+	int64_t final_end;            /* [owner] */
+	bool is_clean;                /* [owner] the log was closed in order */
+	bool is_close_wanted;         /* [owner] */
 	enum ot_log_close_how close_how;
 	uint32_t job_count;        /* [owner] worker jobs that hold something of this part */
 	ot_wall_ms unsynced_since; /* [owner] the oldest write that no sync covers; -1: none */
@@ -58,12 +61,20 @@ void part_submit(struct ot_part *part, struct ot_job *job);
 /* part_append.c. The turn's write. @owner owner */
 void part_write_staged(struct ot_turn_work *work);
 
+/* part_append.c. Does the turn's write now, if one is due: for what needs a log with nothing staged
+ * in the middle of a turn (timers and messages come between appends). The partition may be offline
+ * afterwards. @owner owner */
+void part_settle(struct ot_part *part);
+
 /* part_append.c. Answers all appends that wait with `err`. @owner owner */
 void part_fail_appends(struct ot_part *part, ot_err err);
 
 /* part_append.c. What is readable may have grown: moves the high watermark, answers appends and
  * wakes watchers. @owner owner */
 void part_advance(struct ot_part *part);
+
+/* part_append.c. Tells all watchers that they should look again. @owner owner */
+void part_wake_watchers(struct ot_part *part);
 
 /* part_append.c. Starts a sync for those who wait for one, if none runs. @owner owner */
 void part_sync(struct ot_part *part, enum ot_log_sync_scope scope);

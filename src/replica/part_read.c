@@ -13,10 +13,11 @@ give(struct ot_part_read *read, ot_err err)
 }
 
 static bool
-is_hot(const struct ot_part *part, const struct ot_log_read *plan)
+is_hot(const struct ot_part *part, const struct ot_part_read *read)
 {
-	if (plan->base_offset >= part->hot_offset)
+	if (read->offset >= part->hot_offset)
 		return true;
+	const struct ot_log_read *plan = &read->plan;
 	return ot_file_is_cached(plan->file, plan->place, plan->bytes);
 }
 
@@ -29,19 +30,25 @@ readable_end(const struct ot_part *part, enum ot_isolation isolation)
 }
 
 /* KIP-595: the reader's last epoch must end here where it says, or it has to truncate. */
-static bool
-has_diverged(struct ot_part *part, struct ot_part_read *read)
+static ot_err
+check_divergence(struct ot_part *part, struct ot_part_read *read)
 {
-	if (read->last_fetched_epoch < 0)
-		return false;
 	int32_t epoch = -1;
 	int64_t end_offset = -1;
-	ot_log_epoch_end(part->log, read->last_fetched_epoch, &epoch, &end_offset);
-	if (epoch < 0 || (epoch == read->last_fetched_epoch && end_offset >= read->offset))
-		return false;
-	read->diverging_epoch = epoch;
-	read->diverging_end_offset = end_offset;
-	return true;
+	if (read->last_fetched_epoch < 0)
+		return OT_OK;
+	ot_err err = ot_part_epoch_end(part, read->leader_epoch, read->last_fetched_epoch, &epoch,
+	    &end_offset);
+	if (err != OT_OK)
+		return err;
+	/* Older than anything here: as Kafka, the reader begins anew where the log does. */
+	if (epoch < 0 || end_offset < 0 || read->offset < ot_log_start_offset(part->log))
+		return OT_ERR_OFFSET_OUT_OF_RANGE;
+	if (epoch < read->last_fetched_epoch || end_offset < read->offset) {
+		read->diverging_epoch = epoch;
+		read->diverging_end_offset = end_offset;
+	}
+	return OT_OK;
 }
 
 struct aborted_list {
@@ -157,7 +164,7 @@ plan_read(struct ot_part *part, struct ot_part_read *read)
 		warm(part, read, index_is_warm);
 	else if (err != OT_OK)
 		give(read, err == OT_ERR_OFFSET_OUT_OF_RANGE ? err : OT_ERR_KAFKA_STORAGE_ERROR);
-	else if (read->plan.file != NULL && !is_hot(part, &read->plan))
+	else if (read->plan.file != NULL && !is_hot(part, read))
 		warm(part, read, range_is_warm);
 	else
 		finish_read(part, read);
@@ -184,8 +191,9 @@ ot_part_read(struct ot_part *part, struct ot_part_read *read)
 	read->high_watermark = part->high_watermark;
 	read->last_stable_offset = ot_log_last_stable_offset(part->log, part->high_watermark);
 	read->log_start_offset = ot_log_start_offset(part->log);
-	if (has_diverged(part, read))
-		give(read, OT_OK);
+	err = check_divergence(part, read);
+	if (err != OT_OK || read->diverging_epoch >= 0)
+		give(read, err);
 	else
 		plan_read(part, read);
 }
@@ -261,6 +269,7 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 		tell(find, err);
 		return;
 	}
+	find->log_start_offset = ot_log_start_offset(part->log);
 	switch (find->timestamp) {
 	case OT_LIST_LATEST:
 		find->found = ot_log_find_latest(part->log, readable_end(part, find->isolation));
@@ -299,23 +308,34 @@ ot_part_check_leader(const struct ot_part *part, int32_t leader_epoch)
 }
 
 ot_err
-ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_low_watermark)
+ot_part_trim(struct ot_part *part, int64_t offset)
 {
 	part_enter(part);
+	part_settle(part);
+	ot_err err = ot_part_check_leader(part, -1);
+	if (err != OT_OK)
+		return err;
+	if (offset < 0 || offset > part->high_watermark)
+		return OT_ERR_OFFSET_OUT_OF_RANGE;
+	err = ot_log_advance_start(part->log, offset);
+	if (err == OT_OK)
+		ot_part_tick(part, ot_io_wall(part->conf.owner->io), true);
+	return err;
+}
+
+ot_err
+ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_low_watermark)
+{
+	part_settle(part);
 	ot_err err = ot_part_check_leader(part, -1);
 	if (err != OT_OK)
 		return err;
 	if (!part->conf.settings.log.is_deleting)
 		return OT_ERR_POLICY_VIOLATION;
-	int64_t wanted = offset == -1 ? part->high_watermark : offset;
-	if (wanted < 0 || wanted > part->high_watermark)
-		return OT_ERR_OFFSET_OUT_OF_RANGE;
-	err = ot_log_advance_start(part->log, wanted);
-	if (err != OT_OK)
-		return err;
-	*ret_low_watermark = ot_log_start_offset(part->log);
-	ot_part_tick(part, ot_io_wall(part->conf.owner->io), true);
-	return OT_OK;
+	err = ot_part_trim(part, offset == -1 ? part->high_watermark : offset);
+	if (err == OT_OK)
+		*ret_low_watermark = ot_log_start_offset(part->log);
+	return err;
 }
 
 ot_err

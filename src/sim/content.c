@@ -1,4 +1,4 @@
-#include "sim/content.h"
+#include "sim/content_int.h"
 
 #include <string.h>
 

@@ -341,6 +341,12 @@ ot_sim_disk_open_count(const struct ot_sim_disk *disk)
 	return disk->open_count;
 }
 
+uint64_t
+ot_sim_disk_violation_count(const struct ot_sim_disk *disk)
+{
+	return disk->violation_count;
+}
+
 void
 ot_sim_disk_set_wall(struct ot_sim_disk *disk, ot_wall_ms wall)
 {

@@ -1,8 +1,8 @@
 /* A simulated disk with a file system on it: the door of io/fs.h with everything that fs.h does not
  * promise made to go wrong, by seed.
  *
- * What reads see and what the disk holds are two things. Writes change the first; ot_file_sync() and
- * ot_fs_sync_dir() carry it over to the second, and so does, unasked and in part, the simulated
+ * What reads see and what the disk holds are two things. Writes change the first; ot_file_sync()
+ * and ot_fs_sync_dir() carry it over to the second, and so does, unasked and in part, the simulated
  * kernel. When power is lost, each change that was not synced is kept or lost: bytes by 512-byte
  * sector, sizes by themselves, names by operation (a rename wholly or not at all; an operation on a
  * name only together with earlier ones on the same name or file). The file's own sync does not make
@@ -13,9 +13,11 @@
  * in a folder are lost with the folder's own name; after a failed sync later ones succeed and keep
  * nothing; listing gives the names in any order.
  *
- * Faults are planned by the caller ("the 7th write from now fails", "power goes at the 12th change")
- * or drawn by seed at rates. A machine that has stopped answers OT_ERR_CLOSED until it is restarted;
- * files that were open before stay closed for ever and must still be unreferenced.
+ * Faults are planned by the caller ("the 7th write from now fails", "power goes at the 12th
+ * change") or drawn by seed at rates. A machine that has stopped answers OT_ERR_CLOSED until it is
+ * restarted; files that were open before stay closed for ever and must still be unreferenced.
+ *
+ * @owner the simulation's one thread   @blocks never
  */
 #ifndef OT_SIM_DISK_H
 #define OT_SIM_DISK_H
@@ -59,7 +61,8 @@ struct ot_sim_disk_rates {
 };
 
 /* An empty disk of a terabyte with a root folder, running, with a trace of its own. All paths begin
- * at the root, with or without a slash. Single-threaded. @owner the caller's thread, as all below */
+ * at the root, with or without a slash. Single-threaded. @owner the caller's thread, as all below
+ */
 struct ot_sim_disk *ot_sim_disk_create(uint64_t seed) OT_MUST_USE;
 
 /* Accepts NULL. All files must have been unreferenced. */
@@ -102,9 +105,9 @@ void ot_sim_disk_on_change(struct ot_sim_disk *disk, void (*on_change)(void *arg
 
 /* ---- faults ------------------------------------------------------------------------------ */
 
-/* The n-th call from now of a kind in the mask fails with `err`, and with `for_good` all that follow
- * too. A write may have been done in part; a failed sync leaves what was unsynced in an unknown
- * state. n = 0: nothing fails any more. */
+/* The n-th call from now of a kind in the mask fails with `err`, and with `for_good` all that
+ * follow too. A write may have been done in part; a failed sync leaves what was unsynced in an
+ * unknown state. n = 0: nothing fails any more. */
 void ot_sim_disk_fail_at(struct ot_sim_disk *disk, unsigned calls, uint64_t n, ot_err err,
     bool for_good);
 
@@ -132,6 +135,9 @@ uint64_t ot_sim_disk_change_count(const struct ot_sim_disk *disk);
 
 /* Files that are referenced: for tests of leaks. */
 uint64_t ot_sim_disk_open_count(const struct ot_sim_disk *disk);
+
+/* Writes, reservations and cuts of files whose sync had failed, which io/fs.h forbids. */
+uint64_t ot_sim_disk_violation_count(const struct ot_sim_disk *disk);
 
 /* What a standalone disk tells as the time of a change. */
 void ot_sim_disk_set_wall(struct ot_sim_disk *disk, ot_wall_ms wall);

@@ -1,19 +1,22 @@
 /* What reaches the disk: by a sync, by the simulated kernel's own will, and when power is lost.
  *
- * Names. Each operation on names is one record, and two records that touch one name or one file keep
- * their order: the later one is on the disk only if the earlier one is. So a set of records that is
- * closed under "depends on" always gives a tree that could have been. A sync of a folder takes the
- * records that touch it and all that they depend on; a loss of power takes a closed set by seed.
+ * Names. Each operation on names is one record, and two records that touch one name or one file
+ * keep their order: the later one is on the disk only if the earlier one is. So a set of records
+ * that is closed under "depends on" always gives a tree that could have been. A sync of a folder
+ * takes the records that touch it and all that they depend on; a loss of power takes a closed set
+ * by seed.
  *
- * Bytes. Between two syncs each 512-byte sector of a file is on the disk as it was at the last sync,
- * as it was at some write-back since, or as it is now; and so is the size, or any multiple of 512
- * between the least and the greatest that it had. What is behind the size that is kept is gone.
+ * Bytes. Between two syncs each 512-byte sector of a file is on the disk as it was at the last
+ * sync, as it was at some write-back since, or as it is now; and so is the size, or any multiple of
+ * 512 between the least and the greatest that it had. What is behind the size that is kept is gone.
  */
 #include "sim/disk_int.h"
 
 #include <string.h>
 
 #include "base/panic.h"
+
+enum { DURABLE_NAME_OPS_MAX = 512 };
 
 /* ---- names ------------------------------------------------------------------------------ */
 
@@ -32,6 +35,7 @@ static void
 op_destroy(struct ot_sim_disk *disk, struct sim_name_op *op)
 {
 	ot_list_remove(&op->link);
+	disk->name_op_count--;
 	for (uint32_t i = 0; i < op->change_count; i++) {
 		struct sim_change *change = &op->changes[i];
 		ot_free(change->name);
@@ -42,19 +46,6 @@ op_destroy(struct ot_sim_disk *disk, struct sim_name_op *op)
 			sim_inode_unref(disk, change->to);
 	}
 	ot_free(op);
-}
-
-void
-sim_names_record(struct ot_sim_disk *disk, const struct sim_change *changes, uint32_t count)
-{
-	struct sim_name_op *op = OT_NEW(struct sim_name_op);
-	OT_ASSERT(count > 0 && count <= OT_ARRAY_COUNT(op->changes));
-	op->change_count = count;
-	for (uint32_t i = 0; i < count; i++) {
-		op->changes[i] = changes[i];
-		change_ref(&op->changes[i]);
-	}
-	ot_list_push_back(&disk->name_ops, &op->link);
 }
 
 void
@@ -139,6 +130,35 @@ apply_chosen(struct ot_sim_disk *disk)
 		}
 		op_destroy(disk, op);
 	}
+}
+
+/* What the kernel's journal does by itself after a while; here, when there is much. The oldest
+ * operations depend on none that stay behind. */
+static void
+commit_oldest(struct ot_sim_disk *disk)
+{
+	uint32_t left = DURABLE_NAME_OPS_MAX / 2;
+	OT_LIST_FOREACH(link, &disk->name_ops) {
+		if (left-- == 0)
+			break;
+		op_of(link)->is_chosen = true;
+	}
+	apply_chosen(disk);
+}
+
+void
+sim_names_record(struct ot_sim_disk *disk, const struct sim_change *changes, uint32_t count)
+{
+	struct sim_name_op *op = OT_NEW(struct sim_name_op);
+	OT_ASSERT(count > 0 && count <= OT_ARRAY_COUNT(op->changes));
+	op->change_count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		op->changes[i] = changes[i];
+		change_ref(&op->changes[i]);
+	}
+	ot_list_push_back(&disk->name_ops, &op->link);
+	if (++disk->name_op_count > DURABLE_NAME_OPS_MAX)
+		commit_oldest(disk);
 }
 
 void

@@ -47,9 +47,11 @@ begin(struct ot_file *base, enum ot_sim_disk_call kind, bool is_change)
 {
 	struct ot_sim_disk *disk = sim_disk_of(base->fs);
 	struct sim_file *file = sim_file_of(base);
+	const struct sim_call dead = { kind, SIM_APPLY_NONE, OT_ERR_CLOSED };
 	if (file->generation != disk->generation)
-		return (
-		    struct sim_call){ .kind = kind, .apply = SIM_APPLY_NONE, .err = OT_ERR_CLOSED };
+		return dead;
+	if (is_change && kind != OT_SIM_SYNC && file->inode->is_sync_failed)
+		disk->violation_count++;
 	return sim_call_begin(disk, kind, is_change);
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
-#include "sim/content.h"
+#include "sim/content_int.h"
 #include "sim/disk.h"
 #include "sim/random.h"
 
@@ -100,6 +100,7 @@ struct ot_sim_disk {
 	struct ot_list inodes;
 	struct sim_inode *root;
 	struct ot_list name_ops;
+	uint32_t name_op_count;
 	uint32_t inode_count; /* ever made: the next number */
 	uint64_t pages_capacity;
 	uint64_t pages_used;
@@ -114,6 +115,7 @@ struct ot_sim_disk {
 	uint64_t call_count;
 	uint64_t change_count;
 	uint64_t open_count;
+	uint64_t violation_count;
 	uint64_t crash_countdown; /* 0: no crash is planned */
 	struct sim_plan plan;
 	struct ot_sim_disk_rates rates;
@@ -145,7 +147,7 @@ sim_file_of(const struct ot_file *file)
  * and puts the event. */
 struct sim_call sim_call_begin(struct ot_sim_disk *disk, enum ot_sim_disk_call kind,
     bool is_change);
-ot_err sim_call_end(struct ot_sim_disk *disk, const struct sim_call *call, ot_err err,
+OT_MUST_USE ot_err sim_call_end(struct ot_sim_disk *disk, const struct sim_call *call, ot_err err,
     const struct ot_sim_event *event);
 
 /* disk_inode.c. A new inode has no reference. set_name() changes the cached tree and records it. */
@@ -167,16 +169,19 @@ void sim_link(struct ot_sim_disk *disk, struct sim_inode *dir, const char *name,
 
 /* disk_names.c: the operations on names. disk_file.c: those on files. */
 extern const struct ot_fs_ops sim_disk_ops;
-ot_err sim_lookup(struct ot_sim_disk *disk, const char *path, struct sim_inode **ret_inode);
+OT_MUST_USE ot_err sim_lookup(struct ot_sim_disk *disk, const char *path,
+    struct sim_inode **ret_inode);
 struct sim_file *sim_file_create(struct ot_sim_disk *disk, struct sim_inode *inode,
     const char *path, bool is_writable);
 void sim_file_close(struct ot_file *file);
-ot_err sim_file_read(struct ot_file *file, void *to, size_t bytes, uint64_t place, size_t *ret);
-ot_err sim_file_write(struct ot_file *file, const struct iovec *pieces, int count, uint64_t place);
-ot_err sim_file_reserve(struct ot_file *file, uint64_t place, uint64_t bytes);
-ot_err sim_file_truncate(struct ot_file *file, uint64_t bytes);
-ot_err sim_file_size(struct ot_file *file, uint64_t *ret_bytes);
-ot_err sim_file_sync(struct ot_file *file);
+OT_MUST_USE ot_err sim_file_read(struct ot_file *file, void *to, size_t bytes, uint64_t place,
+    size_t *ret);
+OT_MUST_USE ot_err sim_file_write(struct ot_file *file, const struct iovec *pieces, int count,
+    uint64_t place);
+OT_MUST_USE ot_err sim_file_reserve(struct ot_file *file, uint64_t place, uint64_t bytes);
+OT_MUST_USE ot_err sim_file_truncate(struct ot_file *file, uint64_t bytes);
+OT_MUST_USE ot_err sim_file_size(struct ot_file *file, uint64_t *ret_bytes);
+OT_MUST_USE ot_err sim_file_sync(struct ot_file *file);
 void sim_file_write_back(struct ot_file *file, uint64_t place, uint64_t bytes);
 bool sim_file_is_cached(struct ot_file *file, uint64_t place, uint64_t bytes);
 void sim_inode_truncate(struct ot_sim_disk *disk, struct sim_inode *inode, uint64_t bytes);

@@ -297,7 +297,8 @@ sim_rename(struct ot_fs *fs, const char *from, const char *to)
 	struct ot_sim_disk *disk = sim_disk_of(fs);
 	struct sim_call call = sim_call_begin(disk, OT_SIM_RENAME, true);
 	ot_err err = call.apply != SIM_APPLY_NONE ? rename_path(disk, from, to) : OT_OK;
-	sim_call_end(disk, &call, err, &(struct ot_sim_event){ .verb = "rename", .what = from });
+	err = sim_call_end(disk, &call, err,
+	    &(struct ot_sim_event){ .verb = "rename", .what = from });
 	return sim_call_end(disk, &call, err, &(struct ot_sim_event){ .verb = "  to", .what = to });
 }
 

@@ -2,6 +2,8 @@
  *
  * Two runs with one seed must give one hash; that is how determinism is tested. The ring is what a
  * person reads when a seed has failed: it is printed by ot_panic() with the seed.
+ *
+ * @owner the simulation's one thread   @blocks never
  */
 #ifndef OT_SIM_TRACE_H
 #define OT_SIM_TRACE_H

@@ -16,9 +16,9 @@
  * Tagged fields are taken in any order, as Kafka takes them; of a tag that comes twice the last
  * one counts.
  */
-#include <string.h>
-
 #include "wire/codec_int.h"
+
+#include <string.h>
 
 struct decoder {
 	const uint8_t *next;

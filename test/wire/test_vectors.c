@@ -35,10 +35,8 @@ bytes_of_hex(const char *hex, size_t *ret_count)
 	size_t count = strlen(hex) / 2;
 	uint8_t *bytes = malloc(count + 1);
 	for (size_t i = 0; i < count; i++) {
-		unsigned value = 0;
-		if (sscanf(hex + 2 * i, "%2x", &value) != 1)
-			abort();
-		bytes[i] = (uint8_t)value;
+		char digits[3] = { hex[2 * i], hex[2 * i + 1], 0 };
+		bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
 	}
 	*ret_count = count;
 	return bytes;

@@ -3,6 +3,8 @@
 configs.py --c SCHEMA_DIR HEADER SOURCE   writes the tables (the build does this)
 configs.py --doc                          writes doc/reference/*-settings.md
 configs.py --check                        exits with 1 when a page is not what --doc would write
+configs.py --unused                       lists broker settings that claim an effect and that no
+                                          code acts on
 
 The format of the schema is told at the top of schema/configs/broker.conf.
 """
@@ -17,11 +19,18 @@ UPDATES = {"read-only": "READ_ONLY", "per-broker": "PER_BROKER", "cluster-wide":
 IMPORTANCES = ("high", "medium", "low")
 
 
+CLIENTS = ("producer", "consumer", "admin")
+
+
 class Key:
-    def __init__(self, where, columns, section):
+    def __init__(self, where, columns, section, is_client):
         self.where = where
         self.name, self.type, self.default, self.valid, self.importance = columns[:5]
-        self.update = columns[5] if len(columns) > 5 else "cluster-wide"
+        self.update, self.rdkafka = "cluster-wide", None
+        if is_client:
+            self.rdkafka = columns[5]
+        elif len(columns) > 5:
+            self.update = columns[5]
         self.section = section
         self.since = self.until = self.inert = None
         self.is_internal = self.is_own = self.is_dynamic_only = False
@@ -33,8 +42,9 @@ class Key:
 
 
 class Table:
-    def __init__(self, path):
+    def __init__(self, path, is_client=False):
         self.path = path
+        self.is_client = is_client
         self.keys = []
         self.whys = {}
         self.read()
@@ -42,6 +52,11 @@ class Table:
 
     def fail(self, number, text):
         sys.exit(f"{self.path}:{number}: {text}")
+
+    def take_over(self, shared):
+        """Adds the keys of another table that this one does not have itself."""
+        self.keys += [key for key in shared.keys if key.name not in self.by_name]
+        self.by_name = {key.name: key for key in self.keys}
 
     def read(self):
         section = key = None
@@ -60,9 +75,9 @@ class Table:
 
     def read_header(self, number, line, section):
         columns = [column.strip() for column in line.split(" | ")]
-        if len(columns) not in (5, 6):
-            self.fail(number, "a key needs five or six columns")
-        key = Key(f"{self.path.name}:{number}", columns, section)
+        if len(columns) not in ((6,) if self.is_client else (5, 6)):
+            self.fail(number, "a key has another number of columns")
+        key = Key(f"{self.path.name}:{number}", columns, section, self.is_client)
         if key.type not in TYPES or key.importance not in IMPORTANCES or key.update not in UPDATES:
             self.fail(number, f"type, importance or update mode of {key.name} is unknown")
         if any(other.name == key.name for other in self.keys):
@@ -100,6 +115,10 @@ class Schema:
         for table in (self.broker, self.topic):
             for key in table.keys:
                 self.check(key)
+        self.clients = {}
+        for kind in CLIENTS:
+            self.clients[kind] = Table(directory / f"{kind}.conf", is_client=True)
+            self.clients[kind].take_over(Table(directory / "client.conf", is_client=True))
 
     def check(self, key):
         if key.inert and key.inert not in self.broker.whys:
@@ -198,6 +217,11 @@ def write_table(out, schema, table, prefix, symbol):
             f".is_dynamic_only = {str(key.is_dynamic_only).lower()}",
             f".doc = {c_text(key.doc)}",
         ]
+        if key.rdkafka is not None:
+            name, _, divisor = key.rdkafka.partition("/")
+            name = {"=": key.name, "-": ""}.get(name, name)
+            fields.append(f".rdkafka = {c_text(name)}")
+            fields.append(f".rdkafka_divisor = {divisor or 1}")
         if choices:
             fields.append(f".choices = {lower}_choices")
         if key.synonyms:
@@ -225,6 +249,9 @@ def write_source(out, schema):
     write_table(out, schema, schema.broker, "OT_BROKER_", "broker")
     out.write("\n")
     write_table(out, schema, schema.topic, "OT_TOPIC_", "topic")
+    for kind, table in schema.clients.items():
+        out.write("\n")
+        write_table(out, schema, table, f"OT_{kind.upper()}_", kind)
 
 
 # --- reference pages
@@ -303,6 +330,15 @@ whose update mode is *per-broker* can be changed while a broker runs, for that b
 the prefix `listener.name.NAME.` to hold for one listener only. All settings of Kafka 0.11 to
 today are read; those without effect here say why.""",
     ),
+    "client": (
+        "client-settings.md",
+        "Client settings",
+        """Settings in the property files of clients, as tools take them with `--producer.config`,
+`--consumer.config` and `--command-config`. Those of Java's clients are read; the last column names
+the property of librdkafka that does the work, `rules` where several settings give it, and nothing
+where there is no such thing: then the setting is read and has no effect. Properties that only
+librdkafka has are passed on to it as they are.""",
+    ),
     "topic": (
         "topic-settings.md",
         "Topic settings",
@@ -312,10 +348,34 @@ topic does not set comes from the broker settings that are named.""",
 }
 
 
+def rdkafka_text(key):
+    name, _, divisor = key.rdkafka.partition("/")
+    if name == "*":
+        return "rules"
+    if name == "-":
+        return ""
+    return f"`{key.name if name == '=' else name}`" + (f" (÷ {divisor})" if divisor else "")
+
+
+def client_page(schema, out):
+    for kind, table in schema.clients.items():
+        out.append(f"## {kind.capitalize()}\n")
+        rows = ["| setting | type | default | valid | releases | librdkafka |",
+                "|---|---|---|---|---|---|"]
+        for key in sorted(table.keys, key=lambda key: key.name):
+            cells = [f"`{key.name}`", key.type.lower(), default_text(key), valid_text(key),
+                     releases_text(key), rdkafka_text(key)]
+            rows.append("| " + " | ".join(cells) + " |")
+        out.append("\n".join(rows) + "\n")
+
+
 def page(schema, kind):
     _, title, lead = PAGES[kind]
-    table = getattr(schema, kind)
     out = [f"# {title}\n", lead + "\n", "Made by `tools/gen/configs.py` of `schema/configs`.\n"]
+    if kind == "client":
+        client_page(schema, out)
+        return "\n".join(out)
+    table = getattr(schema, kind)
     section = None
     for key in table.keys:
         if key.section != section:
@@ -330,6 +390,30 @@ def pages(schema):
         yield ROOT / "doc" / "reference" / name, page(schema, kind)
 
 
+def words_of_code():
+    """All symbols of broker settings that code acts on: what only checks them does not count."""
+    words = set()
+    config = ROOT / "src" / "config"
+    for path in (ROOT / "src").rglob("*.[ch]"):
+        if path.parent == config and path.name != "derive.c":
+            continue
+        words |= set(re.findall(r"OT_BROKER_[A-Z0-9_]+", path.read_text(encoding="utf-8")))
+    return words
+
+
+def unused(schema):
+    """A setting has an effect when code names it, or when one that has takes its value from it."""
+    words = words_of_code()
+    for key in schema.topic.keys:
+        words |= {schema.broker.by_name[name].symbol("OT_BROKER_") for name, _ in key.synonyms}
+    for key in schema.broker.keys:
+        if key.symbol("OT_BROKER_") in words:
+            words |= {schema.broker.by_name[name].symbol("OT_BROKER_") for name, _ in key.synonyms}
+    for key in schema.broker.keys:
+        if not key.inert and key.symbol("OT_BROKER_") not in words:
+            yield key
+
+
 def main():
     mode = sys.argv[1] if len(sys.argv) > 1 else ""
     if mode == "--c" and len(sys.argv) == 5:
@@ -338,6 +422,9 @@ def main():
             write_header(out, schema)
         with open(sys.argv[4], "w", encoding="utf-8") as out:
             write_source(out, schema)
+    elif mode == "--unused" and len(sys.argv) == 2:
+        for key in unused(Schema(ROOT / "schema" / "configs")):
+            print(f"{key.where}: {key.name}")
     elif mode in ("--doc", "--check") and len(sys.argv) == 2:
         stale = False
         for path, text in pages(Schema(ROOT / "schema" / "configs")):

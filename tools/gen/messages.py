@@ -260,7 +260,7 @@ def write_tables(out, message):
         tags = "OT_MSG_NO_TAGS"
         if is_flexible(message):
             tags = f"offsetof(struct {name}, unknown_tags)"
-        fields = f"{name}_fields" if struct.fields else "NULL"
+        fields = f"{name}_fields" if struct.fields else "no_fields"
         out.append(f"""const struct ot_msg_struct {name}_struct = {{
 	.name = "{label}",
 	.fields = {fields},
@@ -314,7 +314,8 @@ def message_table(files, name, wanted):
 
 def source_of(files):
     out = ["/* Generated from schema/messages and schema/records. */", "",
-           '#include "wire/msg_gen.h"', "", '#include "wire/tables_int.h"', ""]
+           '#include "wire/msg_gen.h"', "", '#include "wire/tables_int.h"', "",
+           "static const struct ot_msg_field no_fields[1];", ""]
     for file in files:
         for message in file.messages:
             write_tables(out, message)

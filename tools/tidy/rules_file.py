@@ -232,6 +232,8 @@ def check_must_use(source):
 @rule("dropped-error")
 def check_dropped_error(source):
     """A call of a static function that returns ot_err, as a statement of its own."""
+    if not is_code(source):
+        return
     fallible = {one.name for one in source.functions()
                 if "ot_err" in one.words and one.words[one.words.index(one.name) - 1] == "ot_err"}
     for index in calls(source, fallible):
@@ -258,11 +260,15 @@ def check_prefix(source):
             continue
         if source.is_header and not source.is_internal:
             if not one.name.startswith("ot_"):
-                yield one.line, one.name, f"{one.name} is visible to every room: name it ot_..."
+                yield one.line, one.name, (f"{one.name} is visible to every room: name it ot_..., or "
+                                           f"the header {source.stem}_int.h if only src/"
+                                           f"{source.room} needs it")
         elif source.is_internal:
-            if not one.name.startswith(("ot_",) + internal_prefixes(source)):
+            prefixes = internal_prefixes(source)
+            is_announced = one.kind == "type" and "{" not in one.words
+            if not (one.name + "_").startswith(("ot_",) + prefixes) and not is_announced:
                 yield one.line, one.name, (f"{one.name} is visible in src/{source.room}: begin it "
-                                           f"with {' or '.join(internal_prefixes(source))}")
+                                           f"with {' or '.join(prefixes)}")
         elif one.is_static and one.kind in ("function", "prototype", "variable"):
             if one.name.startswith("ot_"):
                 yield one.line, one.name, f"{one.name} is static: ot_ is for what others may call"
@@ -329,8 +335,8 @@ def check_sync(source):
                                               "src/shard and src/io; send the owner a message")
 
 
-FIELD_TAG = re.compile(r"/\*\s*\[([^\]]*)\]")
-FIELD_TAGS = re.compile(r"owner(: .+)?|const|atomic|lock:\w+")
+FIELD_TAG = re.compile(r"/\*\s*\[([a-z][\w': ]*)\]")
+FIELD_TAGS = re.compile(r"owner(: .+)?|control|const|atomic|lock:\w+")
 
 
 @rule("field-tag")
@@ -341,7 +347,7 @@ def check_field_tag(source):
         tag = FIELD_TAG.match(comment.text)
         if tag and not FIELD_TAGS.fullmatch(tag.group(1)):
             yield comment.start, None, (f"[{tag.group(1)}] is no tag: [owner], [owner: which], "
-                                        "[const], [atomic] or [lock:name]")
+                                        "[control], [const], [atomic] or [lock:name]")
     if "_Atomic" not in source.words:
         return
     for index, token in enumerate(source.tokens):

@@ -176,3 +176,15 @@ def check_machine_path(tree):
             if found:
                 yield path, number, None, (f"{found.group()} is a path of one machine: name it "
                                            "relative to the project or by a setting")
+
+
+@rule("lock-file")
+def check_lock_file(tree):
+    for path, lines in tree.texts():
+        if os.path.basename(path) != "package-lock.json":
+            continue
+        for number, line in enumerate(lines, 1):
+            if '"resolved"' in line or "://" in line:
+                yield path, number, None, ("a lock file names versions and digests, no registry: set "
+                                           "omit-lockfile-registry-resolved in .npmrc, write it anew")
+                break

@@ -199,6 +199,9 @@ class Visibility(RuleTest):
             return {**files, "src/log/roll_int.h": head % f"void {name}(void);"}
 
         self.bad("prefix", tree("make"), "src/log/roll_int.h", 3)
+        self.good({**tree("log_make"), "src/log/other_int.h": "#ifndef OT_LOG_OTHER_INT_H\n"
+                   "#define OT_LOG_OTHER_INT_H\nstruct roll_made;\nstruct other { int a; };\n"
+                   "struct log { int a; };\n#endif\n"})
         self.good(tree("log_make"))
         self.good(tree("roll_make"))
 
@@ -302,6 +305,11 @@ class Tree(RuleTest):
         self.bad_c("machine-path", '/* see /home/someone/notes */\n', 1)
         self.bad("machine-path", {"tools/a.sh": "cd /root/x\n"}, "tools/a.sh", 1)
         self.good_c("/* /etc/ottla and ~/home/x and $PREFIX/home/x */\n")
+
+    def test_lock_file(self):
+        path = "test/system/node/package-lock.json"
+        self.bad("lock-file", {path: '{\n"resolved": "https://host/a.tgz"\n}\n'}, path, 2)
+        self.good({path: '{\n"version": "1", "integrity": "sha512-x"\n}\n'})
 
     def test_exceptions(self):
         path = "tools/tidy/exceptions.txt"

@@ -21,7 +21,7 @@ from source import Source, WORD  # noqa: E402
 SOURCE_FOLDERS = ("src", "include", "test", "bench")
 TEXT_FOLDERS = SOURCE_FOLDERS + ("bin", "config", "doc", "man", "schema", "tools")
 TEXT_ENDINGS = (".c", ".h", ".py", ".sh", ".build", ".md", ".txt", ".properties", ".service", ".js",
-                ".go")
+                ".go", ".json")
 SKIPPED_FOLDERS = {"node_modules", "__pycache__", "corpus", "golden", "data"}
 
 
@@ -116,14 +116,20 @@ class Exceptions:
                 f"{len(self.rows)} exceptions stand here, the limit says {self.most}: {remedy}")
 
 
+def check_files(root, paths):
+    """check_file() of every path, in parallel where that pays and the machine lets us."""
+    if len(paths) > 50:
+        try:
+            with concurrent.futures.ProcessPoolExecutor() as pool:
+                return list(pool.map(check_file, [root] * len(paths), paths, chunksize=8))
+        except OSError:
+            pass  # no shared memory for its semaphores, as in a bare container
+    return [check_file(root, path) for path in paths]
+
+
 def check(root):
     """All findings of a tree as (path, line, rule, symbol, message), sorted."""
-    paths = list(walk(root, SOURCE_FOLDERS, (".c", ".h")))
-    if len(paths) > 50:
-        with concurrent.futures.ProcessPoolExecutor() as pool:
-            results = list(pool.map(check_file, [root] * len(paths), paths, chunksize=8))
-    else:
-        results = [check_file(root, path) for path in paths]
+    results = check_files(root, list(walk(root, SOURCE_FOLDERS, (".c", ".h"))))
     findings = [finding for _, some in results for finding in some]
     tree = Tree(root, [source for source, _ in results])
     for name, function in rules_tree.RULES.items():

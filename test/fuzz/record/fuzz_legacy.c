@@ -102,7 +102,8 @@ convert(struct ot_codec_ctx *ctx, uint8_t mode, const uint8_t *set, size_t bytes
 		uint32_t sum_again;
 		OT_ASSERT(info.record_count == count);
 		err = ot_batch_to_legacy(ctx, batch.data, &info, &down, &back, &why);
-		OT_ASSERT(err == OT_OK || err == OT_ERR_RECORD_LIST_TOO_LARGE);
+		if (err != OT_OK && err != OT_ERR_RECORD_LIST_TOO_LARGE)
+			OT_PANIC("%s: %s", ot_err_name(err), why.text);
 		if (err == OT_OK)
 			err = read_all(ctx, 0, back.data, back.bytes, &count_again, &sum_again);
 		OT_ASSERT(err == OT_ERR_RECORD_LIST_TOO_LARGE ||

@@ -244,6 +244,40 @@ test_lz4_header_checksum(void **state)
 	ot_writer_fini(&wrong);
 }
 
+/* What was left half open, or failed, does not change what is opened next with the same context.
+ * Two frames of "x", the first announcing a content of 9 bytes in its header. */
+static void
+test_left_half_open(void **state)
+{
+	(void)state;
+	static const uint8_t announced[] = { 0x04, 0x22, 0x4d, 0x18, 0x68, 0x40, 9, 0, 0, 0, 0, 0,
+		0, 0, 0, 1, 0, 0, 0x80, 'x', 0, 0, 0, 0 };
+	struct ot_writer out;
+	ot_writer_init(&out);
+	for (unsigned c = OT_COMPRESSION_GZIP; c < OT_COMPRESSION_COUNT; c++) {
+		struct ot_writer good = compressed((enum ot_compression)c, 2, "good", 4);
+		for (size_t bytes = 1; bytes <= good.bytes; bytes++) {
+			uint8_t byte;
+			size_t got;
+			struct ot_compressed in = { (enum ot_compression)c, 2, good.data, bytes,
+				10 };
+			if (ot_decompress_open(ctx, &in, NULL) == OT_OK) {
+				ot_err err = ot_decompress_read(ctx, &byte, 1, &got, NULL);
+				assert_true(err != OT_OK || got == 0 || byte == 'g');
+				ot_decompress_close(ctx);
+			}
+			assert_opens((enum ot_compression)c, 2, &good, (const uint8_t *)"good", 4);
+		}
+		/* Magic 0, so that the header's checksum is put right. */
+		assert_int_equal(
+		    open_all(OT_COMPRESSION_LZ4, 0, announced, sizeof(announced), 100, &out),
+		    OT_ERR_CORRUPT_MESSAGE);
+		assert_opens((enum ot_compression)c, 2, &good, (const uint8_t *)"good", 4);
+		ot_writer_fini(&good);
+	}
+	ot_writer_fini(&out);
+}
+
 static void
 test_zstd_frames(void **state)
 {
@@ -254,6 +288,18 @@ test_zstd_frames(void **state)
 	struct ot_writer more = compressed(OT_COMPRESSION_ZSTD, 2, gen.pool + 1000, 2000);
 	ot_write_raw(&out, more.data, more.bytes);
 	assert_opens(OT_COMPRESSION_ZSTD, 2, &out, gen.pool, 3000);
+	/* A frame that announces 336 bytes and ends with an empty block, for large and small rooms.
+	 */
+	static const uint8_t liar[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x50, 0x50, 0, 0, 1, 0, 0 };
+	for (size_t room = 1; room <= 1000; room *= 10) {
+		struct ot_compressed lying = { OT_COMPRESSION_ZSTD, 2, liar, sizeof(liar), 3000 };
+		uint8_t got[1000];
+		size_t bytes;
+		assert_ok(ot_decompress_open(ctx, &lying, NULL));
+		assert_int_equal(ot_decompress_read(ctx, got, room, &bytes, NULL),
+		    OT_ERR_CORRUPT_MESSAGE);
+		ot_decompress_close(ctx);
+	}
 	struct ot_compressed in = { OT_COMPRESSION_ZSTD, 1, out.data, out.bytes, 3000 };
 	assert_int_equal(ot_decompress_open(ctx, &in, NULL), OT_ERR_UNSUPPORTED_COMPRESSION_TYPE);
 	ot_writer_fini(&out);
@@ -337,6 +383,7 @@ main(void)
 		cmocka_unit_test(test_gzip_header_fields),
 		cmocka_unit_test(test_snappy_framings),
 		cmocka_unit_test(test_lz4_header_checksum),
+		cmocka_unit_test(test_left_half_open),
 		cmocka_unit_test(test_zstd_frames),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_flipped_bits),

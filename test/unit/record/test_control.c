@@ -76,7 +76,7 @@ test_metadata_log(void **state)
 	(void)state;
 	struct ot_writer out;
 	ot_writer_init(&out);
-	struct ot_voter voters[2] = { { .id = 1 }, { .id = 2 } };
+	struct ot_kraft_voter voters[2] = { { .id = 1 }, { .id = 2 } };
 	struct ot_leader_change change = { 2, voters, 2, voters + 1, 1 };
 	static const uint8_t ids[] = { 0, 0, 0, 0, 0, 2, 3, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 2, 0, 0,
 		0, 2, 0, 0 };

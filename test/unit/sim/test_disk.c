@@ -239,6 +239,9 @@ test_a_failed_sync_is_final(void **state)
 		assert_int_equal(ot_file_sync(file), OT_ERR_IO);
 		assert_ok(ot_file_sync(file));
 		assert_string_equal(get_file(fs, "/f"), "b");
+		assert_int_equal(ot_sim_disk_violation_count(disk), 0);
+		assert_ok(write_at(file, "b", 1, 0));
+		assert_int_equal(ot_sim_disk_violation_count(disk), 1);
 		ot_file_unref(file);
 		ot_sim_disk_restart(disk, OT_SIM_POWER_LOST);
 		lost += strcmp(get_file(fs, "/f"), "a") == 0;
@@ -312,6 +315,30 @@ test_names_hang_on_their_folders_name(void **state)
 	assert_true(kept > SEEDS / 5 && lost > SEEDS / 5);
 }
 
+/* A file that is moved out of a folder before the folder goes is never lost with it. */
+static void
+test_a_folder_goes_after_what_emptied_it(void **state)
+{
+	(void)state;
+	unsigned gone = 0;
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		struct ot_sim_disk *disk = ot_sim_disk_create(seed);
+		struct ot_fs *fs = ot_sim_disk_fs(disk);
+		assert_ok(ot_fs_mkdir(fs, "/d"));
+		put_file(fs, "/d/f", "x");
+		assert_ok(ot_fs_sync_dir(fs, "/d"));
+		assert_ok(ot_fs_sync_dir(fs, "/"));
+		assert_ok(ot_fs_rename(fs, "/d/f", "/f"));
+		assert_ok(ot_fs_remove(fs, "/d"));
+		ot_sim_disk_restart(disk, OT_SIM_POWER_LOST);
+		gone += !exists(fs, "/d");
+		assert_int_equal(exists(fs, "/d/f") + exists(fs, "/f"), 1);
+		assert_true(exists(fs, "/d") || exists(fs, "/f"));
+		ot_sim_disk_destroy(disk);
+	}
+	assert_in_range(gone, SEEDS / 5, SEEDS * 4 / 5);
+}
+
 /* A clone is the disk at its moment: both go their own ways from there. */
 static void
 test_a_clone_is_independent(void **state)
@@ -335,6 +362,65 @@ test_a_clone_is_independent(void **state)
 	    exists(ot_sim_disk_fs(clone), "/b") || exists(ot_sim_disk_fs(clone), "/d/a") ? 4096
 											 : 0);
 	ot_sim_disk_destroy(clone);
+}
+
+struct change_watch {
+	struct ot_sim_disk *disk;
+	unsigned old;
+	unsigned new;
+};
+
+static void
+crash_a_clone(void *arg, uint64_t n)
+{
+	struct change_watch *watch = arg;
+	for (uint64_t seed = 0; seed < 10; seed++) {
+		struct ot_sim_disk *clone = ot_sim_disk_clone(watch->disk, n * 100 + seed);
+		ot_sim_disk_restart(clone, OT_SIM_POWER_LOST);
+		const char *text = get_file(ot_sim_disk_fs(clone), "/c");
+		watch->old += strcmp(text, "old") == 0;
+		watch->new += strcmp(text, "new") == 0;
+		ot_sim_disk_destroy(clone);
+	}
+}
+
+/* One run with a clone at each change sees what many runs see that crash there. */
+static void
+test_clones_at_each_change(void **state)
+{
+	(void)state;
+	struct change_watch watch = { .disk = ot_sim_disk_create(1) };
+	struct ot_fs *fs = ot_sim_disk_fs(watch.disk);
+	put_file(fs, "/c", "old");
+	assert_ok(ot_fs_sync_dir(fs, "/"));
+	ot_sim_disk_on_change(watch.disk, crash_a_clone, &watch);
+	replace_atomically(fs);
+	crash_a_clone(&watch, ot_sim_disk_change_count(watch.disk) + 1);
+	assert_int_equal(watch.old + watch.new, 60);
+	assert_in_range(watch.new, 11, 30);
+	ot_sim_disk_destroy(watch.disk);
+}
+
+/* Many names that nobody syncs: the oldest become durable by themselves, and all is consistent. */
+static void
+test_many_unsynced_names(void **state)
+{
+	(void)state;
+	struct ot_sim_disk *disk = ot_sim_disk_create(4);
+	struct ot_fs *fs = ot_sim_disk_fs(disk);
+	char path[32];
+	unsigned kept = 0;
+	for (unsigned i = 0; i < 2000; i++) {
+		snprintf(path, sizeof(path), "/n%u", i);
+		put_file(fs, path, "x");
+	}
+	ot_sim_disk_restart(disk, OT_SIM_POWER_LOST);
+	for (unsigned i = 0; i < 2000; i++) {
+		snprintf(path, sizeof(path), "/n%u", i);
+		kept += strcmp(get_file(fs, path), "x") == 0;
+	}
+	assert_in_range(kept, 1400, 2000);
+	ot_sim_disk_destroy(disk);
 }
 
 /* ---- random histories of one file's bytes ----------------------------------------------- */
@@ -401,6 +487,13 @@ check_bytes(const struct bytes_model *model, struct ot_file *file)
 		size_t bytes = OT_MIN(SECTOR, got - place);
 		assert_true(sector_was_there(model, data + place, place, bytes));
 	}
+	/* What lay behind the end does not come back when the file grows again. */
+	size_t grown = 0;
+	assert_ok(ot_file_truncate(file, MODEL_BYTES));
+	assert_ok(ot_file_read(file, data, sizeof(data), got, &grown));
+	assert_int_equal(got + grown, MODEL_BYTES);
+	for (size_t i = 0; i < grown; i++)
+		assert_int_equal(data[i], 0);
 }
 
 static void
@@ -621,7 +714,10 @@ main(void)
 		cmocka_unit_test(test_planned_failures_hit_their_call),
 		cmocka_unit_test(test_flipped_bits_show),
 		cmocka_unit_test(test_names_hang_on_their_folders_name),
+		cmocka_unit_test(test_a_folder_goes_after_what_emptied_it),
 		cmocka_unit_test(test_a_clone_is_independent),
+		cmocka_unit_test(test_clones_at_each_change),
+		cmocka_unit_test(test_many_unsynced_names),
 		cmocka_unit_test(test_bytes_after_a_loss_were_there_before),
 		cmocka_unit_test(test_names_after_a_loss_were_there_before),
 		cmocka_unit_test(test_one_seed_gives_one_history),

@@ -296,8 +296,8 @@ test_no_memory(void **state)
 	assert_true(n > 2);
 }
 
-/* Goal: a version without null for a nullable struct does not exist today, and a struct in one has
- * its own defaults. */
+/* Goal: a nullable struct is a pointer, NULL by default; one that is made has the defaults of its
+ * fields. */
 static void
 test_nullable_struct(void **state)
 {

@@ -25,18 +25,39 @@ struct golden {
 static struct golden goldens[GOLDEN_COUNT_MAX];
 static size_t golden_count;
 
+static unsigned
+hex_digit(char digit)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *place = strchr(digits, digit);
+	assert_true(digit != 0 && place != NULL);
+	return (unsigned)(place - digits);
+}
+
+/* The bytes of a line, up to the bar. */
 static void
 add_bytes(struct golden *golden, const char *line)
 {
 	for (; *line != 0 && *line != '|' && *line != '\n'; line++) {
 		if (isspace((unsigned char)*line))
 			continue;
-		unsigned byte;
-		assert_int_equal(sscanf(line, "%2x", &byte), 1);
 		assert_true(golden->byte_count < BYTES_MAX);
-		golden->bytes[golden->byte_count++] = (uint8_t)byte;
+		uint8_t *byte = &golden->bytes[golden->byte_count++];
+		*byte = (uint8_t)(hex_digit(line[0]) << 4 | hex_digit(line[1]));
 		line++;
 	}
+}
+
+/* A line "NAME VERSION". */
+static void
+set_message(struct golden *golden, const char *line)
+{
+	const char *space = strchr(line, ' ');
+	assert_non_null(space);
+	struct ot_str name = { line, (int32_t)(space - line) };
+	golden->type = ot_msg_find_name(name);
+	golden->version = (int16_t)strtol(space, NULL, 10);
+	assert_non_null(golden->type);
 }
 
 static int
@@ -45,19 +66,15 @@ load(void **state)
 	(void)state;
 	FILE *file = fopen(GOLDEN_PATH, "r");
 	assert_non_null(file);
-	char line[4096], name[128];
+	char line[4096];
 	struct golden *golden = NULL;
 	while (fgets(line, sizeof(line), file) != NULL) {
-		int version;
 		if (line[0] == '#' || line[0] == '\n') {
 			continue;
 		} else if (golden == NULL) {
-			assert_int_equal(sscanf(line, "%127s %d", name, &version), 2);
 			assert_true(golden_count < GOLDEN_COUNT_MAX);
 			golden = &goldens[golden_count++];
-			golden->type = ot_msg_find_name(ot_str_from(name));
-			golden->version = (int16_t)version;
-			assert_non_null(golden->type);
+			set_message(golden, line);
 		} else if (line[0] == '=') {
 			line[strcspn(line, "\n")] = 0;
 			golden->json = ot_must_strdup(line + 2);

@@ -4,8 +4,8 @@
  * A session belongs to the shard of the connection that created it; its id says which shard that
  * is. A client that comes back on a connection of another shard gets FETCH_SESSION_ID_NOT_FOUND
  * and starts anew, as it would after an eviction. */
-#ifndef OT_BROKER_FETCH_SESSION_H
-#define OT_BROKER_FETCH_SESSION_H
+#ifndef OT_BROKER_FETCH_SESSION_INT_H
+#define OT_BROKER_FETCH_SESSION_INT_H
 
 #include "base/list.h"
 #include "io/io.h"
@@ -40,21 +40,21 @@ struct fetch_session {
 struct fetch_sessions;
 
 /* @owner the shard for all of these; none blocks */
-struct fetch_sessions *fetch_sessions_create(
-    uint32_t shard_index, uint32_t shard_count, uint32_t count_max);
+struct fetch_sessions *fetch_sessions_create(uint32_t shard_index, uint32_t shard_count,
+    uint32_t count_max);
 void fetch_sessions_destroy(struct fetch_sessions *sessions);
 
 /* The session of that id, or NULL. */
 struct fetch_session *fetch_session_find(struct fetch_sessions *sessions, int32_t id);
 
 /* A new session, or NULL when the cache is full of sessions that are younger than two minutes. */
-struct fetch_session *fetch_session_create(
-    struct fetch_sessions *sessions, struct ot_io *io, bool by_id);
+struct fetch_session *fetch_session_create(struct fetch_sessions *sessions, struct ot_io *io,
+    bool by_id);
 void fetch_session_remove(struct fetch_sessions *sessions, struct fetch_session *session);
 
 /* Notes its use: it is evicted last. */
-void fetch_session_touch(
-    struct fetch_sessions *sessions, struct fetch_session *session, ot_mono_ns now);
+void fetch_session_touch(struct fetch_sessions *sessions, struct fetch_session *session,
+    ot_mono_ns now);
 
 /* Adds or changes what the request lists, removes what it forgets. */
 void fetch_session_update(struct fetch_session *session, const struct ot_fetch_request *body);
@@ -64,7 +64,7 @@ const struct fetch_part_state *fetch_session_part_state(struct ot_list *link);
 
 /* Notes what a partition of the session was told. With records its turn comes last from now on, so
  * that none starves. Nothing happens when the session has forgotten the partition meanwhile. */
-void fetch_session_note(
-    struct fetch_session *session, const struct fetch_part_state *told, bool has_records);
+void fetch_session_note(struct fetch_session *session, const struct fetch_part_state *told,
+    bool has_records);
 
 #endif

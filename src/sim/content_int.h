@@ -4,8 +4,8 @@
  * a page is counted by reference and copied when a view that shares it writes to it. Holes read as
  * zeros and take no memory. Folder-internal.
  */
-#ifndef OT_SIM_CONTENT_H
-#define OT_SIM_CONTENT_H
+#ifndef OT_SIM_CONTENT_INT_H
+#define OT_SIM_CONTENT_INT_H
 
 #include "base/defs.h"
 

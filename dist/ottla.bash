@@ -1,0 +1,47 @@
+# Completion for ottla and the kafka-*.sh launchers. Tools and options come from the program's own
+# help, so they are those of the version that is installed.
+
+_ottla_tools()
+{
+	"$1" help 2>/dev/null | sed -n 's/^  \([a-z][a-z0-9-]*\)  .*/\1/p'
+}
+
+_ottla_options()
+{
+	"$@" --help 2>&1 </dev/null | grep -oE -- '^ {0,4}(-[a-zA-Z], )?--[a-z][a-z0-9.-]*' |
+		grep -oE -- '--[a-z][a-z0-9.-]*' | sort -u
+}
+
+_ottla()
+{
+	local command=${COMP_WORDS[0]} word=${COMP_WORDS[COMP_CWORD]}
+	local before=${COMP_WORDS[COMP_CWORD - 1]}
+	local tool=("$command")
+
+	COMPREPLY=()
+	if [ "${command##*/}" = ottla ]; then
+		if [ "$COMP_CWORD" -eq 1 ]; then
+			mapfile -t COMPREPLY < <(compgen -W "$(_ottla_tools "$command")" -- "$word")
+			return
+		fi
+		tool+=("${COMP_WORDS[1]}")
+	fi
+	case $word in
+	-*)
+		mapfile -t COMPREPLY < <(compgen -W "$(_ottla_options "${tool[@]}")" -- "$word")
+		return
+		;;
+	esac
+	case $before in
+	--bootstrap-server | --broker-list | --bootstrap-servers)
+		mapfile -t COMPREPLY < <(compgen -W 'localhost:9092' -- "$word")
+		;;
+	--zookeeper) mapfile -t COMPREPLY < <(compgen -W 'localhost:2181' -- "$word") ;;
+	*) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+	esac
+}
+
+complete -o filenames -F _ottla ottla kafka-{broker-api-versions,cluster,configs}.sh \
+	kafka-{console-consumer,console-producer,consumer-groups,consumer-perf-test}.sh \
+	kafka-{delete-records,dump-log,e2e-latency,get-offsets,log-dirs}.sh \
+	kafka-{producer-perf-test,storage,topics,server-start}.sh

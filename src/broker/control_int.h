@@ -1,0 +1,59 @@
+/* The control thread's side of the broker: the controller, the publication of images to shards,
+ * and calls from shards to the controller. See README.md. */
+#ifndef OT_BROKER_CONTROL_INT_H
+#define OT_BROKER_CONTROL_INT_H
+
+#include "cluster/controller.h"
+#include "shard/shard.h"
+
+struct broker;
+struct ot_dirs;
+
+/* An operation of the controller for a request on a shard. Lives in the request's arena, which is
+ * the control thread's from `broker_control_post` until `done`. */
+struct broker_call {
+	/* Set by the shard. `begin` runs on the control thread and starts one operation of the
+	 * controller with &call->call. `done` runs on the shard that posted, after the operation is
+	 * committed and all shards have taken up an image that has it. */
+	void (*begin)(struct broker_call *call, struct ot_controller *controller);
+	void (*done)(struct broker_call *call);
+	struct ot_arena *arena;
+
+	ot_err err; /* of the whole operation */
+
+	struct ot_controller_call call;
+	struct ot_mail mail;
+	struct ot_shard *home;
+	struct ot_list link;
+	uint64_t version; /* of the image to wait for */
+	struct broker_control *control;
+};
+
+/* @owner home shard */
+void broker_control_post(struct broker *broker, struct ot_shard *home, struct broker_call *call);
+
+struct broker_control;
+
+struct broker_control_args {
+	struct broker *broker;
+	const char *cluster_id;
+	struct ot_uuid incarnation;
+	/* The broker is registered and unfenced, and every shard has the image that says so: begin
+	 * to accept. Or starting failed for good. @owner control */
+	void (*on_ready)(void *arg);
+	void (*on_failure)(void *arg, ot_err err, const char *why);
+	void *arg;
+};
+
+/* @owner control thread for all of these */
+struct broker_control *broker_control_create(const struct broker_control_args *args);
+void broker_control_start(struct broker_control *control);
+
+/* Closes controller and metadata log; `on_closed` follows. */
+void broker_control_close(struct broker_control *control, void (*on_closed)(void *arg), void *arg);
+void broker_control_destroy(struct broker_control *control);
+
+/* The epoch that this broker was registered with; -1 before. @owner control */
+int64_t broker_control_epoch(const struct broker_control *control);
+
+#endif

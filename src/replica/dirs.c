@@ -1,0 +1,449 @@
+#include "replica/dirs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/counter.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/report.h"
+#include "log/logdir.h"
+
+enum { DIRS_COUNT_MAX = 64, DIRS_NODE_ID_DEFAULT = 0 };
+
+/* A partition's folder that was there at the start, or a row of a checkpoint file. [const] */
+struct found {
+	char key[OT_LOGDIR_NAME_BYTES_MAX + 1]; /* "topic-0" */
+	size_t dir;
+	bool is_folder;
+	struct ot_once claim; /* [atomic] some topic of the metadata has it */
+	struct ot_uuid topic_id;
+	int64_t recovery_point;
+	int64_t start_offset;
+	UT_hash_handle hh;
+};
+
+struct dir {
+	struct ot_logdir *logdir;
+	bool was_clean;
+	struct ot_counter part_count; /* [atomic] for placing new partitions */
+};
+
+struct ot_dirs {
+	struct ot_fs *fs;
+	struct dir items[DIRS_COUNT_MAX];
+	size_t count;
+	int32_t node_id;
+	char cluster_id[OT_CLUSTER_ID_BYTES_MAX + 1];
+	struct found *by_key; /* [const] after the opening */
+};
+
+/* ---- what was found ------------------------------------------------------------------------ */
+
+static void
+make_key(char key[OT_LOGDIR_NAME_BYTES_MAX + 1], struct ot_str topic, int32_t index)
+{
+	snprintf(key, OT_LOGDIR_NAME_BYTES_MAX + 1, "%.*s-%d", OT_STR_ARG(topic), index);
+}
+
+static struct found *
+find_found(const struct ot_dirs *dirs, struct ot_str topic, int32_t index)
+{
+	char key[OT_LOGDIR_NAME_BYTES_MAX + 1];
+	struct found *found;
+	make_key(key, topic, index);
+	HASH_FIND_STR(dirs->by_key, key, found);
+	return found;
+}
+
+static struct found *
+get_found(struct ot_dirs *dirs, struct ot_str topic, int32_t index, size_t dir)
+{
+	struct found *found = find_found(dirs, topic, index);
+	if (found != NULL)
+		return found;
+	found = OT_NEW(struct found);
+	make_key(found->key, topic, index);
+	found->dir = dir;
+	HASH_ADD_STR(dirs->by_key, key, found);
+	return found;
+}
+
+struct visit {
+	struct ot_dirs *dirs;
+	size_t dir;
+	struct ot_list leftovers; /* of leftover: folders that a crash kept from being removed */
+};
+
+struct leftover {
+	struct ot_list link;
+	char *path;
+};
+
+static char *
+join_path(const char *folder, const char *name)
+{
+	size_t bytes = strlen(folder) + strlen(name) + 2;
+	char *path = ot_must_alloc(bytes);
+	snprintf(path, bytes, "%s/%s", folder, name);
+	return path;
+}
+
+static void
+note_leftover(struct visit *visit, const char *name)
+{
+	struct leftover *leftover = OT_NEW(struct leftover);
+	leftover->path = join_path(ot_logdir_path(visit->dirs->items[visit->dir].logdir), name);
+	ot_list_push_back(&visit->leftovers, &leftover->link);
+}
+
+static ot_err
+visit_folder(void *arg, const char *name, const struct ot_partition_dir *folder)
+{
+	struct visit *visit = arg;
+	struct ot_dirs *dirs = visit->dirs;
+	if (folder->kind == OT_PARTITION_DELETED)
+		note_leftover(visit, name);
+	if (folder->kind != OT_PARTITION_LIVE || ot_str_is(folder->topic, "__cluster_metadata"))
+		return OT_OK;
+	struct found *found = get_found(dirs, folder->topic, folder->partition, visit->dir);
+	if (found->is_folder) {
+		OT_WARN("replica", "%s stands in two log directories; the one in %s is left alone",
+		    name, ot_logdir_path(dirs->items[visit->dir].logdir));
+		return OT_OK;
+	}
+	char *path = join_path(ot_logdir_path(dirs->items[visit->dir].logdir), name);
+	ot_err err = ot_partition_metadata_read(dirs->fs, path, &found->topic_id);
+	if (err == OT_ERR_CORRUPT_FILE)
+		OT_WARN("replica", "%s/partition.metadata cannot be read, it is written anew",
+		    path);
+	found->is_folder = true;
+	found->dir = visit->dir;
+	ot_counter_add(&dirs->items[visit->dir].part_count, 1);
+	ot_free(path);
+	return OT_OK;
+}
+
+static ot_err
+visit_recovery_point(void *arg, const struct ot_checkpoint_row *row)
+{
+	struct visit *visit = arg;
+	get_found(visit->dirs, row->topic, row->partition, visit->dir)->recovery_point =
+	    row->offset;
+	return OT_OK;
+}
+
+static ot_err
+visit_log_start(void *arg, const struct ot_checkpoint_row *row)
+{
+	struct visit *visit = arg;
+	get_found(visit->dirs, row->topic, row->partition, visit->dir)->start_offset = row->offset;
+	return OT_OK;
+}
+
+/* A checkpoint that cannot be read costs time, not data. */
+static void
+read_checkpoint(struct visit *visit, enum ot_checkpoint checkpoint, ot_checkpoint_visit *row)
+{
+	struct ot_why why = { "" };
+	const char *path = ot_logdir_path(visit->dirs->items[visit->dir].logdir);
+	ot_err err = ot_checkpoint_read(visit->dirs->fs, path, checkpoint, row, visit, &why);
+	if (err != OT_OK)
+		OT_WARN("replica", "%s/%s is ignored: %s", path, ot_checkpoint_name(checkpoint),
+		    why.text);
+}
+
+static void
+remove_leftovers(struct visit *visit)
+{
+	while (!ot_list_is_empty(&visit->leftovers)) {
+		struct leftover *leftover = OT_LIST_FIRST(&visit->leftovers, struct leftover, link);
+		ot_list_remove(&leftover->link);
+		if (ot_fs_remove_all(visit->dirs->fs, leftover->path) != OT_OK)
+			OT_WARN("replica", "%s could not be removed", leftover->path);
+		ot_free(leftover->path);
+		ot_free(leftover);
+	}
+}
+
+static ot_err
+read_dir(struct ot_dirs *dirs, size_t index)
+{
+	struct visit visit = { .dirs = dirs, .dir = index };
+	struct ot_logdir_stop stop;
+	ot_list_init(&visit.leftovers);
+	read_checkpoint(&visit, OT_CHECKPOINT_RECOVERY_POINT, visit_recovery_point);
+	read_checkpoint(&visit, OT_CHECKPOINT_LOG_START, visit_log_start);
+	ot_err err = ot_logdir_list(dirs->items[index].logdir, visit_folder, &visit);
+	remove_leftovers(&visit);
+	if (err == OT_OK)
+		err = ot_logdir_take_stop(dirs->items[index].logdir, &stop);
+	if (err == OT_OK)
+		dirs->items[index].was_clean = stop.was_clean;
+	return err;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+/* The node id that the first formatted folder has; -1: none has one. */
+static int32_t
+folder_node_id(const struct ot_dirs_conf *conf)
+{
+	for (size_t i = 0; i < conf->path_count; i++) {
+		struct ot_logdir_meta meta;
+		ot_err err = ot_logdir_read_meta(conf->fs, conf->paths[i], &meta, NULL);
+		if (err == OT_OK && meta.node_id >= 0)
+			return meta.node_id;
+	}
+	return -1;
+}
+
+static const char *
+folder_cluster_id(const struct ot_dirs_conf *conf, struct ot_logdir_meta *meta)
+{
+	for (size_t i = 0; i < conf->path_count; i++) {
+		ot_err err = ot_logdir_read_meta(conf->fs, conf->paths[i], meta, NULL);
+		if (err == OT_OK && meta->cluster_id[0] != '\0')
+			return meta->cluster_id;
+	}
+	return NULL;
+}
+
+static ot_err
+open_dir(struct ot_dirs *dirs, const struct ot_dirs_conf *conf, size_t index, struct ot_why *why)
+{
+	const struct ot_logdir_open_args args = {
+		.fs = conf->fs,
+		.path = conf->paths[index],
+		.node_id = dirs->node_id,
+		.cluster_id = dirs->cluster_id,
+		.new_cluster_id = dirs->cluster_id,
+		.directory_id = conf->new_dir_ids[index],
+	};
+	ot_err err = ot_logdir_open(&args, &dirs->items[index].logdir, why);
+	if (err != OT_OK)
+		return err;
+	dirs->count = index + 1;
+	err = read_dir(dirs, index);
+	if (err != OT_OK)
+		ot_why_set(why, "%s cannot be read: %s", conf->paths[index], ot_err_message(err));
+	return err;
+}
+
+ot_err
+ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs, struct ot_why *why)
+{
+	OT_ASSERT(conf->path_count > 0);
+	if (conf->path_count > DIRS_COUNT_MAX) {
+		ot_why_set(why, "log.dirs has %zu directories, at most %d can be used",
+		    conf->path_count, DIRS_COUNT_MAX);
+		return OT_ERR_INVALID_CONFIG;
+	}
+	struct ot_dirs *dirs = OT_NEW(struct ot_dirs);
+	struct ot_logdir_meta meta;
+	const char *found_cluster = folder_cluster_id(conf, &meta);
+	const char *cluster = conf->cluster_id != NULL ? conf->cluster_id
+	                      : found_cluster != NULL  ? found_cluster
+	                                               : conf->new_cluster_id;
+	dirs->fs = conf->fs;
+	dirs->node_id = conf->node_id >= 0 ? conf->node_id : folder_node_id(conf);
+	if (dirs->node_id < 0)
+		dirs->node_id = DIRS_NODE_ID_DEFAULT;
+	snprintf(dirs->cluster_id, sizeof(dirs->cluster_id), "%s", cluster);
+	ot_err err = OT_OK;
+	for (size_t i = 0; err == OT_OK && i < conf->path_count; i++)
+		err = open_dir(dirs, conf, i, why);
+	if (err != OT_OK) {
+		ot_dirs_close(dirs);
+		return err;
+	}
+	*ret_dirs = dirs;
+	return OT_OK;
+}
+
+void
+ot_dirs_close(struct ot_dirs *dirs)
+{
+	if (dirs == NULL)
+		return;
+	struct found *found, *next;
+	HASH_ITER(hh, dirs->by_key, found, next) {
+		HASH_DEL(dirs->by_key, found);
+		ot_free(found);
+	}
+	for (size_t i = 0; i < dirs->count; i++)
+		ot_logdir_close(dirs->items[i].logdir);
+	ot_free(dirs);
+}
+
+/* ---- what they are ------------------------------------------------------------------------- */
+
+const char *
+ot_dirs_cluster_id(const struct ot_dirs *dirs)
+{
+	return dirs->cluster_id;
+}
+
+int32_t
+ot_dirs_node_id(const struct ot_dirs *dirs)
+{
+	return dirs->node_id;
+}
+
+size_t
+ot_dirs_count(const struct ot_dirs *dirs)
+{
+	return dirs->count;
+}
+
+const char *
+ot_dirs_path(const struct ot_dirs *dirs, size_t index)
+{
+	OT_ASSERT(index < dirs->count);
+	return ot_logdir_path(dirs->items[index].logdir);
+}
+
+void
+ot_dirs_ids(const struct ot_dirs *dirs, struct ot_arena *arena, struct ot_uuid **ret_ids,
+    int32_t *ret_count)
+{
+	struct ot_uuid *ids = ot_arena_array(arena, dirs->count, sizeof(*ids));
+	for (size_t i = 0; ids != NULL && i < dirs->count; i++)
+		ids[i] = ot_logdir_meta(dirs->items[i].logdir)->directory_id;
+	*ret_ids = ids;
+	*ret_count = ids != NULL ? (int32_t)dirs->count : 0;
+}
+
+/* ---- partitions ---------------------------------------------------------------------------- */
+
+static size_t
+least_used(struct ot_dirs *dirs)
+{
+	size_t least = 0;
+	for (size_t i = 1; i < dirs->count; i++) {
+		if (ot_counter_get(&dirs->items[i].part_count) <
+		    ot_counter_get(&dirs->items[least].part_count))
+			least = i;
+	}
+	ot_counter_add(&dirs->items[least].part_count, 1);
+	return least;
+}
+
+void
+ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uuid *topic_id,
+    int32_t index, struct ot_dirs_place *ret_place)
+{
+	struct found *found = find_found(dirs, topic, index);
+	bool is_other = found != NULL && found->is_folder && !ot_uuid_is_zero(&found->topic_id) &&
+	                !ot_uuid_equal(&found->topic_id, topic_id);
+	/* What was found is used once: the topic may be deleted and made anew later. */
+	bool is_ours =
+	    found != NULL && found->is_folder && !is_other && ot_once_take(&found->claim);
+	*ret_place = (struct ot_dirs_place){ .is_found = is_ours };
+	if (is_ours) {
+		ret_place->dir = found->dir;
+		ret_place->recovery_point = found->recovery_point;
+		ret_place->start_offset = found->start_offset;
+		ret_place->is_clean = dirs->items[found->dir].was_clean;
+		ret_place->topic_id = found->topic_id;
+	} else {
+		ret_place->dir = is_other ? found->dir : least_used(dirs);
+	}
+	snprintf(ret_place->path, sizeof(ret_place->path), "%s/%.*s-%d",
+	    ot_dirs_path(dirs, ret_place->dir), OT_STR_ARG(topic), index);
+}
+
+ot_err
+ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
+    const struct ot_uuid *topic_id)
+{
+	if (place->is_found && !ot_uuid_is_zero(&place->topic_id))
+		return OT_OK;
+	ot_err err = OT_OK;
+	if (!place->is_found) {
+		/* What a topic of that name left, which has been deleted since. */
+		err = ot_fs_remove_all(dirs->fs, place->path);
+		if (err == OT_OK)
+			err = ot_fs_mkdir(dirs->fs, place->path);
+	}
+	if (err == OT_OK)
+		err = ot_partition_metadata_write(dirs->fs, place->path, topic_id);
+	if (err == OT_OK)
+		err = ot_fs_sync_dir(dirs->fs, ot_dirs_path(dirs, place->dir));
+	return err;
+}
+
+ot_err
+ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique,
+    char **ret_path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash != NULL ? slash + 1 : path;
+	struct ot_partition_dir folder;
+	char deleted[OT_LOGDIR_NAME_BYTES_MAX + 1];
+	if (!ot_partition_dir_parse(name, &folder))
+		return OT_ERR_MALFORMED;
+	folder.kind = OT_PARTITION_DELETED;
+	ot_partition_dir_name(&folder, unique, deleted);
+	ot_err err = ot_logdir_rename(dirs->items[dir].logdir, name, deleted);
+	if (err != OT_OK)
+		return err;
+	ot_counter_add(&dirs->items[dir].part_count, -1);
+	*ret_path = join_path(ot_dirs_path(dirs, dir), deleted);
+	return OT_OK;
+}
+
+/* ---- checkpoints --------------------------------------------------------------------------- */
+
+static int64_t
+row_offset(const struct ot_dirs_row *row, enum ot_checkpoint checkpoint)
+{
+	switch (checkpoint) {
+	case OT_CHECKPOINT_RECOVERY_POINT:
+		return row->recovery_point;
+	case OT_CHECKPOINT_LOG_START:
+		return row->start_offset;
+	default:
+		return row->high_watermark;
+	}
+}
+
+static ot_err
+write_one(struct ot_dirs *dirs, size_t dir, enum ot_checkpoint checkpoint,
+    const struct ot_dirs_row *rows, size_t count, struct ot_checkpoint_row *scratch)
+{
+	uint32_t kept = 0;
+	for (size_t i = 0; i < count; i++) {
+		int64_t offset = row_offset(&rows[i], checkpoint);
+		/* A log that starts at 0 needs no row: that is what a missing one means. */
+		bool is_wanted = checkpoint != OT_CHECKPOINT_LOG_START || offset > 0;
+		if (rows[i].dir == dir && is_wanted)
+			scratch[kept++] =
+			    (struct ot_checkpoint_row){ rows[i].topic, rows[i].index, offset };
+	}
+	return ot_checkpoint_write(dirs->fs, ot_dirs_path(dirs, dir), checkpoint, scratch, kept);
+}
+
+ot_err
+ot_dirs_write_checkpoints(struct ot_dirs *dirs, const struct ot_dirs_row *rows, size_t count)
+{
+	struct ot_checkpoint_row *scratch = ot_must_alloc(OT_MAX(count, 1u) * sizeof(*scratch));
+	ot_err first = OT_OK;
+	for (size_t dir = 0; dir < dirs->count; dir++) {
+		ot_err err =
+		    write_one(dirs, dir, OT_CHECKPOINT_RECOVERY_POINT, rows, count, scratch);
+		if (err == OT_OK)
+			err = write_one(dirs, dir, OT_CHECKPOINT_LOG_START, rows, count, scratch);
+		if (err == OT_OK)
+			err = write_one(dirs, dir, OT_CHECKPOINT_REPLICATION, rows, count, scratch);
+		first = first == OT_OK ? err : first;
+	}
+	ot_free(scratch);
+	return first;
+}
+
+ot_err
+ot_dirs_mark_clean(struct ot_dirs *dirs, size_t dir, int64_t broker_epoch)
+{
+	return ot_logdir_put_stop(dirs->items[dir].logdir, broker_epoch);
+}

@@ -1,0 +1,94 @@
+/* The log directories of this broker: which partition lies where, and what their checkpoint files
+ * say. `src/log/logdir.h` knows the formats; here is their use.
+ *
+ * Opened once at the start, before any thread; what was found then never changes. A partition that
+ * was not found goes into the directory with the fewest.
+ *
+ * Crash: the checkpoint files only save work. A recovery point that is too low lets more be
+ * scanned, a log start that is too low shows records that were deleted a short while ago; both
+ * files are replaced whole. The clean-shutdown mark is the last thing written by a stop and the
+ * first thing removed by a start. */
+#ifndef OT_REPLICA_DIRS_H
+#define OT_REPLICA_DIRS_H
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "io/fs.h"
+
+struct ot_dirs;
+
+struct ot_dirs_conf {
+	struct ot_fs *fs;
+	const char *const *paths; /* log.dirs; made when they are missing */
+	size_t path_count;
+	int32_t node_id;        /* -1: nobody gave one, take the folder's, or 0 */
+	const char *cluster_id; /* NULL: take the folder's, or `new_cluster_id` */
+	const char *new_cluster_id;
+	const struct ot_uuid *new_dir_ids; /* path_count of them, for folders without one */
+};
+
+/* Locks, formats what is empty, and reads what is there. OT_ERR_EXISTS: another process holds a
+ * folder; OT_ERR_INCONSISTENT_CLUSTER_ID: a folder of another cluster or broker, `why` has both
+ * ids; OT_ERR_CORRUPT_FILE, OT_ERR_IO, OT_ERR_NO_SPACE. @owner main thread   @blocks */
+OT_MUST_USE ot_err ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs,
+    struct ot_why *why);
+
+/* Unlocks. Accepts NULL. @owner main thread */
+void ot_dirs_close(struct ot_dirs *dirs);
+
+/* [const] once opened. @owner any thread   @blocks never */
+const char *ot_dirs_cluster_id(const struct ot_dirs *dirs);
+int32_t ot_dirs_node_id(const struct ot_dirs *dirs);
+size_t ot_dirs_count(const struct ot_dirs *dirs);
+const char *ot_dirs_path(const struct ot_dirs *dirs, size_t index);
+
+/* The directories' ids (KIP-858), in the arena; count 0 without memory. @owner any thread */
+void ot_dirs_ids(const struct ot_dirs *dirs, struct ot_arena *arena, struct ot_uuid **ret_ids,
+    int32_t *ret_count);
+
+/* Where a partition's log is or will be. */
+struct ot_dirs_place {
+	size_t dir;              /* index of its directory */
+	char path[1024];         /* of its folder */
+	int64_t recovery_point;  /* 0 when no checkpoint has it */
+	int64_t start_offset;    /* the same */
+	bool is_clean;           /* its directory was shut down cleanly */
+	bool is_found;           /* the folder was there at the start */
+	struct ot_uuid topic_id; /* of its partition.metadata; zero: none */
+};
+
+/* `topic_id` is that of the topic as the metadata has it: a folder of that name with another id is
+ * of a topic that has been deleted since, and counts as not found. @owner any thread */
+void ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uuid *topic_id,
+    int32_t index, struct ot_dirs_place *ret_place);
+
+/* Prepares the folder of a place for its log: removes what another topic of that name left, and
+ * writes partition.metadata. @owner worker   @blocks: worker */
+OT_MUST_USE ot_err ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
+    const struct ot_uuid *topic_id);
+
+/* Gives a folder up: renames it to a name that no partition has, durably, so that a partition of
+ * the same name can have the place. What became of it is for ot_fs_remove_all(); after a crash the
+ * next start removes it. `ret_path` is the heap's. @owner worker   @blocks: worker */
+OT_MUST_USE ot_err ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path,
+    const struct ot_uuid *unique, char **ret_path);
+
+/* One row of a checkpoint file. */
+struct ot_dirs_row {
+	struct ot_str topic;
+	int32_t index;
+	size_t dir;
+	int64_t recovery_point;
+	int64_t start_offset;
+	int64_t high_watermark;
+};
+
+/* Replaces recovery-point-offset-checkpoint, log-start-offset-checkpoint and
+ * replication-offset-checkpoint of all directories. @owner worker   @blocks: worker */
+OT_MUST_USE ot_err ot_dirs_write_checkpoints(struct ot_dirs *dirs, const struct ot_dirs_row *rows,
+    size_t count);
+
+/* All logs of that directory were closed cleanly. @owner main thread   @blocks */
+OT_MUST_USE ot_err ot_dirs_mark_clean(struct ot_dirs *dirs, size_t dir, int64_t broker_epoch);
+
+#endif

@@ -1,0 +1,659 @@
+/* The partitions of one shard, and their folders.
+ *
+ * A folder has one owner at a time. A topic that is deleted may be made again at once, and both
+ * topics' partitions want the folder <topic>-<n>; since owners go by name, they are of the same
+ * shard. The new partition is the heir of the folder and waits:
+ *
+ *   old partition:  closing --closed--> folder renamed --> what it was is removed --> forgotten
+ *   its heir:       waiting -----------------\--> opens
+ *
+ * A crash before the rename leaves a folder with the id of a topic that is not in the metadata, one
+ * after it a "-delete" folder; the next start removes both (dirs.h).
+ */
+#include "replica/replicas.h"
+
+#include <string.h>
+
+#include "base/map.h"
+#include "base/report.h"
+
+enum {
+	REPLICAS_TICK_MS = 500,
+	REPLICAS_DIR_COUNT_MAX = 64,
+	REPLICAS_KEY_BYTES = 20, /* topic id, partition */
+};
+
+/* A set of partitions that were opened together. */
+struct batch {
+	uint32_t pending_count;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+/* A folder that is on its way out. */
+struct removal {
+	struct ot_list link;
+	struct ot_job job;
+	struct ot_replicas *replicas;
+	struct replica *heir; /* waits for the folder; NULL: nobody */
+	size_t dir;
+	char *path;       /* where the folder is; heap */
+	char *moved_path; /* where it is since its place is free; NULL: not yet; heap */
+	struct ot_uuid unique;
+	ot_err err;
+};
+
+struct replica {
+	uint8_t key[REPLICAS_KEY_BYTES];
+	struct ot_part *part;
+	struct ot_replicas *replicas;
+	struct batch *batch; /* that waits for its opening; NULL: none */
+	size_t dir;
+	struct removal *waits_for; /* its folder's owner before; NULL: the folder is its own */
+	struct removal *removal; /* of its folder, once the log is closed; NULL: the folder stays */
+	bool is_leading;         /* on_lead was told */
+	UT_hash_handle hh;
+	UT_hash_handle hh_part;
+};
+
+struct ot_replicas {
+	struct ot_replicas_conf conf; /* [const] */
+	struct replica *by_key;       /* [owner] */
+	struct replica *by_part;      /* [owner] those that are closing, too */
+	struct ot_list removals;      /* [owner] */
+	struct ot_timer tick;
+	ot_wall_ms retention_due;
+	int64_t retention_interval_ms;
+	void (*closed)(void *arg, const struct ot_replicas_final *final);
+	void *closed_arg;
+	bool is_dir_clean[REPLICAS_DIR_COUNT_MAX];
+	struct ot_dirs_row *final_rows; /* heap; topics too */
+	size_t final_count;
+};
+
+/* ---- settings ------------------------------------------------------------------------------ */
+
+static enum ot_compression
+codec_of(enum ot_compression_setting setting)
+{
+	switch (setting) {
+	case OT_COMPRESS_GZIP:
+		return OT_COMPRESSION_GZIP;
+	case OT_COMPRESS_SNAPPY:
+		return OT_COMPRESSION_SNAPPY;
+	case OT_COMPRESS_LZ4:
+		return OT_COMPRESSION_LZ4;
+	case OT_COMPRESS_ZSTD:
+		return OT_COMPRESSION_ZSTD;
+	default:
+		return OT_COMPRESSION_NONE;
+	}
+}
+
+static int32_t
+level_of(const struct ot_topic_settings *topic)
+{
+	switch (topic->compression_type) {
+	case OT_COMPRESS_GZIP:
+		return topic->compression_gzip_level;
+	case OT_COMPRESS_LZ4:
+		return topic->compression_lz4_level;
+	case OT_COMPRESS_ZSTD:
+		return topic->compression_zstd_level;
+	default:
+		return OT_COMPRESSION_LEVEL_DEFAULT;
+	}
+}
+
+static struct ot_part_settings
+make_settings(const struct ot_image *image, const struct ot_topic_image *topic)
+{
+	const struct ot_settings *broker = ot_image_settings(image);
+	const struct ot_topic_settings *from = ot_image_topic_settings(image, topic);
+	return (struct ot_part_settings){
+		.log = {
+			.segment_ms = from->segment_ms,
+			.segment_jitter_ms = from->segment_jitter_ms,
+			.retention_bytes = from->retention_bytes,
+			.retention_ms = from->retention_ms,
+			.file_delete_delay_ms = from->file_delete_delay_ms,
+			.producer_id_expiration_ms =
+			    ot_settings_number(broker, OT_BROKER_PRODUCER_ID_EXPIRATION_MS),
+			.segment_bytes = from->segment_bytes,
+			.segment_index_bytes = from->segment_index_bytes,
+			.index_interval_bytes = from->index_interval_bytes,
+			.is_deleting = from->cleanup_delete,
+		},
+		.flush_messages = from->flush_messages,
+		.flush_ms = from->flush_ms,
+		.timestamp_before_ms = from->timestamp_before_max_ms,
+		.timestamp_after_ms = from->timestamp_after_max_ms,
+		.message_bytes_max = from->max_message_bytes,
+		.compression_level = level_of(from),
+		.min_insync_replicas = (int16_t)OT_MIN(from->min_insync_replicas, INT16_MAX),
+		.timestamp_type = from->timestamp_type == OT_TIMESTAMP_LOG_APPEND_TIME
+		    ? OT_LOG_APPEND_TIME
+		    : OT_CREATE_TIME,
+		.compression = codec_of(from->compression_type),
+		.is_codec_kept = from->compression_type == OT_COMPRESS_AS_PRODUCER,
+		.is_compacted = from->cleanup_compact,
+	};
+}
+
+/* ---- the map ------------------------------------------------------------------------------- */
+
+static void
+make_key(uint8_t key[REPLICAS_KEY_BYTES], const struct ot_uuid *topic_id, int32_t index)
+{
+	memcpy(key, topic_id->bytes, sizeof(topic_id->bytes));
+	ot_put_u32(key + sizeof(topic_id->bytes), (uint32_t)index);
+}
+
+static struct replica *
+find_replica(const struct ot_replicas *replicas, const struct ot_uuid *topic_id, int32_t index)
+{
+	uint8_t key[REPLICAS_KEY_BYTES];
+	struct replica *replica;
+	make_key(key, topic_id, index);
+	HASH_FIND(hh, replicas->by_key, key, sizeof(key), replica);
+	return replica;
+}
+
+static struct replica *
+replica_of(const struct ot_replicas *replicas, const struct ot_part *part)
+{
+	struct replica *replica;
+	HASH_FIND(hh_part, replicas->by_part, &part, sizeof(part), replica);
+	OT_ASSERT(replica != NULL);
+	return replica;
+}
+
+struct ot_part *
+ot_replicas_find(struct ot_replicas *replicas, const struct ot_uuid *topic_id, int32_t index)
+{
+	struct replica *replica = find_replica(replicas, topic_id, index);
+	return replica != NULL ? replica->part : NULL;
+}
+
+/* ---- coming ------------------------------------------------------------------------------- */
+
+static void
+finish_one(struct batch *batch)
+{
+	OT_ASSERT(batch->pending_count > 0);
+	if (--batch->pending_count > 0)
+		return;
+	batch->done(batch->arg);
+	ot_free(batch);
+}
+
+static void
+tell_lead(struct replica *replica)
+{
+	if (ot_part_check_leader(replica->part, -1) != OT_OK)
+		return;
+	replica->is_leading = true;
+	replica->replicas->conf.events->on_lead(replica->replicas->conf.arg, replica->part);
+}
+
+static void
+tell_resign(struct replica *replica)
+{
+	if (!replica->is_leading)
+		return;
+	replica->is_leading = false;
+	replica->replicas->conf.events->on_resign(replica->replicas->conf.arg, replica->part);
+}
+
+static void
+on_open(void *arg, struct ot_part *part)
+{
+	struct replica *replica = replica_of(arg, part);
+	struct batch *batch = replica->batch;
+	replica->batch = NULL;
+	tell_lead(replica);
+	if (batch != NULL)
+		finish_one(batch);
+}
+
+static void on_closed(void *arg, struct ot_part *part);
+
+/* The removal that still holds the folder; NULL: it is free. */
+static struct removal *
+find_occupant(const struct ot_replicas *replicas, const char *path)
+{
+	OT_LIST_FOREACH(link, &replicas->removals) {
+		struct removal *removal = OT_CONTAINER_OF(link, struct removal, link);
+		if (removal->moved_path == NULL && strcmp(removal->path, path) == 0)
+			return removal;
+	}
+	return NULL;
+}
+
+static void
+open_or_wait(struct ot_replicas *replicas, struct replica *replica, const char *path)
+{
+	struct removal *occupant = find_occupant(replicas, path);
+	if (occupant == NULL) {
+		ot_part_open(replica->part);
+		return;
+	}
+	OT_ASSERT(occupant->heir == NULL);
+	occupant->heir = replica;
+	replica->waits_for = occupant;
+}
+
+static void
+add_replica(struct ot_replicas *replicas, const struct ot_image *image,
+    const struct ot_topic_image *topic, int32_t index, struct batch *batch)
+{
+	struct ot_dirs_place place;
+	ot_dirs_find(replicas->conf.dirs, topic->name, &topic->id, index, &place);
+	struct replica *replica = OT_NEW(struct replica);
+	const struct ot_part_conf conf = {
+		.owner = replicas->conf.shard,
+		.codecs = replicas->conf.codecs,
+		.topic = topic->name,
+		.topic_id = topic->id,
+		.index = index,
+		.settings = make_settings(image, topic),
+		.dirs = replicas->conf.dirs,
+		.place = place,
+		.on_open = on_open,
+		.on_closed = on_closed,
+		.arg = replicas,
+	};
+	const struct ot_log_open_args args = {
+		.fs = replicas->conf.shard->io->fs,
+		.dir = place.path,
+		.settings = conf.settings.log,
+		.start_offset = place.start_offset,
+		.recovery_point = place.recovery_point,
+		.is_clean = place.is_clean,
+		.now = ot_io_wall(replicas->conf.shard->io),
+		.random = ot_io_random_u64(replicas->conf.shard->io),
+	};
+	replica->replicas = replicas;
+	replica->dir = place.dir;
+	replica->batch = batch;
+	batch->pending_count++;
+	replica->part = ot_part_create(&conf, &args);
+	make_key(replica->key, &topic->id, index);
+	HASH_ADD(hh, replicas->by_key, key, sizeof(replica->key), replica);
+	HASH_ADD(hh_part, replicas->by_part, part, sizeof(replica->part), replica);
+	open_or_wait(replicas, replica, place.path);
+}
+
+/* ---- going --------------------------------------------------------------------------------- */
+
+static void
+finish_closing(struct ot_replicas *replicas)
+{
+	if (replicas->closed == NULL || replicas->by_part != NULL ||
+	    !ot_list_is_empty(&replicas->removals))
+		return;
+	const struct ot_replicas_final final = {
+		.rows = replicas->final_rows,
+		.row_count = replicas->final_count,
+		.is_dir_clean = replicas->is_dir_clean,
+	};
+	void (*closed)(void *arg, const struct ot_replicas_final *final) = replicas->closed;
+	replicas->closed = NULL;
+	closed(replicas->closed_arg, &final);
+}
+
+static void
+end_removal(struct removal *removal)
+{
+	struct ot_replicas *replicas = removal->replicas;
+	if (removal->err != OT_OK)
+		OT_WARN("replica", "%s could not be removed: %s", removal->path,
+		    ot_err_message(removal->err));
+	ot_list_remove(&removal->link);
+	ot_free(removal->path);
+	ot_free(removal->moved_path);
+	ot_free(removal);
+	finish_closing(replicas);
+}
+
+static void
+run_removal(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	removal->err = ot_fs_remove_all(removal->replicas->conf.shard->io->fs, removal->moved_path);
+}
+
+static void
+removal_is_done(struct ot_job *job)
+{
+	end_removal(OT_CONTAINER_OF(job, struct removal, job));
+}
+
+static void
+run_giving_up(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	removal->err = ot_dirs_give_up(removal->replicas->conf.dirs, removal->dir, removal->path,
+	    &removal->unique, &removal->moved_path);
+}
+
+/* A folder that could not be renamed is in the heir's way; its opening removes it or fails. */
+static void
+folder_is_given_up(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	struct replica *heir = removal->heir;
+	removal->heir = NULL;
+	if (heir != NULL) {
+		heir->waits_for = NULL;
+		ot_part_open(heir->part);
+	}
+	if (removal->err != OT_OK) {
+		end_removal(removal);
+		return;
+	}
+	removal->job = (struct ot_job){ .work = run_removal, .done = removal_is_done };
+	ot_io_submit(removal->replicas->conf.shard->io, &removal->job);
+}
+
+/* From now on the folder's next owner has to wait. */
+static struct removal *
+create_removal(struct ot_replicas *replicas, const struct replica *replica)
+{
+	struct removal *removal = OT_NEW(struct removal);
+	removal->replicas = replicas;
+	removal->dir = replica->dir;
+	removal->path = ot_must_strdup(ot_part_dir(replica->part));
+	removal->unique = ot_io_random_uuid(replicas->conf.shard->io);
+	ot_list_push_back(&replicas->removals, &removal->link);
+	return removal;
+}
+
+static void
+start_removal(struct removal *removal)
+{
+	removal->job = (struct ot_job){ .work = run_giving_up, .done = folder_is_given_up };
+	ot_io_submit(removal->replicas->conf.shard->io, &removal->job);
+}
+
+static void
+note_final_row(struct ot_replicas *replicas, const struct replica *replica)
+{
+	struct ot_str topic = ot_part_topic(replica->part);
+	struct ot_dirs_row *row = &replicas->final_rows[replicas->final_count++];
+	*row = (struct ot_dirs_row){
+		.topic = { ot_must_strndup(topic.data, (size_t)topic.len), topic.len },
+		.index = ot_part_index(replica->part),
+		.dir = replica->dir,
+		.high_watermark = ot_part_high_watermark(replica->part),
+	};
+	ot_part_final_offsets(replica->part, &row->start_offset, &row->recovery_point);
+	if (!ot_part_is_clean(replica->part))
+		replicas->is_dir_clean[replica->dir] = false;
+}
+
+static void
+on_closed(void *arg, struct ot_part *part)
+{
+	struct ot_replicas *replicas = arg;
+	struct replica *replica = replica_of(replicas, part);
+	if (replica->removal != NULL)
+		start_removal(replica->removal);
+	else if (replica->waits_for != NULL)
+		replica->waits_for->heir = NULL; /* it never had a folder */
+	else
+		note_final_row(replicas, replica);
+	HASH_DELETE(hh_part, replicas->by_part, replica);
+	if (replica->batch != NULL)
+		finish_one(replica->batch);
+	ot_part_destroy(part);
+	ot_free(replica);
+	finish_closing(replicas);
+}
+
+static void
+close_replica(struct ot_replicas *replicas, struct replica *replica, bool is_deleted)
+{
+	if (is_deleted && replica->waits_for == NULL)
+		replica->removal = create_removal(replicas, replica);
+	HASH_DELETE(hh, replicas->by_key, replica);
+	tell_resign(replica);
+	ot_part_close(replica->part, is_deleted ? OT_LOG_CLOSE_DROP : OT_LOG_CLOSE_CLEAN);
+}
+
+/* ---- applying images ----------------------------------------------------------------------- */
+
+struct application {
+	struct ot_replicas *replicas;
+	const struct ot_image *after;
+	const struct ot_topic_image *topic;
+	struct batch *batch;
+};
+
+static bool
+is_ours(const struct ot_replicas *replicas, struct ot_str topic, int32_t index)
+{
+	const struct ot_shard *shard = replicas->conf.shard;
+	return ot_part_owner_index(topic, index, shard->set->count) == shard->index;
+}
+
+static void
+take_role(struct ot_replicas *replicas, struct replica *replica,
+    const struct ot_partition_image *partition)
+{
+	if (partition->leader != replicas->conf.node_id)
+		return;
+	ot_part_lead(replica->part, partition->leader_epoch, partition->isr_count);
+	if (!replica->is_leading)
+		tell_lead(replica);
+}
+
+static void
+apply_partition(void *arg, const struct ot_partition_image *before,
+    const struct ot_partition_image *after)
+{
+	struct application *application = arg;
+	struct ot_replicas *replicas = application->replicas;
+	const struct ot_uuid *topic_id = &application->topic->id;
+	int32_t index = after != NULL ? after->index : before->index;
+	if (!is_ours(replicas, application->topic->name, index))
+		return;
+	struct replica *replica = find_replica(replicas, topic_id, index);
+	bool is_wanted =
+	    after != NULL && ot_ids_have(ot_partition_replicas(after), replicas->conf.node_id);
+	if (!is_wanted) {
+		if (replica != NULL)
+			close_replica(replicas, replica, true);
+		return;
+	}
+	if (replica == NULL) {
+		add_replica(replicas, application->after, application->topic, index,
+		    application->batch);
+		replica = find_replica(replicas, topic_id, index);
+	}
+	take_role(replicas, replica, after);
+}
+
+static void
+apply_settings(struct ot_replicas *replicas, const struct ot_image *after,
+    const struct ot_topic_image *topic)
+{
+	struct ot_part_settings settings = make_settings(after, topic);
+	for (int32_t i = 0; i < topic->partition_count; i++) {
+		struct replica *replica = find_replica(replicas, &topic->id, i);
+		if (replica != NULL)
+			ot_part_set_settings(replica->part, &settings);
+	}
+}
+
+static bool
+apply_settings_of(void *arg, const struct ot_topic_image *topic)
+{
+	struct application *application = arg;
+	apply_settings(application->replicas, application->after, topic);
+	return true;
+}
+
+static void
+apply_topic(struct application *application, const struct ot_topic_delta *delta)
+{
+	application->topic = delta->after != NULL ? delta->after : delta->before;
+	ot_topic_visit_partition_deltas(delta->before, delta->after, apply_partition, application);
+	bool is_reconfigured = delta->before != NULL && delta->after != NULL &&
+	                       delta->before->config != delta->after->config;
+	if (is_reconfigured)
+		apply_settings(application->replicas, application->after, delta->after);
+}
+
+void
+ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
+    const struct ot_image *after, void (*done)(void *arg), void *arg)
+{
+	OT_ON_SHARD(replicas->conf.shard);
+	struct ot_arena arena;
+	struct ot_image_delta delta;
+	ot_arena_init(&arena, 0);
+	if (ot_image_delta_make(before, after, &arena, &delta) != OT_OK)
+		OT_PANIC("no memory for a change of the metadata");
+	struct batch *batch = OT_NEW(struct batch);
+	*batch = (struct batch){ .pending_count = 1, .done = done, .arg = arg };
+	struct application application = { .replicas = replicas, .after = after, .batch = batch };
+	/* What goes first: a new topic may have the name of a deleted one. */
+	for (size_t i = 0; i < delta.topic_count; i++) {
+		if (delta.topics[i].after == NULL)
+			apply_topic(&application, &delta.topics[i]);
+	}
+	for (size_t i = 0; i < delta.topic_count; i++) {
+		if (delta.topics[i].after != NULL)
+			apply_topic(&application, &delta.topics[i]);
+	}
+	if (delta.is_settings_changed && before != NULL)
+		ot_image_visit_topics(after, apply_settings_of, &application);
+	replicas->retention_interval_ms =
+	    ot_settings_number(ot_image_settings(after), OT_BROKER_LOG_RETENTION_CHECK_INTERVAL_MS);
+	ot_arena_fini(&arena);
+	finish_one(batch);
+}
+
+/* ---- steady work --------------------------------------------------------------------------- */
+
+static void
+on_tick(struct ot_timer *timer)
+{
+	struct ot_replicas *replicas = OT_CONTAINER_OF(timer, struct ot_replicas, tick);
+	ot_wall_ms now = ot_io_wall(replicas->conf.shard->io);
+	bool is_retention_due = now >= replicas->retention_due;
+	if (is_retention_due)
+		replicas->retention_due = now + replicas->retention_interval_ms;
+	struct replica *replica, *next;
+	HASH_ITER(hh, replicas->by_key, replica, next) {
+		ot_part_tick(replica->part, now, is_retention_due);
+		if (ot_part_state(replica->part) == OT_PART_OFFLINE)
+			tell_resign(replica);
+	}
+	ot_timer_arm_in_ms(replicas->conf.shard->io, timer, REPLICAS_TICK_MS);
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+struct ot_replicas *
+ot_replicas_create(const struct ot_replicas_conf *conf)
+{
+	OT_ASSERT(ot_dirs_count(conf->dirs) <= REPLICAS_DIR_COUNT_MAX);
+	struct ot_replicas *replicas = OT_NEW(struct ot_replicas);
+	replicas->conf = *conf;
+	replicas->retention_interval_ms = INT32_MAX;
+	for (size_t i = 0; i < REPLICAS_DIR_COUNT_MAX; i++)
+		replicas->is_dir_clean[i] = true;
+	ot_list_init(&replicas->removals);
+	ot_timer_init(&replicas->tick, on_tick);
+	ot_timer_arm_in_ms(conf->shard->io, &replicas->tick, REPLICAS_TICK_MS);
+	return replicas;
+}
+
+void
+ot_replicas_destroy(struct ot_replicas *replicas)
+{
+	if (replicas == NULL)
+		return;
+	OT_ASSERT(replicas->by_key == NULL && replicas->by_part == NULL);
+	for (size_t i = 0; i < replicas->final_count; i++)
+		ot_free((void *)(uintptr_t)replicas->final_rows[i].topic.data);
+	ot_free(replicas->final_rows);
+	ot_free(replicas);
+}
+
+void
+ot_replicas_close(struct ot_replicas *replicas,
+    void (*done)(void *arg, const struct ot_replicas_final *final), void *arg)
+{
+	OT_ON_SHARD(replicas->conf.shard);
+	ot_timer_cancel(replicas->conf.shard->io, &replicas->tick);
+	replicas->closed = done;
+	replicas->closed_arg = arg;
+	replicas->final_rows =
+	    ot_must_alloc(OT_MAX(ot_replicas_count(replicas), 1u) * sizeof(*replicas->final_rows));
+	struct replica *replica, *next;
+	HASH_ITER(hh, replicas->by_key, replica, next)
+		close_replica(replicas, replica, false);
+	finish_closing(replicas);
+}
+
+void
+ot_replicas_each(struct ot_replicas *replicas, ot_replicas_visit *visit, void *arg)
+{
+	struct replica *replica, *next;
+	HASH_ITER(hh, replicas->by_key, replica, next)
+		visit(arg, replica->part);
+}
+
+size_t
+ot_replicas_dir(const struct ot_replicas *replicas, const struct ot_part *part)
+{
+	return replica_of(replicas, part)->dir;
+}
+
+uint32_t
+ot_replicas_count(const struct ot_replicas *replicas)
+{
+	return HASH_COUNT(replicas->by_key);
+}
+
+struct ot_dirs_row *
+ot_replicas_rows(struct ot_replicas *replicas, size_t *ret_count)
+{
+	size_t capacity = ot_replicas_count(replicas);
+	size_t name_bytes = 0;
+	struct replica *replica, *next;
+	HASH_ITER(hh, replicas->by_key, replica, next)
+		name_bytes += (size_t)ot_part_topic(replica->part).len;
+	struct ot_dirs_row *rows = ot_must_alloc(capacity * sizeof(*rows) + name_bytes);
+	char *names = (char *)(rows + capacity);
+	size_t count = 0;
+	HASH_ITER(hh, replicas->by_key, replica, next) {
+		struct ot_log *log = ot_part_log(replica->part);
+		struct ot_str topic = ot_part_topic(replica->part);
+		if (log == NULL)
+			continue;
+		memcpy(names, topic.data, (size_t)topic.len);
+		rows[count++] = (struct ot_dirs_row){
+			.topic = { names, topic.len },
+			.index = ot_part_index(replica->part),
+			.dir = replica->dir,
+			.recovery_point = ot_log_recovery_point(log),
+			.start_offset = ot_log_start_offset(log),
+			.high_watermark = ot_part_high_watermark(replica->part),
+		};
+		names += topic.len;
+	}
+	*ret_count = count;
+	return rows;
+}
+
+void
+ot_replicas_checkpoint(struct ot_replicas *replicas)
+{
+	struct replica *replica, *next;
+	HASH_ITER(hh, replicas->by_key, replica, next)
+		ot_part_checkpoint(replica->part);
+}
