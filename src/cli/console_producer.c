@@ -177,7 +177,6 @@ static const struct cli_rule rules[] = {
 
 enum {
 	PRODUCER_POLL_MS = 100, /* how soon a signal is seen while the queue is full */
-	PRODUCER_QUEUE_RECORDS = 1000000,
 };
 
 struct producer {
@@ -218,10 +217,8 @@ put_linger(struct cli *cli, struct ot_properties *props)
 static bool
 load_settings(struct cli *cli, struct ot_properties *ret_props)
 {
-	const char *file = cli_get(&cli->args, CLI_OPTION_COMMAND_CONFIG);
-	if (file == NULL)
-		file = cli_get(&cli->args, PRODUCER_CONFIG);
-	if (!stream_props_load(cli, file, cli_get_all(&cli->args, PRODUCER_PROPERTY), ret_props))
+	if (!stream_props_load(cli, stream_props_file(cli, PRODUCER_CONFIG),
+		cli_get_all(&cli->args, PRODUCER_PROPERTY), ret_props))
 		return false;
 	struct ot_properties *props = ret_props;
 	if (cli_has(&cli->args, PRODUCER_COMPRESSION))
@@ -467,12 +464,9 @@ open_producer(struct producer *producer)
 	ot_properties_fini(&props);
 	if (conf == NULL)
 		return false;
-	char reason[200], count[16];
-	snprintf(count, sizeof(count), "%d", PRODUCER_QUEUE_RECORDS);
-	rd_kafka_conf_set(conf, "queue.buffering.max.messages", count, reason, sizeof(reason));
+	stream_conf_put(conf, "queue.buffering.max.messages", "1000000");
 	/* The answers that say that all is well are many, and nobody waits for them. */
-	rd_kafka_conf_set(conf, "delivery.report.only.error", producer->is_sync ? "false" : "true",
-	    reason, sizeof(reason));
+	stream_conf_put(conf, "delivery.report.only.error", producer->is_sync ? "false" : "true");
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	if (!stream_open(cli, OT_CLIENT_PRODUCER, conf, &producer->stream))
 		return false;

@@ -31,6 +31,9 @@ static const struct cli_tool *const tools[] = {
 	&cli_log_dirs_tool,
 	&cli_server_tool,
 	&cli_topics_tool,
+	&cli_perf_producer_tool,
+	&cli_perf_consumer_tool,
+	&cli_e2e_latency_tool,
 };
 
 static const char introduction[] =

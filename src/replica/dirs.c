@@ -1,9 +1,9 @@
 #include "replica/dirs.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/counter.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/report.h"
@@ -16,7 +16,7 @@ struct found {
 	char key[OT_LOGDIR_NAME_BYTES_MAX + 1]; /* "topic-0" */
 	size_t dir;
 	bool is_folder;
-	_Atomic bool is_claimed; /* [atomic] some topic of the metadata has it */
+	struct ot_once claim; /* [atomic] some topic of the metadata has it */
 	struct ot_uuid topic_id;
 	int64_t recovery_point;
 	int64_t start_offset;
@@ -26,7 +26,7 @@ struct found {
 struct dir {
 	struct ot_logdir *logdir;
 	bool was_clean;
-	_Atomic uint32_t part_count; /* [atomic] for placing new partitions */
+	struct ot_counter part_count; /* [atomic] for placing new partitions */
 };
 
 struct ot_dirs {
@@ -119,7 +119,7 @@ visit_folder(void *arg, const char *name, const struct ot_partition_dir *folder)
 		    path);
 	found->is_folder = true;
 	found->dir = visit->dir;
-	dirs->items[visit->dir].part_count++;
+	ot_counter_add(&dirs->items[visit->dir].part_count, 1);
 	ot_free(path);
 	return OT_OK;
 }
@@ -321,10 +321,11 @@ least_used(struct ot_dirs *dirs)
 {
 	size_t least = 0;
 	for (size_t i = 1; i < dirs->count; i++) {
-		if (dirs->items[i].part_count < dirs->items[least].part_count)
+		if (ot_counter_get(&dirs->items[i].part_count) <
+		    ot_counter_get(&dirs->items[least].part_count))
 			least = i;
 	}
-	dirs->items[least].part_count++;
+	ot_counter_add(&dirs->items[least].part_count, 1);
 	return least;
 }
 
@@ -336,8 +337,8 @@ ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uuid *to
 	bool is_other = found != NULL && found->is_folder && !ot_uuid_is_zero(&found->topic_id) &&
 	                !ot_uuid_equal(&found->topic_id, topic_id);
 	/* What was found is used once: the topic may be deleted and made anew later. */
-	bool is_ours = found != NULL && found->is_folder && !is_other &&
-	               !atomic_exchange(&found->is_claimed, true);
+	bool is_ours =
+	    found != NULL && found->is_folder && !is_other && ot_once_take(&found->claim);
 	*ret_place = (struct ot_dirs_place){ .is_found = is_ours };
 	if (is_ours) {
 		ret_place->dir = found->dir;
@@ -373,7 +374,8 @@ ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
 }
 
 ot_err
-ot_dirs_remove(struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique)
+ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique,
+    char **ret_path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
@@ -386,11 +388,9 @@ ot_dirs_remove(struct ot_dirs *dirs, size_t dir, const char *path, const struct 
 	ot_err err = ot_logdir_rename(dirs->items[dir].logdir, name, deleted);
 	if (err != OT_OK)
 		return err;
-	dirs->items[dir].part_count--;
-	char *deleted_path = join_path(ot_dirs_path(dirs, dir), deleted);
-	err = ot_fs_remove_all(dirs->fs, deleted_path);
-	ot_free(deleted_path);
-	return err;
+	ot_counter_add(&dirs->items[dir].part_count, -1);
+	*ret_path = join_path(ot_dirs_path(dirs, dir), deleted);
+	return OT_OK;
 }
 
 /* ---- checkpoints --------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ OT_MUST_USE ot_err ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs 
 /* Unlocks. Accepts NULL. @owner main thread */
 void ot_dirs_close(struct ot_dirs *dirs);
 
+/* [const] once opened. @owner any thread   @blocks never */
 const char *ot_dirs_cluster_id(const struct ot_dirs *dirs);
 int32_t ot_dirs_node_id(const struct ot_dirs *dirs);
 size_t ot_dirs_count(const struct ot_dirs *dirs);
@@ -66,10 +67,11 @@ void ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uui
 OT_MUST_USE ot_err ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
     const struct ot_uuid *topic_id);
 
-/* Gives a folder up: renames it at once to a name that no partition has, and removes it.
- * @owner worker   @blocks: worker */
-OT_MUST_USE ot_err ot_dirs_remove(struct ot_dirs *dirs, size_t dir, const char *path,
-    const struct ot_uuid *unique);
+/* Gives a folder up: renames it to a name that no partition has, durably, so that a partition of
+ * the same name can have the place. What became of it is for ot_fs_remove_all(); after a crash the
+ * next start removes it. `ret_path` is the heap's. @owner worker   @blocks: worker */
+OT_MUST_USE ot_err ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path,
+    const struct ot_uuid *unique, char **ret_path);
 
 /* One row of a checkpoint file. */
 struct ot_dirs_row {

@@ -61,12 +61,20 @@ void part_submit(struct ot_part *part, struct ot_job *job);
 /* part_append.c. The turn's write. @owner owner */
 void part_write_staged(struct ot_turn_work *work);
 
+/* part_append.c. Does the turn's write now, if one is due: for what needs a log with nothing staged
+ * in the middle of a turn (timers and messages come between appends). The partition may be offline
+ * afterwards. @owner owner */
+void part_settle(struct ot_part *part);
+
 /* part_append.c. Answers all appends that wait with `err`. @owner owner */
 void part_fail_appends(struct ot_part *part, ot_err err);
 
 /* part_append.c. What is readable may have grown: moves the high watermark, answers appends and
  * wakes watchers. @owner owner */
 void part_advance(struct ot_part *part);
+
+/* part_append.c. Tells all watchers that they should look again. @owner owner */
+void part_wake_watchers(struct ot_part *part);
 
 /* part_append.c. Starts a sync for those who wait for one, if none runs. @owner owner */
 void part_sync(struct ot_part *part, enum ot_log_sync_scope scope);

@@ -1,3 +1,15 @@
+/* The partitions of one shard, and their folders.
+ *
+ * A folder has one owner at a time. A topic that is deleted may be made again at once, and both
+ * topics' partitions want the folder <topic>-<n>; since owners go by name, they are of the same
+ * shard. The new partition is the heir of the folder and waits:
+ *
+ *   old partition:  closing --closed--> folder renamed --> what it was is removed --> forgotten
+ *   its heir:       waiting -----------------\--> opens
+ *
+ * A crash before the rename leaves a folder with the id of a topic that is not in the metadata, one
+ * after it a "-delete" folder; the next start removes both (dirs.h).
+ */
 #include "replica/replicas.h"
 
 #include <string.h>
@@ -18,14 +30,28 @@ struct batch {
 	void *arg;
 };
 
+/* A folder that is on its way out. */
+struct removal {
+	struct ot_list link;
+	struct ot_job job;
+	struct ot_replicas *replicas;
+	struct replica *heir; /* waits for the folder; NULL: nobody */
+	size_t dir;
+	char *path;       /* where the folder is; heap */
+	char *moved_path; /* where it is since its place is free; NULL: not yet; heap */
+	struct ot_uuid unique;
+	ot_err err;
+};
+
 struct replica {
 	uint8_t key[REPLICAS_KEY_BYTES];
 	struct ot_part *part;
 	struct ot_replicas *replicas;
 	struct batch *batch; /* that waits for its opening; NULL: none */
 	size_t dir;
-	bool is_deleted; /* its folder goes when the log is closed */
-	bool is_leading; /* on_lead was told */
+	struct removal *waits_for; /* its folder's owner before; NULL: the folder is its own */
+	struct removal *removal; /* of its folder, once the log is closed; NULL: the folder stays */
+	bool is_leading;         /* on_lead was told */
 	UT_hash_handle hh;
 	UT_hash_handle hh_part;
 };
@@ -34,6 +60,7 @@ struct ot_replicas {
 	struct ot_replicas_conf conf; /* [const] */
 	struct replica *by_key;       /* [owner] */
 	struct replica *by_part;      /* [owner] those that are closing, too */
+	struct ot_list removals;      /* [owner] */
 	struct ot_timer tick;
 	ot_wall_ms retention_due;
 	int64_t retention_interval_ms;
@@ -191,6 +218,31 @@ on_open(void *arg, struct ot_part *part)
 
 static void on_closed(void *arg, struct ot_part *part);
 
+/* The removal that still holds the folder; NULL: it is free. */
+static struct removal *
+find_occupant(const struct ot_replicas *replicas, const char *path)
+{
+	OT_LIST_FOREACH(link, &replicas->removals) {
+		struct removal *removal = OT_CONTAINER_OF(link, struct removal, link);
+		if (removal->moved_path == NULL && strcmp(removal->path, path) == 0)
+			return removal;
+	}
+	return NULL;
+}
+
+static void
+open_or_wait(struct ot_replicas *replicas, struct replica *replica, const char *path)
+{
+	struct removal *occupant = find_occupant(replicas, path);
+	if (occupant == NULL) {
+		ot_part_open(replica->part);
+		return;
+	}
+	OT_ASSERT(occupant->heir == NULL);
+	occupant->heir = replica;
+	replica->waits_for = occupant;
+}
+
 static void
 add_replica(struct ot_replicas *replicas, const struct ot_image *image,
     const struct ot_topic_image *topic, int32_t index, struct batch *batch)
@@ -229,53 +281,16 @@ add_replica(struct ot_replicas *replicas, const struct ot_image *image,
 	make_key(replica->key, &topic->id, index);
 	HASH_ADD(hh, replicas->by_key, key, sizeof(replica->key), replica);
 	HASH_ADD(hh_part, replicas->by_part, part, sizeof(replica->part), replica);
+	open_or_wait(replicas, replica, place.path);
 }
 
 /* ---- going --------------------------------------------------------------------------------- */
 
-struct removal {
-	struct ot_job job;
-	struct ot_dirs *dirs;
-	size_t dir;
-	char *path;
-	struct ot_uuid unique;
-	ot_err err;
-};
-
-static void
-run_removal(struct ot_job *job)
-{
-	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
-	removal->err = ot_dirs_remove(removal->dirs, removal->dir, removal->path, &removal->unique);
-}
-
-static void
-removal_is_done(struct ot_job *job)
-{
-	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
-	if (removal->err != OT_OK)
-		OT_WARN("replica", "%s could not be removed: %s", removal->path,
-		    ot_err_message(removal->err));
-	ot_free(removal->path);
-	ot_free(removal);
-}
-
-static void
-remove_folder(struct ot_replicas *replicas, const struct replica *replica)
-{
-	struct removal *removal = OT_NEW(struct removal);
-	removal->job = (struct ot_job){ .work = run_removal, .done = removal_is_done };
-	removal->dirs = replicas->conf.dirs;
-	removal->dir = replica->dir;
-	removal->path = ot_must_strdup(ot_part_dir(replica->part));
-	removal->unique = ot_io_random_uuid(replicas->conf.shard->io);
-	ot_io_submit(replicas->conf.shard->io, &removal->job);
-}
-
 static void
 finish_closing(struct ot_replicas *replicas)
 {
-	if (replicas->closed == NULL || replicas->by_part != NULL)
+	if (replicas->closed == NULL || replicas->by_part != NULL ||
+	    !ot_list_is_empty(&replicas->removals))
 		return;
 	const struct ot_replicas_final final = {
 		.rows = replicas->final_rows,
@@ -285,6 +300,80 @@ finish_closing(struct ot_replicas *replicas)
 	void (*closed)(void *arg, const struct ot_replicas_final *final) = replicas->closed;
 	replicas->closed = NULL;
 	closed(replicas->closed_arg, &final);
+}
+
+static void
+end_removal(struct removal *removal)
+{
+	struct ot_replicas *replicas = removal->replicas;
+	if (removal->err != OT_OK)
+		OT_WARN("replica", "%s could not be removed: %s", removal->path,
+		    ot_err_message(removal->err));
+	ot_list_remove(&removal->link);
+	ot_free(removal->path);
+	ot_free(removal->moved_path);
+	ot_free(removal);
+	finish_closing(replicas);
+}
+
+static void
+run_removal(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	removal->err = ot_fs_remove_all(removal->replicas->conf.shard->io->fs, removal->moved_path);
+}
+
+static void
+removal_is_done(struct ot_job *job)
+{
+	end_removal(OT_CONTAINER_OF(job, struct removal, job));
+}
+
+static void
+run_giving_up(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	removal->err = ot_dirs_give_up(removal->replicas->conf.dirs, removal->dir, removal->path,
+	    &removal->unique, &removal->moved_path);
+}
+
+/* A folder that could not be renamed is in the heir's way; its opening removes it or fails. */
+static void
+folder_is_given_up(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	struct replica *heir = removal->heir;
+	removal->heir = NULL;
+	if (heir != NULL) {
+		heir->waits_for = NULL;
+		ot_part_open(heir->part);
+	}
+	if (removal->err != OT_OK) {
+		end_removal(removal);
+		return;
+	}
+	removal->job = (struct ot_job){ .work = run_removal, .done = removal_is_done };
+	ot_io_submit(removal->replicas->conf.shard->io, &removal->job);
+}
+
+/* From now on the folder's next owner has to wait. */
+static struct removal *
+create_removal(struct ot_replicas *replicas, const struct replica *replica)
+{
+	struct removal *removal = OT_NEW(struct removal);
+	removal->replicas = replicas;
+	removal->dir = replica->dir;
+	removal->path = ot_must_strdup(ot_part_dir(replica->part));
+	removal->unique = ot_io_random_uuid(replicas->conf.shard->io);
+	ot_list_push_back(&replicas->removals, &removal->link);
+	return removal;
+}
+
+static void
+start_removal(struct removal *removal)
+{
+	removal->job = (struct ot_job){ .work = run_giving_up, .done = folder_is_given_up };
+	ot_io_submit(removal->replicas->conf.shard->io, &removal->job);
 }
 
 static void
@@ -308,8 +397,10 @@ on_closed(void *arg, struct ot_part *part)
 {
 	struct ot_replicas *replicas = arg;
 	struct replica *replica = replica_of(replicas, part);
-	if (replica->is_deleted)
-		remove_folder(replicas, replica);
+	if (replica->removal != NULL)
+		start_removal(replica->removal);
+	else if (replica->waits_for != NULL)
+		replica->waits_for->heir = NULL; /* it never had a folder */
 	else
 		note_final_row(replicas, replica);
 	HASH_DELETE(hh_part, replicas->by_part, replica);
@@ -323,7 +414,8 @@ on_closed(void *arg, struct ot_part *part)
 static void
 close_replica(struct ot_replicas *replicas, struct replica *replica, bool is_deleted)
 {
-	replica->is_deleted = is_deleted;
+	if (is_deleted && replica->waits_for == NULL)
+		replica->removal = create_removal(replicas, replica);
 	HASH_DELETE(hh, replicas->by_key, replica);
 	tell_resign(replica);
 	ot_part_close(replica->part, is_deleted ? OT_LOG_CLOSE_DROP : OT_LOG_CLOSE_CLEAN);
@@ -339,10 +431,10 @@ struct application {
 };
 
 static bool
-is_ours(const struct ot_replicas *replicas, const struct ot_uuid *topic_id, int32_t index)
+is_ours(const struct ot_replicas *replicas, struct ot_str topic, int32_t index)
 {
 	const struct ot_shard *shard = replicas->conf.shard;
-	return ot_part_owner_index(topic_id, index, shard->set->count) == shard->index;
+	return ot_part_owner_index(topic, index, shard->set->count) == shard->index;
 }
 
 static void
@@ -364,7 +456,7 @@ apply_partition(void *arg, const struct ot_partition_image *before,
 	struct ot_replicas *replicas = application->replicas;
 	const struct ot_uuid *topic_id = &application->topic->id;
 	int32_t index = after != NULL ? after->index : before->index;
-	if (!is_ours(replicas, topic_id, index))
+	if (!is_ours(replicas, application->topic->name, index))
 		return;
 	struct replica *replica = find_replica(replicas, topic_id, index);
 	bool is_wanted =
@@ -426,8 +518,15 @@ ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
 	struct batch *batch = OT_NEW(struct batch);
 	*batch = (struct batch){ .pending_count = 1, .done = done, .arg = arg };
 	struct application application = { .replicas = replicas, .after = after, .batch = batch };
-	for (size_t i = 0; i < delta.topic_count; i++)
-		apply_topic(&application, &delta.topics[i]);
+	/* What goes first: a new topic may have the name of a deleted one. */
+	for (size_t i = 0; i < delta.topic_count; i++) {
+		if (delta.topics[i].after == NULL)
+			apply_topic(&application, &delta.topics[i]);
+	}
+	for (size_t i = 0; i < delta.topic_count; i++) {
+		if (delta.topics[i].after != NULL)
+			apply_topic(&application, &delta.topics[i]);
+	}
 	if (delta.is_settings_changed && before != NULL)
 		ot_image_visit_topics(after, apply_settings_of, &application);
 	replicas->retention_interval_ms =
@@ -466,6 +565,7 @@ ot_replicas_create(const struct ot_replicas_conf *conf)
 	replicas->retention_interval_ms = INT32_MAX;
 	for (size_t i = 0; i < REPLICAS_DIR_COUNT_MAX; i++)
 		replicas->is_dir_clean[i] = true;
+	ot_list_init(&replicas->removals);
 	ot_timer_init(&replicas->tick, on_tick);
 	ot_timer_arm_in_ms(conf->shard->io, &replicas->tick, REPLICAS_TICK_MS);
 	return replicas;

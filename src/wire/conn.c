@@ -157,6 +157,7 @@ take_request(struct ot_conn *conn)
 	request->received = ot_io_now(host->shard->io);
 	request->frame = NULL;
 	request->op = NULL;
+	request->encode_err = OT_OK;
 	request->sent_bytes = request->total_bytes = 0;
 	return request;
 }
@@ -274,11 +275,10 @@ finish_request(struct ot_request *request)
 	start_queued(conn);
 }
 
-void
-ot_request_answer_version(struct ot_request *request, const struct ot_msg *desc, int16_t version,
+static void
+encode_version(struct ot_request *request, const struct ot_msg *desc, int16_t version,
     const void *msg)
 {
-	OT_ON_SHARD(request->host->shard);
 	struct ot_writer *out = &request->out;
 	ot_write_i32(out, 0);
 	ot_err err =
@@ -288,16 +288,41 @@ ot_request_answer_version(struct ot_request *request, const struct ot_msg *desc,
 	request->total_bytes = out->bytes + request->splices.bytes_total;
 	if (err == OT_OK && request->total_bytes - CONN_FRAME_LENGTH_BYTES > INT32_MAX)
 		err = OT_ERR_MESSAGE_TOO_LARGE;
-	if (err != OT_OK || out->failed) {
+	if (err == OT_OK && out->failed)
+		err = OT_ERR_NO_MEMORY;
+	request->encode_err = err;
+	ot_write_i32_at(out, 0, (int32_t)(request->total_bytes - CONN_FRAME_LENGTH_BYTES));
+}
+
+void
+ot_request_encode(struct ot_request *request, const struct ot_msg *desc, const void *msg)
+{
+	OT_ON_SHARD(request->host->shard);
+	encode_version(request, desc, request->header.request_api_version, msg);
+}
+
+void
+ot_request_send(struct ot_request *request)
+{
+	OT_ON_SHARD(request->host->shard);
+	if (request->encode_err != OT_OK) {
 		char why[96];
 		snprintf(why, sizeof(why), "the %s response cannot be encoded: %s",
-		    request->api->name, ot_err_name(err));
+		    request->api->name, ot_err_name(request->encode_err));
 		ot_request_abort(request, why);
 		return;
 	}
-	ot_write_i32_at(out, 0, (int32_t)(request->total_bytes - CONN_FRAME_LENGTH_BYTES));
 	if (leave_running(request))
 		finish_request(request);
+}
+
+void
+ot_request_answer_version(struct ot_request *request, const struct ot_msg *desc, int16_t version,
+    const void *msg)
+{
+	OT_ON_SHARD(request->host->shard);
+	encode_version(request, desc, version, msg);
+	ot_request_send(request);
 }
 
 void

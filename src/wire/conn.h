@@ -109,6 +109,7 @@ struct ot_request {
 	struct ot_arena arena;     /* lives until the response has left */
 	struct ot_writer out;      /* the response, with its length in front */
 	struct ot_splices splices; /* file ranges between the bytes of out */
+	ot_err encode_err;         /* of the response */
 	size_t sent_bytes;         /* of the whole response */
 	size_t total_bytes;        /* of the whole response, ranges included */
 	ot_mono_ns received;       /* when the frame was whole */
@@ -123,6 +124,11 @@ struct ot_blob *ot_request_blob(const struct ot_request *request);
 /* Encodes and sends `msg` as the response. An encoding failure closes the connection, since the
  * peer could not be told. Ends the request. @owner the shard */
 void ot_request_answer(struct ot_request *request, const struct ot_msg *desc, const void *msg);
+
+/* The same in two steps, for who must free something in between: encoding copies all that is in
+ * memory, and sending ends the request, perhaps with all memory of its arena. @owner the shard */
+void ot_request_encode(struct ot_request *request, const struct ot_msg *desc, const void *msg);
+void ot_request_send(struct ot_request *request);
 
 /* The same in another version than the request's (ApiVersions of an unknown version).
  * @owner the shard */

@@ -86,7 +86,8 @@ consume(rd_kafka_conf_t *conf, const char *topic, int count)
 		    (char *)record->payload);
 		fflush(stdout);
 		if (++uncommitted == 20) {
-			if (rd_kafka_commit_message(consumer, record, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
+			if (rd_kafka_commit_message(consumer, record, 0) !=
+			    RD_KAFKA_RESP_ERR_NO_ERROR)
 				die("commit");
 			uncommitted = 0;
 		}

@@ -429,7 +429,7 @@ keep_free_all(void)
 }
 
 static void
-fill_protocols(struct ask *ask, const char *names, const char *metadata)
+fill_protocols(struct ask *ask, const char *names, struct ot_bytes metadata)
 {
 	struct ot_join_group_request *request = &ask->request.join;
 	int32_t count = 1;
@@ -440,9 +440,7 @@ fill_protocols(struct ask *ask, const char *names, const char *metadata)
 	for (int32_t i = 0; i < count; i++) {
 		size_t len = strcspn(names, ",");
 		request->protocols[i].name = (struct ot_str){ .data = names, .len = (int32_t)len };
-		request->protocols[i].metadata =
-		    (struct ot_bytes){ .data = (const uint8_t *)metadata,
-			    .len = (int32_t)strlen(metadata) };
+		request->protocols[i].metadata = metadata;
 		names += len + 1;
 	}
 }
@@ -464,8 +462,11 @@ ask_join(struct harness *h, const struct join_args *args)
 	if (version > 0)
 		request->rebalance_timeout_ms =
 		    args->rebalance_ms == 0 ? 60000 : args->rebalance_ms;
-	fill_protocols(ask, args->protocols == NULL ? "range" : args->protocols,
-	    args->metadata == NULL ? "sub" : args->metadata);
+	const char *text = args->metadata == NULL ? "sub" : args->metadata;
+	struct ot_bytes metadata = { (const uint8_t *)text, (int32_t)strlen(text) };
+	if (args->metadata_bytes.len > 0)
+		metadata = args->metadata_bytes;
+	fill_protocols(ask, args->protocols == NULL ? "range" : args->protocols, metadata);
 	ot_shard_enter(h->shard);
 	ot_group_join(h->groups, &ask->call, request, &ask->response.join);
 	harness_turn(h);

@@ -113,15 +113,16 @@ struct ask {
 
 struct join_args {
 	const char *group;
-	const char *member;    /* NULL: none */
-	const char *instance;  /* NULL: a dynamic member */
-	const char *protocols; /* "range,roundrobin"; NULL: "range" */
-	const char *metadata;  /* of each protocol; NULL: "sub" */
-	const char *type;      /* NULL: "consumer" */
-	const char *client;    /* NULL: "client" */
-	int32_t session_ms;    /* 0: 10,000 */
-	int32_t rebalance_ms;  /* 0: 60,000 */
-	int16_t version;       /* 0: 9; -1: 0 */
+	const char *member;             /* NULL: none */
+	const char *instance;           /* NULL: a dynamic member */
+	const char *protocols;          /* "range,roundrobin"; NULL: "range" */
+	const char *metadata;           /* of each protocol; NULL: "sub" */
+	struct ot_bytes metadata_bytes; /* in its place, when there are any */
+	const char *type;               /* NULL: "consumer" */
+	const char *client;             /* NULL: "client" */
+	int32_t session_ms;             /* 0: 10,000 */
+	int32_t rebalance_ms;           /* 0: 60,000 */
+	int16_t version;                /* 0: 9; -1: 0 */
 };
 
 /* Each asks, and lets the turn end. The ask is freed by ask_free(). */
