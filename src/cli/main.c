@@ -26,6 +26,7 @@ static const struct cli_tool *const tools[] = {
 	&cli_console_producer_tool,
 	&cli_consumer_groups_tool,
 	&cli_delete_records_tool,
+	&cli_dump_log_tool,
 	&cli_get_offsets_tool,
 	&cli_log_dirs_tool,
 	&cli_server_tool,

@@ -14,6 +14,7 @@ extern const struct cli_tool cli_perf_consumer_tool;
 extern const struct cli_tool cli_perf_producer_tool;
 extern const struct cli_tool cli_consumer_groups_tool;
 extern const struct cli_tool cli_delete_records_tool;
+extern const struct cli_tool cli_dump_log_tool;
 extern const struct cli_tool cli_get_offsets_tool;
 extern const struct cli_tool cli_log_dirs_tool;
 extern const struct cli_tool cli_server_tool;
