@@ -55,6 +55,7 @@ struct ot_conn_host {
 	struct ot_conn_limits limits;          /* [owner] */
 	struct ot_blob *rx;                    /* [owner] receive blob; NULL until the first byte */
 	size_t rx_used;                        /* [owner] bytes of rx that frames hold */
+	uint8_t *copy;                         /* [owner] of file ranges; NULL until the first */
 	struct ot_list conns;                  /* [owner] least recently active first */
 	struct ot_list pool;                   /* [owner] spare requests */
 	uint32_t conn_count;                   /* [owner] */
