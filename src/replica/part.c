@@ -30,8 +30,8 @@ part_submit(struct ot_part *part, struct ot_job *job)
 struct log_job {
 	struct ot_job job;
 	struct ot_part *part;
-	struct ot_log_job *log_job; /* of a chore */
-	struct ot_log *log;         /* of opening and closing */
+	struct ot_log_job *log_job;        /* of a chore */
+	struct ot_log *log;                /* of opening and closing */
 	struct ot_log_open_args open_args; /* a copy: settings may change while a worker opens */
 	struct ot_log_open_result opened;
 	enum ot_log_close_how how;

@@ -93,24 +93,29 @@ check_partition(const struct cluster *cluster, const int32_t *ids, int32_t facto
 /* Goal: every partition is placed as the rules want. Method: clusters of 1 to 12 brokers on 0 to 4
  * racks, some fenced, every factor. */
 static void
+check_cluster(int32_t brokers, int32_t rack_count)
+{
+	struct cluster cluster;
+
+	cluster_create(&cluster, (uint64_t)(brokers * 10 + rack_count), brokers, rack_count,
+	    brokers % 3 == 0 ? 3 : 0);
+	for (int16_t factor = 1; factor <= brokers; factor++) {
+		int32_t *ids;
+
+		assert_ok(place(&cluster, 20, factor, &ids, NULL));
+		for (int32_t i = 0; i < 20; i++)
+			check_partition(&cluster, &ids[i * factor], factor);
+	}
+	cluster_destroy(&cluster);
+}
+
+static void
 test_rules(void **state)
 {
 	(void)state;
 	for (int32_t brokers = 1; brokers <= 12; brokers++) {
-		for (int32_t rack_count = 0; rack_count <= 4; rack_count++) {
-			struct cluster cluster;
-
-			cluster_create(&cluster, (uint64_t)(brokers * 10 + rack_count), brokers,
-			    rack_count, brokers % 3 == 0 ? 3 : 0);
-			for (int16_t factor = 1; factor <= brokers; factor++) {
-				int32_t *ids;
-
-				assert_ok(place(&cluster, 20, factor, &ids, NULL));
-				for (int32_t i = 0; i < 20; i++)
-					check_partition(&cluster, &ids[i * factor], factor);
-			}
-			cluster_destroy(&cluster);
-		}
+		for (int32_t rack_count = 0; rack_count <= 4; rack_count++)
+			check_cluster(brokers, rack_count);
 	}
 }
 
