@@ -90,8 +90,8 @@ uint64_t ot_dump_file_bytes(const struct ot_dump *dump);
  * @owner the dump's   @blocks: worker */
 bool ot_dump_next(struct ot_dump *dump, struct ot_dump_item *ret_item);
 
-/* Where the next item begins: after the last one, the end of what could be read. @owner the
- * dump's */
+/* Where the next item begins: after the last one, the end of what could be read. @owner the dump's
+ */
 uint64_t ot_dump_place(const struct ot_dump *dump);
 
 /* OT_OK when all of the file was read; else why not: OT_ERR_CORRUPT_FILE, OT_ERR_IO, NO_MEMORY.
