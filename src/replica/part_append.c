@@ -17,7 +17,6 @@
 #include "record/recompress.h"
 
 enum {
-	PART_HOT_BYTES = 32 * 1024 * 1024,
 	PART_OPENED_BYTES_MAX =
 	    256 * 1024 * 1024,      /* a batch that must be opened: no more than this */
 	PART_BAD_RECORDS_MAX = 100, /* named in one answer */
@@ -198,6 +197,14 @@ conform(struct ot_part *part, struct intake *intake)
 	return OT_OK;
 }
 
+static void
+note_appended(struct ot_part *part, size_t bytes)
+{
+	part->hot_bytes += bytes;
+	part->checkpoint_bytes += bytes;
+	part->quiet_ticks = part->idle_ticks = 0;
+}
+
 static ot_err
 take_batch(struct ot_part *part, struct ot_append *append, uint8_t *bytes, size_t left,
     size_t *ret_bytes)
@@ -240,7 +247,7 @@ take_batch(struct ot_part *part, struct ot_append *append, uint8_t *bytes, size_
 	if (staged.is_duplicate)
 		append->append_time = staged.timestamp; /* as Kafka tells it, in every topic */
 	else
-		part->hot_bytes += intake.info.bytes;
+		note_appended(part, intake.info.bytes);
 	return OT_OK;
 }
 
@@ -448,20 +455,21 @@ sync_is_done(struct ot_job *job)
 	part_job_is_over(part);
 }
 
-void
+bool
 part_sync(struct ot_part *part, enum ot_log_sync_scope scope)
 {
 	if (part->is_sync_running || part->state != OT_PART_ONLINE)
-		return;
+		return false;
 	struct ot_log_job *log_job = ot_log_sync_begin(part->log, scope);
 	if (log_job == NULL)
-		return;
+		return false;
 	struct sync_job *sync = OT_NEW(struct sync_job);
 	sync->job = (struct ot_job){ .work = run_sync, .done = sync_is_done };
 	sync->part = part;
 	sync->log_job = log_job;
 	part->is_sync_running = true;
 	part_submit(part, &sync->job);
+	return true;
 }
 
 /* ---- the high watermark -------------------------------------------------------------------- */
