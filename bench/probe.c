@@ -166,9 +166,9 @@ send_reply(struct conn *conn)
 		uint8_t header[PROBE_ANSWER_BYTES] = { 0 };
 		ot_put_u32(header, (uint32_t)(PROBE_ANSWER_BYTES - 4 + reply->bytes));
 		ot_put_u32(header + 4, (uint32_t)reply->correlation);
-		ssize_t sent = send(conn->fd, header + conn->reply_sent,
-		    PROBE_ANSWER_BYTES - conn->reply_sent,
-		    MSG_NOSIGNAL | MSG_DONTWAIT | (reply->bytes > 0 ? MSG_MORE : 0));
+		ssize_t sent =
+		    send(conn->fd, header + conn->reply_sent, PROBE_ANSWER_BYTES - conn->reply_sent,
+			MSG_NOSIGNAL | MSG_DONTWAIT | (reply->bytes > 0 ? MSG_MORE : 0));
 		if (sent < 0)
 			return false;
 		conn->reply_sent += (size_t)sent;

@@ -158,7 +158,8 @@ class Broker:
 
 class Probe:
     def __init__(self, *flags):
-        self.process = subprocess.Popen([PROBE, *flags, fresh_folder("probe")],
+        folder = fresh_folder("probe" + "".join(flags))
+        self.process = subprocess.Popen([PROBE, *flags, folder],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         preexec_fn=die_with_parent)
         self.port = int(self.process.stdout.readline())
@@ -242,8 +243,12 @@ class Matrix:
         self.topic_count = 0
         self.fetch_topic = None  # (batch, parts), name, batches per partition
 
+    def restart_broker(self):
+        self.broker.stop()
+        self.fetch_topic = None
+        self.broker = Broker("matrix")
+
     def stop(self):
-        self.drop_fetch_topic()
         self.broker.stop()
         for probe in self.probes.values():
             probe.stop()
@@ -339,7 +344,13 @@ def run_matrix(args, results):
     matrix = Matrix(500)
     try:
         for case in cases:
-            broker, probe = matrix.run(case)
+            try:
+                broker, probe = matrix.run(case)
+            except RuntimeError as error:
+                results.append({"name": case_name(case), "failed": str(error)})
+                print(f"{case_name(case):44} FAILED: {error}", flush=True)
+                matrix.restart_broker()
+                continue
             ratio = broker["request_us"] / probe["request_us"] if probe["request_us"] else 0
             aim = case_aim(case, broker, ratio)
             print_case(case_name(case), broker, probe, ratio, aim)
@@ -615,14 +626,18 @@ def main():
     try:
         for part in (run_start, run_ping_pong, run_latency, run_pings, run_idle_conns,
                      run_idle_partitions, run_soak):
-            part(args, results["figures"])
+            try:
+                part(args, results["figures"])
+            except RuntimeError as error:
+                results["figures"].append({"name": part.__name__, "failed": str(error)})
+                print(f"{part.__name__} FAILED: {error}", flush=True)
         run_matrix(args, results["matrix"])
     finally:
         shutil.rmtree(FOLDER, ignore_errors=True)
         with open(os.path.join(BENCH, "result.json"), "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1)
     print(f"{time.monotonic() - started:.0f} s; all figures: build/bench/result.json")
-    return 0
+    return int(any("failed" in result for result in results["matrix"] + results["figures"]))
 
 
 if __name__ == "__main__":

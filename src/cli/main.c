@@ -25,14 +25,16 @@ static const struct cli_tool *const tools[] = {
 	&cli_console_consumer_tool,
 	&cli_console_producer_tool,
 	&cli_consumer_groups_tool,
+	&cli_perf_consumer_tool,
 	&cli_delete_records_tool,
+	&cli_dump_log_tool,
+	&cli_e2e_latency_tool,
 	&cli_get_offsets_tool,
 	&cli_log_dirs_tool,
-	&cli_server_tool,
-	&cli_topics_tool,
 	&cli_perf_producer_tool,
-	&cli_perf_consumer_tool,
-	&cli_e2e_latency_tool,
+	&cli_server_tool,
+	&cli_storage_tool,
+	&cli_topics_tool,
 };
 
 static const char introduction[] =

@@ -1,9 +1,9 @@
 #include "replica/dirs.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/counter.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/report.h"
@@ -18,7 +18,7 @@ struct found {
 	int32_t index;
 	size_t dir; /* where the folder is, or else the rows */
 	bool is_folder;
-	_Atomic bool is_claimed; /* [atomic] some topic of the metadata has it */
+	struct ot_once claim; /* [atomic] some topic of the metadata has it */
 	struct ot_uuid topic_id;
 	int64_t recovery_point;
 	int64_t start_offset;
@@ -29,8 +29,12 @@ struct found {
 struct dir {
 	struct ot_logdir *logdir;
 	bool was_clean;
+<<<<<<< HEAD
 	bool has_topic_rows;
 	_Atomic uint32_t part_count; /* [atomic] for placing new partitions */
+=======
+	struct ot_counter part_count; /* [atomic] for placing new partitions */
+>>>>>>> main
 };
 
 struct ot_dirs {
@@ -149,7 +153,7 @@ visit_folder(void *arg, const char *name, const struct ot_partition_dir *folder)
 		found->row_topic = -1;
 	}
 	found->dir = visit->dir;
-	dirs->items[visit->dir].part_count++;
+	ot_counter_add(&dirs->items[visit->dir].part_count, 1);
 	ot_free(path);
 	return OT_OK;
 }
@@ -391,10 +395,11 @@ least_used(struct ot_dirs *dirs)
 {
 	size_t least = 0;
 	for (size_t i = 1; i < dirs->count; i++) {
-		if (dirs->items[i].part_count < dirs->items[least].part_count)
+		if (ot_counter_get(&dirs->items[i].part_count) <
+		    ot_counter_get(&dirs->items[least].part_count))
 			least = i;
 	}
-	dirs->items[least].part_count++;
+	ot_counter_add(&dirs->items[least].part_count, 1);
 	return least;
 }
 
@@ -406,8 +411,13 @@ ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uuid *to
 	bool is_other = found != NULL && found->is_folder && !ot_uuid_is_zero(&found->topic_id) &&
 	                !ot_uuid_equal(&found->topic_id, topic_id);
 	/* What was found is used once: the topic may be deleted and made anew later. */
+<<<<<<< HEAD
 	bool is_first = found != NULL && !atomic_exchange(&found->is_claimed, true);
 	bool is_ours = is_first && found->is_folder && !is_other;
+=======
+	bool is_ours =
+	    found != NULL && found->is_folder && !is_other && ot_once_take(&found->claim);
+>>>>>>> main
 	*ret_place = (struct ot_dirs_place){ .is_found = is_ours };
 	if (is_ours) {
 		ret_place->dir = found->dir;
@@ -457,7 +467,7 @@ ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, const struct
 	ot_err err = ot_logdir_rename(dirs->items[dir].logdir, name, deleted);
 	if (err != OT_OK)
 		return err;
-	dirs->items[dir].part_count--;
+	ot_counter_add(&dirs->items[dir].part_count, -1);
 	*ret_path = join_path(ot_dirs_path(dirs, dir), deleted);
 	return OT_OK;
 }

@@ -39,7 +39,11 @@ OT_MUST_USE ot_err ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs 
 /* Unlocks. Accepts NULL. @owner main thread */
 void ot_dirs_close(struct ot_dirs *dirs);
 
+<<<<<<< HEAD
 /* What was agreed on at the opening; texts are the dirs'. @owner any thread   @blocks never */
+=======
+/* [const] once opened. @owner any thread   @blocks never */
+>>>>>>> main
 const char *ot_dirs_cluster_id(const struct ot_dirs *dirs);
 int32_t ot_dirs_node_id(const struct ot_dirs *dirs);
 size_t ot_dirs_count(const struct ot_dirs *dirs);

@@ -55,6 +55,7 @@ struct ot_conn_host {
 	struct ot_conn_limits limits;          /* [owner] */
 	struct ot_blob *rx;                    /* [owner] receive blob; NULL until the first byte */
 	size_t rx_used;                        /* [owner] bytes of rx that frames hold */
+	uint8_t *copy;                         /* [owner] of file ranges; NULL until the first */
 	struct ot_list conns;                  /* [owner] least recently active first */
 	struct ot_list pool;                   /* [owner] spare requests */
 	uint32_t conn_count;                   /* [owner] */
@@ -63,6 +64,8 @@ struct ot_conn_host {
 	uint64_t request_count;                /* [owner] */
 	uint64_t bytes_in;                     /* [owner] */
 	uint64_t bytes_out;                    /* [owner] */
+	ot_mono_ns report_since; /* [owner] of the second in which report_count counts */
+	uint32_t report_count;   /* [owner] connections that were closed for a reason */
 };
 
 /* @owner the shard's thread, or before it runs */

@@ -179,9 +179,12 @@ extern const struct join_args join_plain;
 struct ot_str stable_with_one(struct harness *h, const char *group);
 
 /* The dump of a group machine; heap. */
-char *groups_dump(const struct ot_groups *groups);
+char *groups_dump(const struct ot_groups *groups, bool with_soft);
 
 /* Loads the log into a second machine and compares: what is live is what a successor would load. */
 void assert_reload_equal(struct harness *h);
+
+/* The same of what the log says alone: where records could not be written. */
+void assert_hard_equal(struct harness *h);
 
 #endif
