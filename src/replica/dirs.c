@@ -29,12 +29,8 @@ struct found {
 struct dir {
 	struct ot_logdir *logdir;
 	bool was_clean;
-<<<<<<< HEAD
 	bool has_topic_rows;
-	_Atomic uint32_t part_count; /* [atomic] for placing new partitions */
-=======
 	struct ot_counter part_count; /* [atomic] for placing new partitions */
->>>>>>> main
 };
 
 struct ot_dirs {
@@ -87,9 +83,10 @@ topic_number(const struct ot_uuid *topic_id)
 	return (int64_t)(ot_get_u64(topic_id->bytes) >> 1);
 }
 
-/* Rows go by name, and a topic that was deleted may have been made again: after a crash the files may
- * still speak of the one before. Rows of another topic, or of nobody knows which, are not believed:
- * a log that is scanned from its beginning costs time alone. A clean stop has written all anew. */
+/* Rows go by name, and a topic that was deleted may have been made again: after a crash the files
+ * may still speak of the one before. Rows of another topic, or of nobody knows which, are not
+ * believed: a log that is scanned from its beginning costs time alone. A clean stop has written all
+ * anew. */
 static bool
 are_rows_wrong(const struct ot_dirs *dirs, const struct found *found)
 {
@@ -411,13 +408,8 @@ ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uuid *to
 	bool is_other = found != NULL && found->is_folder && !ot_uuid_is_zero(&found->topic_id) &&
 	                !ot_uuid_equal(&found->topic_id, topic_id);
 	/* What was found is used once: the topic may be deleted and made anew later. */
-<<<<<<< HEAD
-	bool is_first = found != NULL && !atomic_exchange(&found->is_claimed, true);
+	bool is_first = found != NULL && ot_once_take(&found->claim);
 	bool is_ours = is_first && found->is_folder && !is_other;
-=======
-	bool is_ours =
-	    found != NULL && found->is_folder && !is_other && ot_once_take(&found->claim);
->>>>>>> main
 	*ret_place = (struct ot_dirs_place){ .is_found = is_ours };
 	if (is_ours) {
 		ret_place->dir = found->dir;
@@ -510,11 +502,11 @@ write_one(struct ot_dirs *dirs, size_t dir, enum ot_checkpoint checkpoint,
 static bool
 is_unclaimed(const struct found *found)
 {
-	return found->is_folder && !atomic_load(&found->is_claimed);
+	return found->is_folder && !ot_once_is_taken(&found->claim);
 }
 
-/* The rows that the files are to have: those given, and those of folders that nobody has touched, as
- * they were found. Heap. */
+/* The rows that the files are to have: those given, and those of folders that nobody has touched,
+ * as they were found. Heap. */
 static struct ot_dirs_row *
 complete_rows(const struct ot_dirs *dirs, const struct ot_dirs_row *rows, size_t count,
     size_t *ret_count)

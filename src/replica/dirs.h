@@ -7,10 +7,10 @@
  * Crash: the checkpoint files only save work. A recovery point that is too low lets more be
  * scanned, a log start that is too low shows records that were deleted a short while ago; the files
  * are replaced whole, one after the other. Rows that are too high would be another matter: those of
- * a deleted topic, read for one of the same name that was made since, could hide damage, or records.
- * So a file of our own tells of which topic the rows are; it is written last, and what it does not
- * confirm is not believed after a crash. The clean-shutdown mark is the last thing written by a stop
- * and the first thing removed by a start. */
+ * a deleted topic, read for one of the same name that was made since, could hide damage, or
+ * records. So a file of our own tells of which topic the rows are; it is written last, and what it
+ * does not confirm is not believed after a crash. The clean-shutdown mark is the last thing written
+ * by a stop and the first thing removed by a start. */
 #ifndef OT_REPLICA_DIRS_H
 #define OT_REPLICA_DIRS_H
 
@@ -39,11 +39,7 @@ OT_MUST_USE ot_err ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs 
 /* Unlocks. Accepts NULL. @owner main thread */
 void ot_dirs_close(struct ot_dirs *dirs);
 
-<<<<<<< HEAD
-/* What was agreed on at the opening; texts are the dirs'. @owner any thread   @blocks never */
-=======
 /* [const] once opened. @owner any thread   @blocks never */
->>>>>>> main
 const char *ot_dirs_cluster_id(const struct ot_dirs *dirs);
 int32_t ot_dirs_node_id(const struct ot_dirs *dirs);
 size_t ot_dirs_count(const struct ot_dirs *dirs);
@@ -97,8 +93,9 @@ struct ot_dirs_row {
 OT_MUST_USE ot_err ot_dirs_write_checkpoints(struct ot_dirs *dirs, const struct ot_dirs_row *rows,
     size_t count);
 
-/* All logs of that directory that were opened were closed cleanly. A directory that was not clean at
- * the start is only so when each folder that was found has been opened. @owner main thread   @blocks
+/* All logs of that directory that were opened were closed cleanly. A directory that was not clean
+ * at the start is only so when each folder that was found has been opened. @owner main thread
+ * @blocks
  */
 OT_MUST_USE ot_err ot_dirs_mark_clean(struct ot_dirs *dirs, size_t dir, int64_t broker_epoch);
 

@@ -30,8 +30,8 @@ part_submit(struct ot_part *part, struct ot_job *job)
 struct log_job {
 	struct ot_job job;
 	struct ot_part *part;
-	struct ot_log_job *log_job; /* of a chore */
-	struct ot_log *log;         /* of opening and closing */
+	struct ot_log_job *log_job;        /* of a chore */
+	struct ot_log *log;                /* of opening and closing */
 	struct ot_log_open_args open_args; /* a copy: settings may change while a worker opens */
 	struct ot_log_open_result opened;
 	enum ot_log_close_how how;
@@ -357,13 +357,13 @@ retain(struct ot_part *part, ot_wall_ms now)
 	ot_log_expire_producers(part->log, now);
 }
 
-/* What nobody has appended to for a while may have left the page cache; a log that nobody uses gives
- * back what it can. The moment differs between partitions, since files are closed in the turn. */
+/* What nobody has appended to for a while may have left the page cache; a log that nobody uses
+ * gives back what it can. The moment differs between partitions, since files are closed in the
+ * turn. */
 static void
 note_use(struct ot_part *part)
 {
-	uint32_t idle_ticks_max =
-	    PART_IDLE_TICKS + (uint32_t)part->conf.index % PART_IDLE_TICKS;
+	uint32_t idle_ticks_max = PART_IDLE_TICKS + (uint32_t)part->conf.index % PART_IDLE_TICKS;
 	part->quiet_ticks++;
 	part->idle_ticks++;
 	if (part->quiet_ticks == PART_HOT_TICKS)
@@ -387,8 +387,6 @@ ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
 	                    now - part->unsynced_since >= flush_ms;
 	if (is_flush_due || !ot_list_is_empty(&part->unsynced))
 		part_sync(part, OT_LOG_SYNC_DATA);
-	else if (part->checkpoint_bytes >= PART_CHECKPOINT_BYTES)
-		ot_part_checkpoint(part);
 	part_start_chore(part, now);
 }
 
@@ -396,8 +394,7 @@ void
 ot_part_checkpoint(struct ot_part *part)
 {
 	part_enter(part);
-	if (part_sync(part, OT_LOG_SYNC_CHECKPOINT))
-		part->checkpoint_bytes = 0;
+	part_sync(part, OT_LOG_SYNC_CHECKPOINT);
 }
 
 /* ---- what a partition is ------------------------------------------------------------------- */

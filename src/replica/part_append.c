@@ -201,7 +201,6 @@ static void
 note_appended(struct ot_part *part, size_t bytes)
 {
 	part->hot_bytes += bytes;
-	part->checkpoint_bytes += bytes;
 	part->quiet_ticks = part->idle_ticks = 0;
 }
 
@@ -455,21 +454,20 @@ sync_is_done(struct ot_job *job)
 	part_job_is_over(part);
 }
 
-bool
+void
 part_sync(struct ot_part *part, enum ot_log_sync_scope scope)
 {
 	if (part->is_sync_running || part->state != OT_PART_ONLINE)
-		return false;
+		return;
 	struct ot_log_job *log_job = ot_log_sync_begin(part->log, scope);
 	if (log_job == NULL)
-		return false;
+		return;
 	struct sync_job *sync = OT_NEW(struct sync_job);
 	sync->job = (struct ot_job){ .work = run_sync, .done = sync_is_done };
 	sync->part = part;
 	sync->log_job = log_job;
 	part->is_sync_running = true;
 	part_submit(part, &sync->job);
-	return true;
 }
 
 /* ---- the high watermark -------------------------------------------------------------------- */

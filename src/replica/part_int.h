@@ -6,10 +6,9 @@
 
 enum {
 	PART_MAGIC = 0x50617274,
-	PART_HOT_BYTES = 32 * 1024 * 1024,         /* the last so many are taken for cached */
-	PART_HOT_TICKS = 20,                       /* and for so long after the last append */
-	PART_IDLE_TICKS = 120,                     /* then the log gives files and memory back */
-	PART_CHECKPOINT_BYTES = 128 * 1024 * 1024, /* more is not left to scan after a crash */
+	PART_HOT_BYTES = 32 * 1024 * 1024, /* the last so many are taken for cached */
+	PART_HOT_TICKS = 20,               /* and for so long after the last append */
+	PART_IDLE_TICKS = 120,             /* then the log gives files and memory back */
 };
 
 struct ot_part {
@@ -45,9 +44,8 @@ struct ot_part {
 	int64_t hot_offset_next; /* [owner] becomes hot_offset after so many more bytes */
 	uint64_t hot_bytes;      /* [owner] appended since hot_offset_next */
 
-	uint64_t checkpoint_bytes; /* [owner] appended since the last checkpoint began */
-	uint32_t quiet_ticks;      /* [owner] since the last append */
-	uint32_t idle_ticks;       /* [owner] since the last append or read */
+	uint32_t quiet_ticks; /* [owner] since the last append */
+	uint32_t idle_ticks;  /* [owner] since the last append or read */
 };
 
 /* Entry of every function of the room: the right thread and a live object. */
@@ -86,9 +84,8 @@ void part_advance(struct ot_part *part);
 /* part_append.c. Tells all watchers that they should look again. @owner owner */
 void part_wake_watchers(struct ot_part *part);
 
-/* part_append.c. Starts a sync for those who wait for one; false when none could be started: one
- * runs, or there is nothing to do. @owner owner */
-bool part_sync(struct ot_part *part, enum ot_log_sync_scope scope);
+/* part_append.c. Starts a sync for those who wait for one, if none runs. @owner owner */
+void part_sync(struct ot_part *part, enum ot_log_sync_scope scope);
 
 /* part.c. Starts what the log wants done by now. @owner owner */
 void part_start_chore(struct ot_part *part, ot_wall_ms now);

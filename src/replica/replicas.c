@@ -654,10 +654,17 @@ ot_replicas_rows(struct ot_replicas *replicas, size_t *ret_count)
 			.dir = replica->dir,
 			.high_watermark = ot_part_high_watermark(replica->part),
 		};
-		ot_part_checkpoint_offsets(replica->part, &row->start_offset,
-		    &row->recovery_point);
+		ot_part_checkpoint_offsets(replica->part, &row->start_offset, &row->recovery_point);
 		names += topic.len;
 	}
 	*ret_count = count;
 	return rows;
+}
+
+void
+ot_replicas_checkpoint(struct ot_replicas *replicas)
+{
+	struct replica *replica, *next;
+	HASH_ITER(hh, replicas->by_key, replica, next)
+		ot_part_checkpoint(replica->part);
 }

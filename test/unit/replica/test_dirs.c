@@ -104,8 +104,8 @@ static void
 test_placement_and_return(void **state)
 {
 	(void)state;
-	/* Goal: new partitions go to the directory with the fewest; at the next start they are found
-	 * where they are, with their checkpoints, clean after a clean stop and only then.
+	/* Goal: new partitions go to the directory with the fewest; at the next start they are
+	 * found where they are, with their checkpoints, clean after a clean stop and only then.
 	 * Method: four topics over two directories, a clean stop, a crash. */
 	struct stand stand;
 	open_stand(&stand);
@@ -143,8 +143,8 @@ static void
 test_foreign_directories(void **state)
 {
 	(void)state;
-	/* Goal: a directory of another broker or cluster is refused with both names; a broker without
-	 * a number takes the directory's. */
+	/* Goal: a directory of another broker or cluster is refused with both names; a broker
+	 * without a number takes the directory's. */
 	struct stand stand;
 	open_stand(&stand);
 	struct ot_dirs *dirs = stand.dirs;
@@ -207,9 +207,10 @@ static void
 test_rows_of_a_topic_made_again(void **state)
 {
 	(void)state;
-	/* Goal: a topic is deleted and made again, and the machine stops before the next checkpoint:
-	 * the new folder is not judged by the old topic's rows, which would hide its records.
-	 * Method: do it; then the same with the next checkpoint cut short after any of its files. */
+	/* Goal: a topic is deleted and made again, and the machine stops before the next
+	 * checkpoint: the new folder is not judged by the old topic's rows, which would hide its
+	 * records. Method: do it; then the same with the next checkpoint cut short after any of its
+	 * files. */
 	struct stand stand;
 	open_stand(&stand);
 	struct ot_dirs_place place = make(&stand, "t", &old_id);
@@ -231,8 +232,7 @@ test_rows_of_a_topic_made_again(void **state)
 	row = row_of(&place, "t", &new_id, 1, 2);
 	for (uint64_t n = 1;; n++) {
 		ot_sim_disk_crash_at(stand.disk, n);
-		bool is_whole =
-		    ot_dirs_write_checkpoints(stand.dirs, &row, 1) == OT_OK;
+		bool is_whole = ot_dirs_write_checkpoints(stand.dirs, &row, 1) == OT_OK;
 		ot_sim_disk_crash_at(stand.disk, 0);
 		crash(&stand);
 		place = find(&stand, "t", &new_id);
@@ -310,8 +310,8 @@ static void
 test_leftovers(void **state)
 {
 	(void)state;
-	/* Goal: folders that a stop kept from being removed go at the next start; strays and folders
-	 * that are no partition's stay, and so does a second folder of one name. */
+	/* Goal: folders that a stop kept from being removed go at the next start; strays and
+	 * folders that are no partition's stay, and so does a second folder of one name. */
 	struct stand stand;
 	open_stand(&stand);
 	assert_ok(ot_fs_mkdir(stand.fs, "/a/t-0.00112233445566778899aabbccddeeff-delete"));
