@@ -8,6 +8,9 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 
+# Where the protocol's facts lie beside a checkout, tests compare the schemas with them as well.
+export OTTLA_REFERENCE ?= $(abspath $(wildcard ../shared/reference))
+
 .PHONY: all
 all: ## Build build/ottla, after installing what the build needs and this machine lacks
 	@tools/deps.sh build

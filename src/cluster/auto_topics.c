@@ -1,9 +1,11 @@
 /* Topics that brokers create by themselves: as a CreateTopics request, so that they take the same
  * path as all others. */
+
+#include "cluster/controller.h"
+
 #include <stdio.h>
 
 #include "base/panic.h"
-#include "cluster/controller.h"
 #include "wire/msg_create_topics.h"
 
 /* What the settings say of an internal topic. */
@@ -21,20 +23,19 @@ struct internal_topic {
 
 static const struct internal_topic internal_topics[] = {
 	{ "__consumer_offsets", OT_BROKER_OFFSETS_TOPIC_NUM_PARTITIONS,
-		OT_BROKER_OFFSETS_TOPIC_REPLICATION_FACTOR, OT_BROKER_OFFSETS_TOPIC_SEGMENT_BYTES,
-		-1, { { "cleanup.policy", "compact" }, { "compression.type", "producer" } } },
+	    OT_BROKER_OFFSETS_TOPIC_REPLICATION_FACTOR, OT_BROKER_OFFSETS_TOPIC_SEGMENT_BYTES, -1,
+	    { { "cleanup.policy", "compact" }, { "compression.type", "producer" } } },
 	{ "__transaction_state", OT_BROKER_TRANSACTION_STATE_LOG_NUM_PARTITIONS,
-		OT_BROKER_TRANSACTION_STATE_LOG_REPLICATION_FACTOR,
-		OT_BROKER_TRANSACTION_STATE_LOG_SEGMENT_BYTES,
-		OT_BROKER_TRANSACTION_STATE_LOG_MIN_ISR,
-		{ { "cleanup.policy", "compact" }, { "compression.type", "uncompressed" },
-			{ "unclean.leader.election.enable", "false" } } },
+	    OT_BROKER_TRANSACTION_STATE_LOG_REPLICATION_FACTOR,
+	    OT_BROKER_TRANSACTION_STATE_LOG_SEGMENT_BYTES, OT_BROKER_TRANSACTION_STATE_LOG_MIN_ISR,
+	    { { "cleanup.policy", "compact" }, { "compression.type", "uncompressed" },
+		{ "unclean.leader.election.enable", "false" } } },
 	{ "__share_group_state", OT_BROKER_SHARE_COORDINATOR_STATE_TOPIC_NUM_PARTITIONS,
-		OT_BROKER_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR,
-		OT_BROKER_SHARE_COORDINATOR_STATE_TOPIC_SEGMENT_BYTES,
-		OT_BROKER_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR,
-		{ { "cleanup.policy", "delete" }, { "compression.type", "producer" },
-			{ "retention.ms", "-1" } } },
+	    OT_BROKER_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR,
+	    OT_BROKER_SHARE_COORDINATOR_STATE_TOPIC_SEGMENT_BYTES,
+	    OT_BROKER_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR,
+	    { { "cleanup.policy", "delete" }, { "compression.type", "producer" },
+		{ "retention.ms", "-1" } } },
 };
 
 static int32_t
@@ -44,7 +45,7 @@ active_brokers(const struct ot_image *image)
 	int32_t count = 0;
 
 	for (int32_t id = 0; (broker = ot_image_broker_from(image, id)) != NULL;
-		id = broker->id + 1)
+	     id = broker->id + 1)
 		count += !broker->is_fenced && !broker->is_in_controlled_shutdown;
 	return count;
 }
@@ -74,7 +75,7 @@ add_text(struct ot_create_topics_request_topic *topic, const char *name, const c
 
 static bool
 add_number(struct ot_create_topics_request_topic *topic, const char *name, int64_t number,
-	struct ot_arena *arena)
+    struct ot_arena *arena)
 {
 	char text[24];
 	int bytes = snprintf(text, sizeof(text), "%lld", (long long)number);
@@ -84,7 +85,7 @@ add_number(struct ot_create_topics_request_topic *topic, const char *name, int64
 
 static bool
 fill_internal(const struct ot_image *image, const struct internal_topic *internal,
-	struct ot_arena *arena, struct ot_create_topics_request_topic *topic)
+    struct ot_arena *arena, struct ot_create_topics_request_topic *topic)
 {
 	const struct ot_settings *settings = ot_image_settings(image);
 	bool ok;
@@ -96,21 +97,20 @@ fill_internal(const struct ot_image *image, const struct internal_topic *interna
 		return false;
 	topic->configs_count = 0;
 	ok = add_number(topic, "segment.bytes",
-		ot_settings_number(settings, internal->segment_bytes), arena);
+	    ot_settings_number(settings, internal->segment_bytes), arena);
 	for (size_t i = 0; ok && i < OT_ARRAY_COUNT(internal->configs); i++) {
 		if (internal->configs[i].name != NULL)
-			ok = add_text(topic, internal->configs[i].name,
-				internal->configs[i].value);
+			ok = add_text(topic, internal->configs[i].name, internal->configs[i].value);
 	}
 	if (ok && internal->min_isr >= 0)
 		ok = add_number(topic, "min.insync.replicas",
-			number_that_fits(image, (enum ot_broker_key)internal->min_isr), arena);
+		    number_that_fits(image, (enum ot_broker_key)internal->min_isr), arena);
 	return ok;
 }
 
 bool
 ot_auto_topic_fill(const struct ot_image *image, struct ot_str name, struct ot_arena *arena,
-	struct ot_create_topics_request_topic *ret_topic)
+    struct ot_create_topics_request_topic *ret_topic)
 {
 	ot_create_topics_request_topic_init(ret_topic);
 	ret_topic->name = name;

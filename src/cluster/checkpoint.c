@@ -1,4 +1,4 @@
-#include "cluster/checkpoint.h"
+#include "cluster/checkpoint_int.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@ enum { PATH_BYTES = 1024, CHECKPOINT_BYTES_MAX = INT32_MAX };
 
 ot_err
 checkpoint_build_batch(const struct ot_metadata_records *records, int64_t base_offset,
-	int32_t epoch, ot_wall_ms timestamp, struct ot_writer *out)
+    int32_t epoch, ot_wall_ms timestamp, struct ot_writer *out)
 {
 	struct ot_batch_options options = OT_BATCH_OPTIONS_DEFAULT;
 	struct ot_batch_builder builder;
@@ -26,12 +26,11 @@ checkpoint_build_batch(const struct ot_metadata_records *records, int64_t base_o
 	ot_batch_builder_init(&builder, NULL);
 	ot_batch_builder_begin(&builder, &options, out);
 	for (int32_t i = 0; i < records->count; i++)
-		ot_batch_builder_append(&builder,
-			&(struct ot_record_data){
-				.timestamp = timestamp,
-				.key = OT_BYTES_NULL,
-				.value = ot_metadata_records_at(records, i),
-			});
+		ot_batch_builder_append(&builder, &(struct ot_record_data){
+						      .timestamp = timestamp,
+						      .key = OT_BYTES_NULL,
+						      .value = ot_metadata_records_at(records, i),
+						  });
 	err = ot_batch_builder_finish(&builder, NULL);
 	ot_batch_builder_fini(&builder);
 	return err;
@@ -39,10 +38,10 @@ checkpoint_build_batch(const struct ot_metadata_records *records, int64_t base_o
 
 static ot_err
 parse_records(const uint8_t *bytes, const struct ot_batch_info *info, struct ot_arena *arena,
-	struct ot_metalog_batch *batch, struct ot_why *why)
+    struct ot_metalog_batch *batch, struct ot_why *why)
 {
 	struct ot_bytes *values =
-		ot_arena_array(arena, (size_t)info->record_count, sizeof(*values));
+	    ot_arena_array(arena, (size_t)info->record_count, sizeof(*values));
 	struct ot_record_iter_options options = { .ctx = NULL };
 	struct ot_record_iter iter;
 	struct ot_record record;
@@ -70,7 +69,7 @@ parse_records(const uint8_t *bytes, const struct ot_batch_info *info, struct ot_
 
 ot_err
 checkpoint_parse_batch(const uint8_t *bytes, size_t byte_count, struct ot_arena *arena,
-	struct ot_metalog_batch *ret_batch, size_t *ret_bytes, struct ot_why *why)
+    struct ot_metalog_batch *ret_batch, size_t *ret_bytes, struct ot_why *why)
 {
 	struct ot_batch_info info;
 	struct ot_metalog_batch batch;
@@ -80,7 +79,7 @@ checkpoint_parse_batch(const uint8_t *bytes, size_t byte_count, struct ot_arena 
 		return err;
 	if (!ot_batch_crc_is_valid(bytes, &info)) {
 		ot_why_set(why, "the CRC of the batch at offset %" PRId64 " is wrong",
-			info.base_offset);
+		    info.base_offset);
 		return OT_ERR_CORRUPT_MESSAGE;
 	}
 	if (info.compression != OT_COMPRESSION_NONE) {
@@ -125,8 +124,8 @@ parse_name(const char *name, struct ot_metalog_id *ret_id)
 	int64_t offset, epoch;
 
 	if (strlen(name) != 20 + 1 + 10 + strlen(".checkpoint") || name[20] != '-' ||
-		strcmp(name + 31, ".checkpoint") != 0 || !parse_number(name, 20, &offset) ||
-		!parse_number(name + 21, 10, &epoch) || epoch > INT32_MAX)
+	    strcmp(name + 31, ".checkpoint") != 0 || !parse_number(name, 20, &offset) ||
+	    !parse_number(name + 21, 10, &epoch) || epoch > INT32_MAX)
 		return false;
 	*ret_id = (struct ot_metalog_id){ offset, (int32_t)epoch };
 	return true;
@@ -136,7 +135,7 @@ static void
 name_path(char path[PATH_BYTES], const char *folder, struct ot_metalog_id id, const char *suffix)
 {
 	int bytes = snprintf(path, PATH_BYTES, "%s/%020" PRId64 "-%010d.checkpoint%s", folder,
-		id.end_offset, id.epoch, suffix);
+	    id.end_offset, id.epoch, suffix);
 
 	OT_ASSERT(bytes > 0 && bytes < PATH_BYTES);
 }
@@ -217,10 +216,10 @@ control_type(const uint8_t *bytes, size_t byte_count, struct ot_record *ret_reco
 	struct ot_batch_info info;
 
 	if (ot_batch_parse(bytes, byte_count, &info, NULL) != OT_OK || !info.is_control ||
-		ot_record_iter_open(&iter, bytes, &info, &options, NULL) != OT_OK)
+	    ot_record_iter_open(&iter, bytes, &info, &options, NULL) != OT_OK)
 		return OT_CONTROL_UNKNOWN;
 	if (ot_record_iter_next(&iter, ret_record) &&
-		ot_control_parse_key(ret_record->key, &type) != OT_OK)
+	    ot_control_parse_key(ret_record->key, &type) != OT_OK)
 		type = OT_CONTROL_UNKNOWN;
 	if (ot_record_iter_close(&iter) != OT_OK)
 		type = OT_CONTROL_UNKNOWN;
@@ -234,7 +233,7 @@ read_header(const uint8_t *bytes, size_t byte_count, ot_wall_ms *ret_timestamp)
 	struct ot_record record;
 
 	if (control_type(bytes, byte_count, &record) != OT_CONTROL_SNAPSHOT_HEADER ||
-		record.value.len < 10)
+	    record.value.len < 10)
 		return false;
 	*ret_timestamp = (int64_t)ot_get_u64(record.value.data + 2);
 	return true;
@@ -247,9 +246,9 @@ check_place(const struct ot_metalog_batch *batch, int64_t offset, int32_t epoch,
 	if (batch->base_offset == offset && batch->epoch == epoch)
 		return OT_OK;
 	ot_why_set(why,
-		"a batch of offset %" PRId64 " and epoch %d stands where offset %" PRId64
-		" and epoch %d belong",
-		batch->base_offset, batch->epoch, offset, epoch);
+	    "a batch of offset %" PRId64 " and epoch %d stands where offset %" PRId64
+	    " and epoch %d belong",
+	    batch->base_offset, batch->epoch, offset, epoch);
 	return OT_ERR_CORRUPT_FILE;
 }
 
@@ -272,14 +271,14 @@ check_whole(struct checkpoint *checkpoint, struct ot_why *why)
 	while (err == OT_OK && place < checkpoint->byte_count) {
 		ot_arena_reset(&arena);
 		err = checkpoint_parse_batch(checkpoint->bytes + place,
-			checkpoint->byte_count - place, &arena, &batch, &bytes, why);
+		    checkpoint->byte_count - place, &arena, &batch, &bytes, why);
 		if (err == OT_OK)
 			err = check_place(&batch, offset, checkpoint->id.epoch, why);
 		if (err != OT_OK)
 			break;
 		offset = batch.next_offset;
-		last = control_type(
-			checkpoint->bytes + place, checkpoint->byte_count - place, &record);
+		last = control_type(checkpoint->bytes + place, checkpoint->byte_count - place,
+		    &record);
 		place += bytes;
 	}
 	ot_arena_fini(&arena);
@@ -294,7 +293,7 @@ check_whole(struct checkpoint *checkpoint, struct ot_why *why)
 
 ot_err
 checkpoint_read_newest(struct ot_fs *fs, const char *folder, struct checkpoint *ret_checkpoint,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	struct names names = { .fs = fs, .folder = folder, .newest = { -1, -1 } };
 	struct checkpoint checkpoint = { .timestamp = -1 };
@@ -357,8 +356,8 @@ sink_control(struct sink *sink, enum ot_control_type type)
 
 	sink->control.base_offset = sink->next_offset++;
 	if (type == OT_CONTROL_SNAPSHOT_HEADER)
-		err = ot_build_snapshot_header(
-			&sink->control, sink->control.timestamp, &sink->batch);
+		err =
+		    ot_build_snapshot_header(&sink->control, sink->control.timestamp, &sink->batch);
 	else
 		err = ot_build_snapshot_footer(&sink->control, &sink->batch);
 	return err == OT_OK ? sink_write(sink) : err;
@@ -377,7 +376,7 @@ sink_records(struct sink *sink, const struct ot_metalog_snapshot *snapshot)
 		if (err != OT_OK || records.count == 0)
 			break;
 		err = checkpoint_build_batch(&records, sink->next_offset, snapshot->id.epoch,
-			snapshot->timestamp, &sink->batch);
+		    snapshot->timestamp, &sink->batch);
 		sink->next_offset += records.count;
 		if (err == OT_OK)
 			err = sink_write(sink);
@@ -390,9 +389,9 @@ static ot_err
 write_part(struct ot_fs *fs, const char *path, const struct ot_metalog_snapshot *snapshot)
 {
 	struct sink sink = { .control = { .leader_epoch = snapshot->id.epoch,
-				     .timestamp = snapshot->timestamp } };
-	ot_err err = ot_fs_open(
-		fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_TRUNCATE, &sink.file);
+				 .timestamp = snapshot->timestamp } };
+	ot_err err =
+	    ot_fs_open(fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_TRUNCATE, &sink.file);
 
 	if (err != OT_OK)
 		return err;
@@ -410,8 +409,7 @@ write_part(struct ot_fs *fs, const char *path, const struct ot_metalog_snapshot 
 }
 
 ot_err
-checkpoint_write(
-	struct ot_fs *fs, const char *folder, const struct ot_metalog_snapshot *snapshot)
+checkpoint_write(struct ot_fs *fs, const char *folder, const struct ot_metalog_snapshot *snapshot)
 {
 	struct names names = { .fs = fs, .folder = folder, .newest = snapshot->id };
 	char part[PATH_BYTES], path[PATH_BYTES];

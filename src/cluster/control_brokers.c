@@ -1,14 +1,17 @@
 /* Registration, heartbeats and the end of brokers, and what they do to leaders.
  *
- * A broker's epoch is the offset of its RegisterBrokerRecord. It registers fenced, and is unfenced by
- * the first heartbeat that shows that it has read that far. When it leaves, each partition that it
- * leads goes to the first of its replicas that is active and in sync, and to nobody when there is
- * none; it leaves each ISR that does not end with it.
+ * A broker's epoch is the offset of its RegisterBrokerRecord. It registers fenced, and is unfenced
+ * by the first heartbeat that shows that it has read that far. When it leaves, each partition that
+ * it leads goes to the first of its replicas that is active and in sync, and to nobody when there
+ * is none; it leaves each ISR that does not end with it.
  *
  * Where nobody else could lead, a broker that comes back goes on leading what it led: nothing else
- * happened there meanwhile. If it did not stop cleanly, the leader epoch goes up, since records that
- * were not synced may be gone, and consumers find out by the epoch (KIP-320).
+ * happened there meanwhile. If it did not stop cleanly, the leader epoch goes up, since records
+ * that were not synced may be gone, and consumers find out by the epoch (KIP-320).
  */
+
+#include "cluster/controller.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -24,8 +27,8 @@
 /* ---- partitions of a broker ------------------------------------------------------------------ */
 
 enum reason {
-	BROKER_LEAVES,	    /* fenced, unregistered, or stopping */
-	BROKER_BACK_CLEAN,  /* a new incarnation of a broker that had stopped cleanly */
+	BROKER_LEAVES,     /* fenced, unregistered, or stopping */
+	BROKER_BACK_CLEAN, /* a new incarnation of a broker that had stopped cleanly */
 	BROKER_BACK_UNCLEAN,
 	BROKER_UNFENCED,
 };
@@ -47,7 +50,7 @@ successor(const struct sweep *sweep, const struct ot_partition_image *partition)
 		int32_t id = replicas.items[i];
 
 		if (id != sweep->broker_id && ot_ids_have(ot_partition_isr(partition), id) &&
-			broker_is_active(sweep->image, id))
+		    cluster_broker_is_active(sweep->image, id))
 			return id;
 	}
 	return OT_NO_LEADER;
@@ -56,7 +59,7 @@ successor(const struct sweep *sweep, const struct ot_partition_image *partition)
 /* Removes the broker from the ISR, unless it is alone there. */
 static void
 leave_isr(const struct sweep *sweep, const struct ot_partition_image *partition,
-	struct ot_partition_change_record *change)
+    struct ot_partition_change_record *change)
 {
 	struct ot_ids isr = ot_partition_isr(partition);
 
@@ -75,7 +78,7 @@ leave_isr(const struct sweep *sweep, const struct ot_partition_image *partition,
 /* Fills what becomes of one partition; false when nothing does. */
 static bool
 sweep_change(const struct sweep *sweep, const struct ot_partition_image *partition,
-	struct ot_partition_change_record *change)
+    struct ot_partition_change_record *change)
 {
 	bool is_leader = partition->leader == sweep->broker_id;
 	bool is_in_sync = ot_ids_have(ot_partition_isr(partition), sweep->broker_id);
@@ -113,7 +116,7 @@ sweep_topic(void *arg, const struct ot_topic_image *topic)
 		if (!sweep_change(sweep, ot_topic_partition(topic, i), &change))
 			continue;
 		operation_add(sweep->operation, &ot_partition_change_record_msg, &change);
-		if (sweep->operation->records.count >= RECORDS_PER_OPERATION_MAX)
+		if (sweep->operation->records.count >= OPERATION_RECORDS_MAX)
 			operation_split(sweep->operation);
 	}
 	return !sweep->operation->is_failed;
@@ -122,9 +125,7 @@ sweep_topic(void *arg, const struct ot_topic_image *topic)
 static void
 sweep_partitions(struct operation *operation, int32_t broker_id, enum reason reason)
 {
-	struct sweep sweep = {
-		.operation = operation, .reason = reason, .broker_id = broker_id
-	};
+	struct sweep sweep = { .operation = operation, .reason = reason, .broker_id = broker_id };
 	struct ot_image *image = ot_image_ref(operation->controller->head);
 
 	sweep.image = image;
@@ -161,8 +162,8 @@ has_other_active(const struct ot_image *image, int32_t id)
 	const struct ot_broker_image *broker;
 
 	for (int32_t next = 0; (broker = ot_image_broker_from(image, next)) != NULL;
-		next = broker->id + 1) {
-		if (broker->id != id && broker_is_active(image, broker->id))
+	     next = broker->id + 1) {
+		if (broker->id != id && cluster_broker_is_active(image, broker->id))
 			return true;
 	}
 	return false;
@@ -188,42 +189,61 @@ is_reserved(const struct ot_uuid *id)
 	return id->bytes[15] < 100;
 }
 
-static ot_err
-check_directories(const struct ot_image *image, const struct ot_broker_registration_request *request,
-	struct ot_why *why)
+/* The other broker that has registered a directory of that id; NULL when there is none. */
+static const struct ot_broker_image *
+other_owner(const struct ot_image *image, const struct ot_uuid *directory, int32_t broker_id)
 {
+	const struct ot_broker_image *broker;
+
+	for (int32_t id = 0; (broker = ot_image_broker_from(image, id)) != NULL;
+	     id = broker->id + 1) {
+		for (int32_t i = 0; i < broker->log_dir_count && broker->id != broker_id; i++) {
+			if (ot_uuid_equal(&broker->log_dirs[i], directory))
+				return broker;
+		}
+	}
+	return NULL;
+}
+
+static ot_err
+check_directory(const struct ot_image *image, const struct ot_broker_registration_request *request,
+    int32_t place, struct ot_why *why)
+{
+	const struct ot_uuid *directory = &request->log_dirs[place];
+	const struct ot_broker_image *other;
+	char text[OT_UUID_TEXT_BYTES];
+
+	if (is_reserved(directory)) {
+		ot_why_set(why, "Reserved directory ID in request");
+		return OT_ERR_INVALID_REGISTRATION;
+	}
+	for (int32_t i = 0; i < place; i++) {
+		if (!ot_uuid_equal(directory, &request->log_dirs[i]))
+			continue;
+		ot_why_set(why, "Duplicate directory ID in request");
+		return OT_ERR_INVALID_REGISTRATION;
+	}
+	other = other_owner(image, directory, request->broker_id);
+	if (other == NULL)
+		return OT_OK;
+	ot_uuid_to_text(directory, text);
+	ot_why_set(why, "Broker %d is already registered with directory %s", other->id, text);
+	return OT_ERR_INVALID_REGISTRATION;
+}
+
+static ot_err
+check_directories(const struct ot_image *image,
+    const struct ot_broker_registration_request *request, struct ot_why *why)
+{
+	ot_err err = OT_OK;
+
 	if (request->log_dirs_count <= 0) {
 		ot_why_set(why, "No directories specified in request");
 		return OT_ERR_INVALID_REGISTRATION;
 	}
-	for (int32_t i = 0; i < request->log_dirs_count; i++) {
-		const struct ot_broker_image *broker;
-
-		if (is_reserved(&request->log_dirs[i])) {
-			ot_why_set(why, "Reserved directory ID in request");
-			return OT_ERR_INVALID_REGISTRATION;
-		}
-		for (int32_t j = 0; j < i; j++) {
-			if (!ot_uuid_equal(&request->log_dirs[i], &request->log_dirs[j]))
-				continue;
-			ot_why_set(why, "Duplicate directory ID in request");
-			return OT_ERR_INVALID_REGISTRATION;
-		}
-		for (int32_t id = 0; (broker = ot_image_broker_from(image, id)) != NULL;
-			id = broker->id + 1) {
-			for (int32_t j = 0; j < broker->log_dir_count; j++) {
-				if (broker->id == request->broker_id ||
-					!ot_uuid_equal(&broker->log_dirs[j], &request->log_dirs[i]))
-					continue;
-				ot_why_set(why,
-					"Broker %d is already registered with directory %d of the "
-					"request",
-					broker->id, i);
-				return OT_ERR_INVALID_REGISTRATION;
-			}
-		}
-	}
-	return OT_OK;
+	for (int32_t i = 0; err == OT_OK && i < request->log_dirs_count; i++)
+		err = check_directory(image, request, i, why);
+	return err;
 }
 
 struct feature_check {
@@ -247,16 +267,16 @@ check_feature(void *arg, struct ot_str name, int16_t level)
 	if (level >= min && level <= max)
 		return true;
 	ot_why_set(check->why,
-		"Unable to register because the broker does not support finalized version %d of "
-		"%.*s. The broker wants a version between %d and %d, inclusive.",
-		level, OT_STR_ARG(name), min, max);
+	    "Unable to register because the broker does not support finalized version %d of "
+	    "%.*s. The broker wants a version between %d and %d, inclusive.",
+	    level, OT_STR_ARG(name), min, max);
 	check->err = OT_ERR_UNSUPPORTED_VERSION;
 	return false;
 }
 
 static ot_err
 check_registration(const struct ot_image *image,
-	const struct ot_broker_registration_request *request, struct ot_why *why)
+    const struct ot_broker_registration_request *request, struct ot_why *why)
 {
 	struct feature_check check = { .request = request, .why = why };
 	const char *cluster_id = ot_image_cluster_id(image);
@@ -264,7 +284,7 @@ check_registration(const struct ot_image *image,
 
 	if (!ot_str_is(request->cluster_id, cluster_id)) {
 		ot_why_set(why, "Expected cluster ID %s, but got cluster ID %.*s", cluster_id,
-			OT_STR_ARG(request->cluster_id));
+		    OT_STR_ARG(request->cluster_id));
 		return OT_ERR_INCONSISTENT_CLUSTER_ID;
 	}
 	if (request->broker_id < 0) {
@@ -284,7 +304,7 @@ check_registration(const struct ot_image *image,
 /* The record of a registration. Its arrays are the arena's. */
 static void
 add_registration(struct operation *operation, const struct ot_broker_registration_request *request,
-	const struct ot_broker_image *existing, int64_t epoch)
+    const struct ot_broker_image *existing, int64_t epoch)
 {
 	size_t endpoint_count = (size_t)OT_MAX(request->listeners_count, 0);
 	size_t feature_count = (size_t)OT_MAX(request->features_count, 0);
@@ -292,7 +312,7 @@ add_registration(struct operation *operation, const struct ot_broker_registratio
 
 	ot_register_broker_record_init(&record);
 	record.end_points =
-		operation_array(operation, endpoint_count, sizeof(record.end_points[0]));
+	    operation_array(operation, endpoint_count, sizeof(record.end_points[0]));
 	record.features = operation_array(operation, feature_count, sizeof(record.features[0]));
 	if (operation->is_failed)
 		return;
@@ -305,9 +325,9 @@ add_registration(struct operation *operation, const struct ot_broker_registratio
 	for (size_t i = 0; i < feature_count; i++) {
 		record.features[i].name = request->features[i].name;
 		record.features[i].min_supported_version =
-			request->features[i].min_supported_version;
+		    request->features[i].min_supported_version;
 		record.features[i].max_supported_version =
-			request->features[i].max_supported_version;
+		    request->features[i].max_supported_version;
 	}
 	record.end_points_count = (int32_t)endpoint_count;
 	record.features_count = (int32_t)feature_count;
@@ -327,7 +347,7 @@ static int64_t
 register_one(struct operation *operation, const struct ot_broker_registration_request *request)
 {
 	const struct ot_broker_image *existing =
-		ot_image_broker(operation->controller->head, request->broker_id);
+	    ot_image_broker(operation->controller->head, request->broker_id);
 	bool is_clean;
 	int64_t epoch;
 
@@ -340,7 +360,7 @@ register_one(struct operation *operation, const struct ot_broker_registration_re
 	/* The registration comes last: should these records be torn apart, the broker registers
 	 * again and the rest follows. */
 	sweep_partitions(operation, request->broker_id,
-		is_clean ? BROKER_BACK_CLEAN : BROKER_BACK_UNCLEAN);
+	    is_clean ? BROKER_BACK_CLEAN : BROKER_BACK_UNCLEAN);
 	epoch = operation->controller->next_offset + operation->records.count;
 	add_registration(operation, request, NULL, epoch);
 	return epoch;
@@ -348,8 +368,8 @@ register_one(struct operation *operation, const struct ot_broker_registration_re
 
 void
 ot_controller_register_broker(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_broker_registration_request *request,
-	struct ot_broker_registration_response *ret_response)
+    const struct ot_broker_registration_request *request,
+    struct ot_broker_registration_response *ret_response)
 {
 	struct operation operation;
 	struct ot_why why = { { 0 } };
@@ -364,7 +384,8 @@ ot_controller_register_broker(struct ot_controller *controller, struct ot_contro
 	if (err == OT_OK)
 		ret_response->broker_epoch = register_one(&operation, request);
 	else
-		OT_WARN("cluster", "broker %d was not registered: %s", request->broker_id, why.text);
+		OT_WARN("cluster", "broker %d was not registered: %s", request->broker_id,
+		    why.text);
 	ret_response->error_code = ot_err_to_wire(err);
 	operation_end(&operation, false);
 }
@@ -380,7 +401,7 @@ heartbeat_fail(struct ot_controller_call *call, ot_err err)
 }
 
 ot_err
-broker_epoch_check(const struct ot_image *image, int32_t id, int64_t epoch)
+cluster_check_broker_epoch(const struct ot_image *image, int32_t id, int64_t epoch)
 {
 	const struct ot_broker_image *broker = ot_image_broker(image, id);
 
@@ -391,7 +412,7 @@ enum { UNFENCE = -1, KEEP = 0, FENCE = 1 };
 
 static void
 add_change(struct operation *operation, const struct ot_broker_image *broker, int8_t fenced,
-	int8_t in_controlled_shutdown)
+    int8_t in_controlled_shutdown)
 {
 	struct ot_broker_registration_change_record change;
 
@@ -405,7 +426,7 @@ add_change(struct operation *operation, const struct ot_broker_image *broker, in
 
 static void
 leave(struct operation *operation, const struct ot_broker_image *broker, int8_t fenced,
-	int8_t in_controlled_shutdown)
+    int8_t in_controlled_shutdown)
 {
 	add_change(operation, broker, fenced, in_controlled_shutdown);
 	sweep_partitions(operation, broker->id, BROKER_LEAVES);
@@ -414,7 +435,7 @@ leave(struct operation *operation, const struct ot_broker_image *broker, int8_t 
 /* A broker that wants to stop: first others take over what it leads. The last one just goes. */
 static void
 shut_down(struct operation *operation, const struct ot_broker_image *broker,
-	struct ot_broker_heartbeat_response *response)
+    struct ot_broker_heartbeat_response *response)
 {
 	const struct ot_image *image = operation->controller->head;
 
@@ -434,10 +455,10 @@ shut_down(struct operation *operation, const struct ot_broker_image *broker,
 
 static void
 beat(struct operation *operation, const struct ot_broker_heartbeat_request *request,
-	struct ot_broker_heartbeat_response *response)
+    struct ot_broker_heartbeat_response *response)
 {
 	const struct ot_broker_image *broker =
-		ot_image_broker(operation->controller->head, request->broker_id);
+	    ot_image_broker(operation->controller->head, request->broker_id);
 
 	response->is_caught_up = request->current_metadata_offset >= broker->epoch;
 	response->is_fenced = broker->is_fenced;
@@ -455,8 +476,8 @@ beat(struct operation *operation, const struct ot_broker_heartbeat_request *requ
 
 void
 ot_controller_heartbeat(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_broker_heartbeat_request *request,
-	struct ot_broker_heartbeat_response *ret_response)
+    const struct ot_broker_heartbeat_request *request,
+    struct ot_broker_heartbeat_response *ret_response)
 {
 	struct operation operation;
 	ot_err err;
@@ -466,7 +487,8 @@ ot_controller_heartbeat(struct ot_controller *controller, struct ot_controller_c
 	call->fail = heartbeat_fail;
 	if (!operation_begin(&operation, controller, call))
 		return;
-	err = broker_epoch_check(controller->head, request->broker_id, request->broker_epoch);
+	err =
+	    cluster_check_broker_epoch(controller->head, request->broker_id, request->broker_epoch);
 	if (err == OT_OK)
 		beat(&operation, request, ret_response);
 	ret_response->error_code = ot_err_to_wire(err);
@@ -481,13 +503,13 @@ unregister_fail(struct ot_controller_call *call, ot_err err)
 	struct ot_unregister_broker_response *response = call->response;
 
 	response->error_code = ot_err_to_wire(err);
-	response->error_message = error_text(NULL, err, NULL);
+	response->error_message = operation_error_text(NULL, err, NULL);
 }
 
 void
 ot_controller_unregister_broker(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_unregister_broker_request *request,
-	struct ot_unregister_broker_response *ret_response)
+    const struct ot_unregister_broker_request *request,
+    struct ot_unregister_broker_response *ret_response)
 {
 	struct ot_unregister_broker_record record;
 	const struct ot_broker_image *broker;
@@ -512,6 +534,6 @@ ot_controller_unregister_broker(struct ot_controller *controller, struct ot_cont
 		operation_add(&operation, &ot_unregister_broker_record_msg, &record);
 	}
 	ret_response->error_code = ot_err_to_wire(err);
-	ret_response->error_message = error_text(operation.arena, err, &why);
+	ret_response->error_message = operation_error_text(operation.arena, err, &why);
 	operation_end(&operation, false);
 }

@@ -1,4 +1,7 @@
 /* What concerns the cluster as a whole: blocks of producer ids, levels of features. */
+
+#include "cluster/controller.h"
+
 #include "base/panic.h"
 #include "cluster/feature_levels.h"
 #include "cluster/topics_int.h"
@@ -20,11 +23,11 @@ allocate_fail(struct ot_controller_call *call, ot_err err)
 
 static ot_err
 allocate(struct operation *operation, const struct ot_allocate_producer_ids_request *request,
-	struct ot_allocate_producer_ids_response *response)
+    struct ot_allocate_producer_ids_response *response)
 {
 	const struct ot_image *image = operation->controller->head;
 	int64_t first = ot_image_producer_id_next(image);
-	ot_err err = broker_epoch_check(image, request->broker_id, request->broker_epoch);
+	ot_err err = cluster_check_broker_epoch(image, request->broker_id, request->broker_epoch);
 	struct ot_producer_ids_record record;
 
 	if (err != OT_OK)
@@ -43,8 +46,8 @@ allocate(struct operation *operation, const struct ot_allocate_producer_ids_requ
 
 void
 ot_controller_allocate_producer_ids(struct ot_controller *controller,
-	struct ot_controller_call *call, const struct ot_allocate_producer_ids_request *request,
-	struct ot_allocate_producer_ids_response *ret_response)
+    struct ot_controller_call *call, const struct ot_allocate_producer_ids_request *request,
+    struct ot_allocate_producer_ids_response *ret_response)
 {
 	struct operation operation;
 
@@ -73,10 +76,10 @@ features_fail(struct ot_controller_call *call, ot_err err)
 	struct ot_update_features_response *response = call->response;
 
 	response->error_code = ot_err_to_wire(err);
-	response->error_message = error_text(NULL, err, NULL);
+	response->error_message = operation_error_text(NULL, err, NULL);
 	for (int32_t i = 0; i < response->results_count; i++) {
 		response->results[i].error_code = ot_err_to_wire(err);
-		response->results[i].error_message = error_text(NULL, err, NULL);
+		response->results[i].error_message = operation_error_text(NULL, err, NULL);
 	}
 }
 
@@ -94,18 +97,18 @@ put_range(struct ot_text *text, const char *who, int32_t id, int16_t min, int16_
 /* Who does not know that level: this controller, or a broker. False when all do. */
 static bool
 find_unable(const struct ot_controller *controller, const struct update *update,
-	struct ot_text *text)
+    struct ot_text *text)
 {
 	const struct ot_feature *own = ot_feature_find(update->feature);
 	const struct ot_broker_image *broker;
 
 	if (own == NULL || update->level < own->min || update->level > own->max) {
-		put_range(text, "Local controller", controller->node_id,
-			own == NULL ? 0 : own->min, own == NULL ? 0 : own->max);
+		put_range(text, "Local controller", controller->node_id, own == NULL ? 0 : own->min,
+		    own == NULL ? 0 : own->max);
 		return true;
 	}
 	for (int32_t id = 0; (broker = ot_image_broker_from(controller->head, id)) != NULL;
-		id = broker->id + 1) {
+	     id = broker->id + 1) {
 		int16_t min = 0, max = 0;
 
 		for (int32_t i = 0; i < broker->feature_count; i++) {
@@ -141,16 +144,16 @@ check_metadata_version(const struct update *update, int16_t current, struct ot_w
 	if (!may_lose_records(current, update->level))
 		return OT_OK;
 	ot_why_set(why, "Invalid metadata.version %d. %s", update->level,
-		update->type == UNSAFE_DOWNGRADE ?
-			"Unsafe metadata downgrade is not supported in this version." :
-			"Refusing to perform the requested downgrade because it might delete "
-			"metadata information.");
+	    update->type == UNSAFE_DOWNGRADE
+		? "Unsafe metadata downgrade is not supported in this version."
+		: "Refusing to perform the requested downgrade because it might delete "
+		  "metadata information.");
 	return OT_ERR_INVALID_UPDATE_VERSION;
 }
 
 static ot_err
 update_check(const struct ot_controller *controller, const struct update *update,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	int16_t current = ot_image_feature(controller->head, update->feature);
 	char room[200] = "";
@@ -164,8 +167,8 @@ update_check(const struct ot_controller *controller, const struct update *update
 		;
 	else if (update->level < current && update->type == UPGRADE)
 		ot_text_put(&reason,
-			"Can't downgrade the version of this feature without setting the upgrade "
-			"type to either safe or unsafe downgrade.");
+		    "Can't downgrade the version of this feature without setting the upgrade "
+		    "type to either safe or unsafe downgrade.");
 	else if (update->level > current && update->type != UPGRADE)
 		ot_text_put(&reason, "Can't downgrade to a newer version.");
 	else if (ot_str_is(update->feature, OT_METADATA_VERSION))
@@ -173,7 +176,7 @@ update_check(const struct ot_controller *controller, const struct update *update
 	else
 		return OT_OK;
 	ot_why_set(why, "Invalid update version %d for feature %.*s. %s", update->level,
-		OT_STR_ARG(update->feature), room);
+	    OT_STR_ARG(update->feature), room);
 	return OT_ERR_INVALID_UPDATE_VERSION;
 }
 
@@ -192,7 +195,7 @@ update_of(const struct ot_update_features_request_feature_update *wanted, int16_
 /* All of them or none. */
 static ot_err
 update_all(struct operation *operation, const struct ot_update_features_request *request,
-	int16_t version, struct ot_why *ret_why)
+    int16_t version, struct ot_why *ret_why)
 {
 	for (int32_t i = 0; i < request->feature_updates_count; i++) {
 		struct update update = update_of(&request->feature_updates[i], version);
@@ -202,9 +205,9 @@ update_all(struct operation *operation, const struct ot_update_features_request 
 
 		if (err != OT_OK) {
 			ot_why_set(ret_why,
-				"The update failed for all features since the following feature "
-				"had an error: %s",
-				why.text);
+			    "The update failed for all features since the following feature "
+			    "had an error: %s",
+			    why.text);
 			return err;
 		}
 		ot_feature_level_record_init(&record);
@@ -217,8 +220,8 @@ update_all(struct operation *operation, const struct ot_update_features_request 
 
 void
 ot_controller_update_features(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_update_features_request *request, int16_t version,
-	struct ot_update_features_response *ret_response)
+    const struct ot_update_features_request *request, int16_t version,
+    struct ot_update_features_response *ret_response)
 {
 	int32_t count = version < 2 ? OT_MAX(request->feature_updates_count, 0) : 0;
 	struct operation operation;
@@ -230,7 +233,7 @@ ot_controller_update_features(struct ot_controller *controller, struct ot_contro
 	call->fail = features_fail;
 	ret_response->results = ot_update_features_response_result_array(call->arena, count);
 	if (ret_response->results == NULL) {
-		call_fail(controller, call, OT_ERR_NO_MEMORY);
+		operation_fail_call(controller, call, OT_ERR_NO_MEMORY);
 		return;
 	}
 	ret_response->results_count = count;
@@ -240,7 +243,7 @@ ot_controller_update_features(struct ot_controller *controller, struct ot_contro
 		return;
 	err = update_all(&operation, request, version, &why);
 	ret_response->error_code = ot_err_to_wire(err);
-	ret_response->error_message = error_text(operation.arena, err, &why);
+	ret_response->error_message = operation_error_text(operation.arena, err, &why);
 	for (int32_t i = 0; i < count; i++) {
 		ret_response->results[i].error_code = ret_response->error_code;
 		ret_response->results[i].error_message = ret_response->error_message;

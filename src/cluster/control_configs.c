@@ -1,10 +1,13 @@
 /* AlterConfigs and IncrementalAlterConfigs.
  *
  * Kafka checks a change in two places, the broker that has the connection and the controller; here
- * both sets of rules are applied at once, in the order in which a client would meet them: a resource
- * that stands twice, keys that stand twice and missing values, the kind of resource, the values as a
- * whole, and at last whether the resource exists. Each resource stands or falls alone.
+ * both sets of rules are applied at once, in the order in which a client would meet them: a
+ * resource that stands twice, keys that stand twice and missing values, the kind of resource, the
+ * values as a whole, and at last whether the resource exists. Each resource stands or falls alone.
  */
+
+#include "cluster/controller.h"
+
 #include <stdlib.h>
 
 #include "base/panic.h"
@@ -21,7 +24,7 @@ struct change {
 	bool is_incremental;
 	bool is_duplicate;
 	struct ot_config_change *changes; /* of the incremental one */
-	struct ot_config_pair *wanted;	  /* of the other */
+	struct ot_config_pair *wanted;    /* of the other */
 	int32_t count;
 	ot_err err;
 	struct ot_str message;
@@ -114,19 +117,19 @@ target_of(const struct change *change)
 
 static ot_err
 work_out(struct operation *operation, const struct change *change,
-	struct ot_alter_result *ret_result, struct ot_why *why)
+    struct ot_alter_result *ret_result, struct ot_why *why)
 {
 	const struct ot_image *image = operation->controller->head;
 	const struct ot_config_image *config =
-		ot_image_config(image, change->resource, change->name);
+	    ot_image_config(image, (enum ot_config_resource)change->resource, change->name);
 	const struct ot_config_pair *pairs = config == NULL ? NULL : config->pairs;
 	size_t count = config == NULL ? 0 : (size_t)config->pair_count;
 
 	if (change->is_incremental)
 		return ot_alter_apply(target_of(change), ot_image_settings(image), pairs, count,
-			change->changes, (size_t)change->count, operation->arena, ret_result, why);
+		    change->changes, (size_t)change->count, operation->arena, ret_result, why);
 	return ot_alter_replace(target_of(change), ot_image_settings(image), pairs, count,
-		change->wanted, (size_t)change->count, operation->arena, ret_result, why);
+	    change->wanted, (size_t)change->count, operation->arena, ret_result, why);
 }
 
 static ot_err
@@ -146,12 +149,12 @@ alter_one(struct operation *operation, const struct change *change, struct ot_wh
 	if (err == OT_OK)
 		err = check_existence(operation, change, why);
 	if (err == OT_OK)
-		err = room_check(operation, (int64_t)result.record_count, why);
+		err = cluster_check_room(operation, (int64_t)result.record_count, why);
 	if (err != OT_OK)
 		return err;
 	for (size_t i = 0; i < result.record_count; i++) {
 		if (result.records[i].value.len > INT16_MAX) {
-			ot_why_set(why, VALUE_TOO_LONG, INT16_MAX);
+			ot_why_set(why, CLUSTER_VALUE_TOO_LONG, INT16_MAX);
 			return OT_ERR_INVALID_CONFIG;
 		}
 	}
@@ -206,7 +209,7 @@ alter_all(struct operation *operation, struct change *changes, int32_t count)
 		changes[i].err = alter_one(operation, &changes[i], &why);
 		if (changes[i].err == OT_ERR_NO_MEMORY)
 			operation->is_failed = true;
-		changes[i].message = error_text(operation->arena, changes[i].err, &why);
+		changes[i].message = operation_error_text(operation->arena, changes[i].err, &why);
 	}
 }
 
@@ -219,14 +222,14 @@ incremental_fail(struct ot_controller_call *call, ot_err err)
 
 	for (int32_t i = 0; i < response->responses_count; i++) {
 		response->responses[i].error_code = ot_err_to_wire(err);
-		response->responses[i].error_message = error_text(NULL, err, NULL);
+		response->responses[i].error_message = operation_error_text(NULL, err, NULL);
 	}
 }
 
 static bool
 take_incremental(struct ot_arena *arena,
-	const struct ot_incremental_alter_configs_request_alter_configs_resource *resource,
-	struct change *ret_change)
+    const struct ot_incremental_alter_configs_request_alter_configs_resource *resource,
+    struct change *ret_change)
 {
 	int32_t count = OT_MAX(resource->configs_count, 0);
 
@@ -234,8 +237,7 @@ take_incremental(struct ot_arena *arena,
 		.name = resource->resource_name,
 		.is_incremental = true,
 		.count = count };
-	ret_change->changes =
-		ot_arena_array(arena, (size_t)count, sizeof(ret_change->changes[0]));
+	ret_change->changes = ot_arena_array(arena, (size_t)count, sizeof(ret_change->changes[0]));
 	for (int32_t i = 0; ret_change->changes != NULL && i < count; i++)
 		ret_change->changes[i] = (struct ot_config_change){
 			.name = resource->configs[i].name,
@@ -247,8 +249,8 @@ take_incremental(struct ot_arena *arena,
 
 void
 ot_controller_incremental_alter_configs(struct ot_controller *controller,
-	struct ot_controller_call *call, const struct ot_incremental_alter_configs_request *request,
-	struct ot_incremental_alter_configs_response *ret_response)
+    struct ot_controller_call *call, const struct ot_incremental_alter_configs_request *request,
+    struct ot_incremental_alter_configs_response *ret_response)
 {
 	int32_t count = OT_MAX(request->resources_count, 0);
 	struct change *changes = ot_arena_array(call->arena, (size_t)count, sizeof(*changes));
@@ -258,9 +260,9 @@ ot_controller_incremental_alter_configs(struct ot_controller *controller,
 	call->response = ret_response;
 	call->fail = incremental_fail;
 	ret_response->responses =
-		ot_incremental_alter_configs_response_resource_array(call->arena, count);
+	    ot_incremental_alter_configs_response_resource_array(call->arena, count);
 	if (changes == NULL || ret_response->responses == NULL) {
-		call_fail(controller, call, OT_ERR_NO_MEMORY);
+		operation_fail_call(controller, call, OT_ERR_NO_MEMORY);
 		return;
 	}
 	ret_response->responses_count = count;
@@ -268,7 +270,7 @@ ot_controller_incremental_alter_configs(struct ot_controller *controller,
 		ret_response->responses[i].resource_type = request->resources[i].resource_type;
 		ret_response->responses[i].resource_name = request->resources[i].resource_name;
 		if (!take_incremental(call->arena, &request->resources[i], &changes[i])) {
-			call_fail(controller, call, OT_ERR_NO_MEMORY);
+			operation_fail_call(controller, call, OT_ERR_NO_MEMORY);
 			return;
 		}
 	}
@@ -291,13 +293,13 @@ replace_fail(struct ot_controller_call *call, ot_err err)
 
 	for (int32_t i = 0; i < response->responses_count; i++) {
 		response->responses[i].error_code = ot_err_to_wire(err);
-		response->responses[i].error_message = error_text(NULL, err, NULL);
+		response->responses[i].error_message = operation_error_text(NULL, err, NULL);
 	}
 }
 
 static bool
 take_replacing(struct ot_arena *arena, const struct ot_alter_configs_request_resource *resource,
-	struct change *ret_change)
+    struct change *ret_change)
 {
 	int32_t count = OT_MAX(resource->configs_count, 0);
 
@@ -313,8 +315,7 @@ take_replacing(struct ot_arena *arena, const struct ot_alter_configs_request_res
 
 void
 ot_controller_alter_configs(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_alter_configs_request *request,
-	struct ot_alter_configs_response *ret_response)
+    const struct ot_alter_configs_request *request, struct ot_alter_configs_response *ret_response)
 {
 	int32_t count = OT_MAX(request->resources_count, 0);
 	struct change *changes = ot_arena_array(call->arena, (size_t)count, sizeof(*changes));
@@ -325,7 +326,7 @@ ot_controller_alter_configs(struct ot_controller *controller, struct ot_controll
 	call->fail = replace_fail;
 	ret_response->responses = ot_alter_configs_response_resource_array(call->arena, count);
 	if (changes == NULL || ret_response->responses == NULL) {
-		call_fail(controller, call, OT_ERR_NO_MEMORY);
+		operation_fail_call(controller, call, OT_ERR_NO_MEMORY);
 		return;
 	}
 	ret_response->responses_count = count;
@@ -333,7 +334,7 @@ ot_controller_alter_configs(struct ot_controller *controller, struct ot_controll
 		ret_response->responses[i].resource_type = request->resources[i].resource_type;
 		ret_response->responses[i].resource_name = request->resources[i].resource_name;
 		if (!take_replacing(call->arena, &request->resources[i], &changes[i])) {
-			call_fail(controller, call, OT_ERR_NO_MEMORY);
+			operation_fail_call(controller, call, OT_ERR_NO_MEMORY);
 			return;
 		}
 	}

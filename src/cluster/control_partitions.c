@@ -1,17 +1,19 @@
 /* CreatePartitions, and what operations on topics share. */
+
+#include "cluster/topics_int.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
 #include "base/panic.h"
-#include "cluster/topics_int.h"
 #include "wire/msg_create_partitions.h"
 #include "wire/msg_metadata_log.h"
 
 /* ---- replicas ------------------------------------------------------------------------------- */
 
 bool
-broker_is_active(const struct ot_image *image, int32_t id)
+cluster_broker_is_active(const struct ot_image *image, int32_t id)
 {
 	const struct ot_broker_image *broker = ot_image_broker(image, id);
 
@@ -19,18 +21,18 @@ broker_is_active(const struct ot_image *image, int32_t id)
 }
 
 int32_t
-active_count(const struct ot_image *image, struct ot_ids ids)
+cluster_count_active(const struct ot_image *image, struct ot_ids ids)
 {
 	int32_t count = 0;
 
 	for (int32_t i = 0; i < ids.count; i++)
-		count += broker_is_active(image, ids.items[i]);
+		count += cluster_broker_is_active(image, ids.items[i]);
 	return count;
 }
 
 ot_err
-manual_replicas_check(const struct ot_image *image, struct ot_ids ids, int32_t replica_count,
-	struct ot_why *why)
+cluster_check_replicas(const struct ot_image *image, struct ot_ids ids, int32_t replica_count,
+    struct ot_why *why)
 {
 	if (ids.count == 0) {
 		ot_why_set(why, "The manual partition assignment includes an empty replica list.");
@@ -39,52 +41,52 @@ manual_replicas_check(const struct ot_image *image, struct ot_ids ids, int32_t r
 	for (int32_t i = 0; i < ids.count; i++) {
 		if (ot_image_broker(image, ids.items[i]) == NULL) {
 			ot_why_set(why,
-				"The manual partition assignment includes broker %d, but no such "
-				"broker is registered.",
-				ids.items[i]);
+			    "The manual partition assignment includes broker %d, but no such "
+			    "broker is registered.",
+			    ids.items[i]);
 			return OT_ERR_INVALID_REPLICA_ASSIGNMENT;
 		}
 		if (ot_ids_have((struct ot_ids){ ids.items, i }, ids.items[i])) {
 			ot_why_set(why,
-				"The manual partition assignment includes the broker %d more than "
-				"once.",
-				ids.items[i]);
+			    "The manual partition assignment includes the broker %d more than "
+			    "once.",
+			    ids.items[i]);
 			return OT_ERR_INVALID_REPLICA_ASSIGNMENT;
 		}
 	}
 	if (replica_count < 0 || ids.count == replica_count)
 		return OT_OK;
 	ot_why_set(why,
-		"The manual partition assignment includes a partition with %d replica(s), but this "
-		"is not consistent with previous partitions, which have %d replica(s).",
-		ids.count, replica_count);
+	    "The manual partition assignment includes a partition with %d replica(s), but this "
+	    "is not consistent with previous partitions, which have %d replica(s).",
+	    ids.count, replica_count);
 	return OT_ERR_INVALID_REPLICA_ASSIGNMENT;
 }
 
 ot_err
-replicas_choose(struct operation *operation, const struct placement *placement,
-	int32_t **ret_replicas, struct ot_why *why)
+cluster_choose_replicas(struct operation *operation, const struct placement *placement,
+    int32_t **ret_replicas, struct ot_why *why)
 {
 	int32_t factor = placement->replication_factor;
 	struct ot_why reason = { { 0 } };
 	int32_t *replicas;
-	ot_err err = placement_choose(
-		placement, operation->controller->io, operation->arena, &replicas, &reason);
+	ot_err err = placement_choose(placement, operation->controller->io, operation->arena,
+	    &replicas, &reason);
 
 	if (err == OT_ERR_INVALID_REPLICATION_FACTOR)
 		ot_why_set(why, "Unable to replicate the partition %d time(s): %s", factor,
-			reason.text);
+		    reason.text);
 	if (err != OT_OK)
 		return err;
 	for (int32_t i = 0; i < placement->partition_count; i++) {
 		struct ot_ids ids = { &replicas[(size_t)i * (size_t)factor], factor };
 
-		if (active_count(placement->image, ids) > 0)
+		if (cluster_count_active(placement->image, ids) > 0)
 			continue;
 		ot_why_set(why,
-			"Unable to replicate the partition %d time(s): All brokers are currently "
-			"fenced or in controlled shutdown.",
-			factor);
+		    "Unable to replicate the partition %d time(s): All brokers are currently "
+		    "fenced or in controlled shutdown.",
+		    factor);
 		return OT_ERR_INVALID_REPLICATION_FACTOR;
 	}
 	*ret_replicas = replicas;
@@ -92,9 +94,9 @@ replicas_choose(struct operation *operation, const struct placement *placement,
 }
 
 ot_err
-room_check(const struct operation *operation, int64_t count, struct ot_why *why)
+cluster_check_room(const struct operation *operation, int64_t count, struct ot_why *why)
 {
-	if (operation->records.count + count <= RECORDS_PER_OPERATION_MAX)
+	if (operation->records.count + count <= OPERATION_RECORDS_MAX)
 		return OT_OK;
 	ot_why_set(why, "Unable to perform excessively large batch operation.");
 	return OT_ERR_POLICY_VIOLATION;
@@ -113,8 +115,8 @@ directory_of(const struct ot_image *image, int32_t id)
 }
 
 void
-partitions_add(struct operation *operation, const struct ot_uuid *topic_id, int32_t first_index,
-	int32_t partition_count, const int32_t *replicas, int32_t replica_count)
+cluster_add_partitions(struct operation *operation, const struct ot_uuid *topic_id,
+    int32_t first_index, int32_t partition_count, const int32_t *replicas, int32_t replica_count)
 {
 	/* Records of partitions change no broker: the image of before them serves for all. */
 	const struct ot_image *image = operation->controller->head;
@@ -136,7 +138,7 @@ partitions_add(struct operation *operation, const struct ot_uuid *topic_id, int3
 		record.isr_count = 0;
 		for (int32_t j = 0; j < replica_count; j++) {
 			directories[j] = directory_of(image, lists[j]);
-			if (broker_is_active(image, lists[j]))
+			if (cluster_broker_is_active(image, lists[j]))
 				isr[record.isr_count++] = lists[j];
 		}
 		OT_ASSERT(record.isr_count > 0);
@@ -168,7 +170,7 @@ grow_fail(struct ot_controller_call *call, ot_err err)
 
 	for (int32_t i = 0; i < response->results_count; i++) {
 		response->results[i].error_code = ot_err_to_wire(err);
-		response->results[i].error_message = error_text(NULL, err, NULL);
+		response->results[i].error_message = operation_error_text(NULL, err, NULL);
 	}
 }
 
@@ -187,22 +189,21 @@ grow_check(struct growth *growth)
 	}
 	if (wanted->count < count) {
 		ot_why_set(&growth->why,
-			"The topic %.*s currently has %d partition(s); %d would not be an "
-			"increase.",
-			OT_STR_ARG(wanted->name), count, wanted->count);
+		    "The topic %.*s currently has %d partition(s); %d would not be an "
+		    "increase.",
+		    OT_STR_ARG(wanted->name), count, wanted->count);
 		return OT_ERR_INVALID_PARTITIONS;
 	}
 	growth->additional = wanted->count - count;
-	growth->replica_count =
-		ot_partition_replicas(ot_topic_partition(growth->topic, 0)).count;
+	growth->replica_count = ot_partition_replicas(ot_topic_partition(growth->topic, 0)).count;
 	if (wanted->assignments_count >= 0 && wanted->assignments_count != growth->additional) {
 		ot_why_set(&growth->why,
-			"Attempted to add %d additional partition(s), but only %d assignment(s) "
-			"were specified.",
-			growth->additional, wanted->assignments_count);
+		    "Attempted to add %d additional partition(s), but only %d assignment(s) "
+		    "were specified.",
+		    growth->additional, wanted->assignments_count);
 		return OT_ERR_INVALID_REPLICA_ASSIGNMENT;
 	}
-	return room_check(growth->operation, growth->additional, &growth->why);
+	return cluster_check_room(growth->operation, growth->additional, &growth->why);
 }
 
 static ot_err
@@ -212,24 +213,24 @@ grow_manually(struct growth *growth)
 	size_t count = (size_t)growth->replica_count;
 	ot_err err;
 
-	growth->replicas = operation_array(growth->operation,
-		(size_t)growth->additional * count, sizeof(growth->replicas[0]));
+	growth->replicas = operation_array(growth->operation, (size_t)growth->additional * count,
+	    sizeof(growth->replicas[0]));
 	if (growth->replicas == NULL)
 		return OT_ERR_NO_MEMORY;
 	for (int32_t i = 0; i < growth->additional; i++) {
 		const struct ot_create_partitions_request_assignment *assignment =
-			&growth->wanted->assignments[i];
+		    &growth->wanted->assignments[i];
 		struct ot_ids ids = { assignment->broker_ids,
 			OT_MAX(assignment->broker_ids_count, 0) };
 
-		err = manual_replicas_check(image, ids, growth->replica_count, &growth->why);
+		err = cluster_check_replicas(image, ids, growth->replica_count, &growth->why);
 		if (err != OT_OK)
 			return err;
-		if (active_count(image, ids) == 0) {
+		if (cluster_count_active(image, ids) == 0) {
 			ot_why_set(&growth->why,
-				"All brokers specified in the manual partition assignment for "
-				"partition %d are fenced or in controlled shutdown.",
-				growth->topic->partition_count + i);
+			    "All brokers specified in the manual partition assignment for "
+			    "partition %d are fenced or in controlled shutdown.",
+			    growth->topic->partition_count + i);
 			return OT_ERR_INVALID_REPLICA_ASSIGNMENT;
 		}
 		memcpy(&growth->replicas[(size_t)i * count], ids.items, count * sizeof(int32_t));
@@ -252,14 +253,14 @@ grow_one(struct growth *growth)
 		placement.topic = growth->topic;
 		placement.partition_count = growth->additional;
 		placement.replication_factor = (int16_t)growth->replica_count;
-		err = replicas_choose(
-			growth->operation, &placement, &growth->replicas, &growth->why);
+		err = cluster_choose_replicas(growth->operation, &placement, &growth->replicas,
+		    &growth->why);
 	}
 	if (err != OT_OK)
 		return err;
 	id = growth->topic->id;
-	partitions_add(growth->operation, &id, growth->topic->partition_count, growth->additional,
-		growth->replicas, growth->replica_count);
+	cluster_add_partitions(growth->operation, &id, growth->topic->partition_count,
+	    growth->additional, growth->replicas, growth->replica_count);
 	return OT_OK;
 }
 
@@ -271,10 +272,9 @@ struct grow_row {
 
 static struct grow_row *
 rows_of_growth(struct ot_arena *arena, const struct ot_create_partitions_request *request,
-	int32_t *ret_count)
+    int32_t *ret_count)
 {
-	struct grow_row *rows =
-		ot_arena_array(arena, (size_t)request->topics_count, sizeof(*rows));
+	struct grow_row *rows = ot_arena_array(arena, (size_t)request->topics_count, sizeof(*rows));
 	struct grow_row *table = NULL, *row;
 	int32_t count = 0;
 
@@ -299,8 +299,8 @@ rows_of_growth(struct ot_arena *arena, const struct ot_create_partitions_request
 
 void
 ot_controller_create_partitions(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_create_partitions_request *request,
-	struct ot_create_partitions_response *ret_response)
+    const struct ot_create_partitions_request *request,
+    struct ot_create_partitions_response *ret_response)
 {
 	struct operation operation;
 	struct grow_row *rows;
@@ -312,7 +312,7 @@ ot_controller_create_partitions(struct ot_controller *controller, struct ot_cont
 	rows = rows_of_growth(call->arena, request, &count);
 	ret_response->results = ot_create_partitions_response_result_array(call->arena, count);
 	if (rows == NULL || ret_response->results == NULL) {
-		call_fail(controller, call, OT_ERR_NO_MEMORY);
+		operation_fail_call(controller, call, OT_ERR_NO_MEMORY);
 		return;
 	}
 	ret_response->results_count = count;
@@ -334,7 +334,7 @@ ot_controller_create_partitions(struct ot_controller *controller, struct ot_cont
 			operation.is_failed = true;
 		ret_response->results[i].error_code = ot_err_to_wire(err);
 		ret_response->results[i].error_message =
-			error_text(operation.arena, err, &growth.why);
+		    operation_error_text(operation.arena, err, &growth.why);
 	}
 	operation_end(&operation, request->validate_only);
 }

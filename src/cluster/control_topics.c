@@ -3,11 +3,14 @@
  * The order of checks is Kafka's: the number of partitions of the whole request, duplicate names,
  * the name itself, collisions, existence, settings, then partitions and replicas.
  */
+
+#include "cluster/controller.h"
+
 #include <string.h>
 
 #include "base/map.h"
 #include "base/panic.h"
-#include "cluster/controller_int.h"
+#include "cluster/operation_int.h"
 #include "cluster/topics_int.h"
 #include "config/alter.h"
 #include "config/describe.h"
@@ -41,7 +44,7 @@ create_fail(struct ot_controller_call *call, ot_err err)
 		ot_create_topics_response_topic_init(topic);
 		topic->name = name;
 		topic->error_code = ot_err_to_wire(err);
-		topic->error_message = error_text(NULL, err, NULL);
+		topic->error_message = operation_error_text(NULL, err, NULL);
 	}
 }
 
@@ -54,7 +57,7 @@ check_name(struct creation *creation)
 
 	if (ot_str_is(name, "__cluster_metadata")) {
 		ot_why_set(&creation->why,
-			"Creation of internal topic __cluster_metadata is prohibited.");
+		    "Creation of internal topic __cluster_metadata is prohibited.");
 		return OT_ERR_INVALID_REQUEST;
 	}
 	err = ot_topic_name_check(name, &creation->why);
@@ -68,7 +71,7 @@ check_name(struct creation *creation)
 	if (other.len < 0)
 		return OT_OK;
 	ot_why_set(&creation->why, "Topic '%.*s' collides with existing topic: %.*s",
-		OT_STR_ARG(name), OT_STR_ARG(other));
+	    OT_STR_ARG(name), OT_STR_ARG(other));
 	return OT_ERR_INVALID_TOPIC_EXCEPTION;
 }
 
@@ -83,8 +86,8 @@ check_nulls(struct creation *creation)
 		if (topic->configs[i].value.len >= 0)
 			continue;
 		ot_text_put(&text, "%s%.*s",
-			has_null ? "," : "Null value not supported for topic configs: ",
-			OT_STR_ARG(topic->configs[i].name));
+		    has_null ? "," : "Null value not supported for topic configs: ",
+		    OT_STR_ARG(topic->configs[i].name));
 		has_null = true;
 	}
 	return has_null ? OT_ERR_INVALID_CONFIG : OT_OK;
@@ -100,8 +103,8 @@ check_configs(struct creation *creation)
 
 	if (err != OT_OK)
 		return err;
-	creation->pairs = operation_array(
-		operation, (size_t)topic->configs_count, sizeof(creation->pairs[0]));
+	creation->pairs =
+	    operation_array(operation, (size_t)topic->configs_count, sizeof(creation->pairs[0]));
 	if (creation->pairs == NULL)
 		return OT_ERR_NO_MEMORY;
 	for (int32_t i = 0; i < topic->configs_count; i++) {
@@ -109,43 +112,43 @@ check_configs(struct creation *creation)
 		size_t place = 0;
 
 		if (pair.value.len > INT16_MAX) {
-			ot_why_set(&creation->why, VALUE_TOO_LONG, INT16_MAX);
+			ot_why_set(&creation->why, CLUSTER_VALUE_TOO_LONG, INT16_MAX);
 			return OT_ERR_INVALID_CONFIG;
 		}
 		while (place < creation->pair_count &&
-			!ot_str_equal(creation->pairs[place].name, pair.name))
+		       !ot_str_equal(creation->pairs[place].name, pair.name))
 			place++;
 		creation->pairs[place] = pair;
 		creation->pair_count = OT_MAX(creation->pair_count, place + 1);
 	}
 	return ot_topic_settings_validate(ot_image_settings(operation->controller->head),
-		creation->pairs, creation->pair_count, &creation->why);
+	    creation->pairs, creation->pair_count, &creation->why);
 }
 
 /* ---- creating: replicas --------------------------------------------------------------------- */
 
 static ot_err
 take_assignment(struct creation *creation, const struct ot_create_topics_request_assignment *one,
-	bool *is_there)
+    bool *is_there)
 {
 	struct ot_ids ids = { one->broker_ids, OT_MAX(one->broker_ids_count, 0) };
 	bool is_first = creation->replicas == NULL;
-	ot_err err = manual_replicas_check(creation->operation->controller->head, ids,
-		is_first ? -1 : creation->replica_count, &creation->why);
+	ot_err err = cluster_check_replicas(creation->operation->controller->head, ids,
+	    is_first ? -1 : creation->replica_count, &creation->why);
 
 	if (err != OT_OK)
 		return err;
-	if (active_count(creation->operation->controller->head, ids) == 0) {
+	if (cluster_count_active(creation->operation->controller->head, ids) == 0) {
 		ot_why_set(&creation->why,
-			"All brokers specified in the manual partition assignment for partition "
-			"%d are fenced or in controlled shutdown.",
-			one->partition_index);
+		    "All brokers specified in the manual partition assignment for partition "
+		    "%d are fenced or in controlled shutdown.",
+		    one->partition_index);
 		return OT_ERR_INVALID_REPLICA_ASSIGNMENT;
 	}
 	if (is_first) {
 		creation->replica_count = ids.count;
 		creation->replicas = operation_array(creation->operation,
-			(size_t)creation->partition_count * (size_t)ids.count, sizeof(int32_t));
+		    (size_t)creation->partition_count * (size_t)ids.count, sizeof(int32_t));
 		if (creation->replicas == NULL)
 			return OT_ERR_NO_MEMORY;
 	}
@@ -154,7 +157,7 @@ take_assignment(struct creation *creation, const struct ot_create_topics_request
 		return OT_OK;
 	is_there[one->partition_index] = true;
 	memcpy(&creation->replicas[(size_t)one->partition_index * (size_t)ids.count], ids.items,
-		(size_t)ids.count * sizeof(int32_t));
+	    (size_t)ids.count * sizeof(int32_t));
 	return OT_OK;
 }
 
@@ -167,19 +170,19 @@ choose_manual(struct creation *creation)
 
 	if (topic->replication_factor != -1) {
 		ot_why_set(&creation->why,
-			"A manual partition assignment was specified, but replication factor was "
-			"not set to -1.");
+		    "A manual partition assignment was specified, but replication factor was "
+		    "not set to -1.");
 		return OT_ERR_INVALID_REQUEST;
 	}
 	if (topic->num_partitions != -1) {
 		ot_why_set(&creation->why,
-			"A manual partition assignment was specified, but numPartitions was not "
-			"set to -1.");
+		    "A manual partition assignment was specified, but numPartitions was not "
+		    "set to -1.");
 		return OT_ERR_INVALID_REQUEST;
 	}
 	creation->partition_count = topic->assignments_count;
-	is_there = operation_array(
-		creation->operation, (size_t)topic->assignments_count, sizeof(*is_there));
+	is_there = operation_array(creation->operation, (size_t)topic->assignments_count,
+	    sizeof(*is_there));
 	if (is_there == NULL)
 		return OT_ERR_NO_MEMORY;
 	for (int32_t i = 0; i < topic->assignments_count; i++) {
@@ -187,8 +190,7 @@ choose_manual(struct creation *creation)
 
 		if (index >= 0 && index < creation->partition_count && is_there[index]) {
 			ot_why_set(&creation->why,
-				"Found multiple manual partition assignments for partition %d",
-				index);
+			    "Found multiple manual partition assignments for partition %d", index);
 			return OT_ERR_INVALID_REPLICA_ASSIGNMENT;
 		}
 		err = take_assignment(creation, &topic->assignments[i], is_there);
@@ -199,7 +201,7 @@ choose_manual(struct creation *creation)
 		if (is_there[i])
 			continue;
 		ot_why_set(&creation->why,
-			"partitions should be a consecutive 0-based integer sequence");
+		    "partitions should be a consecutive 0-based integer sequence");
 		return OT_ERR_INVALID_REPLICA_ASSIGNMENT;
 	}
 	return OT_OK;
@@ -217,24 +219,25 @@ choose_replicas(struct creation *creation)
 		return choose_manual(creation);
 	if (topic->replication_factor < -1 || topic->replication_factor == 0) {
 		ot_why_set(&creation->why,
-			"Replication factor must be larger than 0, or -1 to use the default "
-			"value.");
+		    "Replication factor must be larger than 0, or -1 to use the default "
+		    "value.");
 		return OT_ERR_INVALID_REPLICATION_FACTOR;
 	}
 	if (topic->num_partitions < -1 || topic->num_partitions == 0) {
 		ot_why_set(&creation->why,
-			"Number of partitions was set to an invalid non-positive value.");
+		    "Number of partitions was set to an invalid non-positive value.");
 		return OT_ERR_INVALID_PARTITIONS;
 	}
-	placement.partition_count = topic->num_partitions != -1 ?
-		topic->num_partitions :
-		ot_settings_int(settings, OT_BROKER_NUM_PARTITIONS);
-	placement.replication_factor = topic->replication_factor != -1 ?
-		topic->replication_factor :
-		(int16_t)ot_settings_int(settings, OT_BROKER_DEFAULT_REPLICATION_FACTOR);
+	placement.partition_count = topic->num_partitions != -1
+	                                ? topic->num_partitions
+	                                : ot_settings_int(settings, OT_BROKER_NUM_PARTITIONS);
+	placement.replication_factor =
+	    topic->replication_factor != -1
+		? topic->replication_factor
+		: (int16_t)ot_settings_int(settings, OT_BROKER_DEFAULT_REPLICATION_FACTOR);
 	creation->partition_count = placement.partition_count;
 	creation->replica_count = placement.replication_factor;
-	return replicas_choose(operation, &placement, &creation->replicas, &creation->why);
+	return cluster_choose_replicas(operation, &placement, &creation->replicas, &creation->why);
 }
 
 /* ---- creating: records and response --------------------------------------------------------- */
@@ -263,12 +266,11 @@ describe_configs(struct creation *creation)
 	size_t count;
 
 	if (ot_describe_topic(ot_image_settings(operation->controller->head), creation->pairs,
-		    creation->pair_count, NULL, 0, operation->arena, &entries, &count) != OT_OK) {
+		creation->pair_count, NULL, 0, operation->arena, &entries, &count) != OT_OK) {
 		operation->is_failed = true;
 		return;
 	}
-	result->configs =
-		ot_create_topics_response_config_array(operation->arena, (int32_t)count);
+	result->configs = ot_create_topics_response_config_array(operation->arena, (int32_t)count);
 	if (result->configs == NULL) {
 		operation->is_failed = true;
 		return;
@@ -295,9 +297,8 @@ create_one(struct creation *creation)
 	if (err == OT_OK)
 		err = choose_replicas(creation);
 	if (err == OT_OK)
-		err = room_check(operation,
-			1 + (int64_t)creation->pair_count + creation->partition_count,
-			&creation->why);
+		err = cluster_check_room(operation,
+		    1 + (int64_t)creation->pair_count + creation->partition_count, &creation->why);
 	if (err != OT_OK)
 		return err;
 	creation->result->topic_id = ot_io_random_uuid(operation->controller->io);
@@ -309,8 +310,8 @@ create_one(struct creation *creation)
 	record.topic_id = creation->result->topic_id;
 	operation_add(operation, &ot_topic_record_msg, &record);
 	add_configs(creation);
-	partitions_add(operation, &creation->result->topic_id, 0, creation->partition_count,
-		creation->replicas, creation->replica_count);
+	cluster_add_partitions(operation, &creation->result->topic_id, 0, creation->partition_count,
+	    creation->replicas, creation->replica_count);
 	return OT_OK;
 }
 
@@ -340,16 +341,15 @@ is_excessive(const struct ot_create_topics_request *request, const struct ot_set
 		else if (topic->num_partitions > 0)
 			total += topic->num_partitions;
 	}
-	return total > RECORDS_PER_OPERATION_MAX;
+	return total > OPERATION_RECORDS_MAX;
 }
 
 /* One row for each name, in the order of first appearance. NULL without memory. */
 static struct name_row *
 rows_of_names(struct ot_arena *arena, const struct ot_create_topics_request *request,
-	int32_t *ret_count)
+    int32_t *ret_count)
 {
-	struct name_row *rows =
-		ot_arena_array(arena, (size_t)request->topics_count, sizeof(*rows));
+	struct name_row *rows = ot_arena_array(arena, (size_t)request->topics_count, sizeof(*rows));
 	struct name_row *table = NULL, *row;
 	int32_t count = 0;
 
@@ -375,11 +375,11 @@ rows_of_names(struct ot_arena *arena, const struct ot_create_topics_request *req
 
 static void
 create_row(struct operation *operation, const struct name_row *row, bool has_too_many,
-	struct ot_create_topics_response_topic *result)
+    struct ot_create_topics_response_topic *result)
 {
-	struct creation creation = {
-		.operation = operation, .topic = row->topic, .result = result
-	};
+	struct creation creation = { .operation = operation,
+		.topic = row->topic,
+		.result = result };
 	ot_err err;
 
 	if (has_too_many) {
@@ -394,13 +394,12 @@ create_row(struct operation *operation, const struct name_row *row, bool has_too
 	if (err == OT_ERR_NO_MEMORY)
 		operation->is_failed = true;
 	result->error_code = ot_err_to_wire(err);
-	result->error_message = error_text(operation->arena, err, &creation.why);
+	result->error_message = operation_error_text(operation->arena, err, &creation.why);
 }
 
 void
 ot_controller_create_topics(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_create_topics_request *request,
-	struct ot_create_topics_response *ret_response)
+    const struct ot_create_topics_request *request, struct ot_create_topics_response *ret_response)
 {
 	struct operation operation;
 	struct name_row *rows;
@@ -413,7 +412,7 @@ ot_controller_create_topics(struct ot_controller *controller, struct ot_controll
 	rows = rows_of_names(call->arena, request, &count);
 	ret_response->topics = ot_create_topics_response_topic_array(call->arena, count);
 	if (rows == NULL || ret_response->topics == NULL) {
-		call_fail(controller, call, OT_ERR_NO_MEMORY);
+		operation_fail_call(controller, call, OT_ERR_NO_MEMORY);
 		return;
 	}
 	ret_response->topics_count = count;
@@ -436,7 +435,7 @@ delete_fail(struct ot_controller_call *call, ot_err err)
 
 	for (int32_t i = 0; i < response->responses_count; i++) {
 		response->responses[i].error_code = ot_err_to_wire(err);
-		response->responses[i].error_message = error_text(NULL, err, NULL);
+		response->responses[i].error_message = operation_error_text(NULL, err, NULL);
 	}
 }
 
@@ -480,9 +479,10 @@ delete_note(struct delete_seen **table, struct delete_seen *seen)
 
 static struct delete_row *
 rows_of_deletion(struct ot_arena *arena, const struct ot_delete_topics_request *request,
-	int16_t version, int32_t *ret_count)
+    int16_t version, int32_t *ret_count)
 {
-	int32_t wanted = OT_MAX(version >= 6 ? request->topics_count : request->topic_names_count, 0);
+	int32_t wanted =
+	    OT_MAX(version >= 6 ? request->topics_count : request->topic_names_count, 0);
 	struct delete_row *rows = ot_arena_array(arena, (size_t)wanted, sizeof(*rows));
 	struct delete_seen *seen = ot_arena_array(arena, (size_t)wanted, sizeof(*seen));
 	struct delete_seen *names = NULL, *ids = NULL;
@@ -503,7 +503,7 @@ rows_of_deletion(struct ot_arena *arena, const struct ot_delete_topics_request *
 		seen[i].row = row;
 		/* Neither or both are mistakes of their own, answered one by one. */
 		if ((row->name.len < 0) == ot_uuid_is_zero(&row->id) ||
-			delete_note(row->name.len >= 0 ? &names : &ids, &seen[i]))
+		    delete_note(row->name.len >= 0 ? &names : &ids, &seen[i]))
 			count++;
 	}
 	HASH_CLEAR(hh, names);
@@ -514,7 +514,7 @@ rows_of_deletion(struct ot_arena *arena, const struct ot_delete_topics_request *
 
 static ot_err
 delete_one(struct operation *operation, const struct delete_row *row,
-	struct ot_delete_topics_response_topic *result, struct ot_why *why)
+    struct ot_delete_topics_response_topic *result, struct ot_why *why)
 {
 	const struct ot_image *image = operation_image(operation);
 	bool has_name = row->name.len >= 0, has_id = !ot_uuid_is_zero(&row->id);
@@ -524,8 +524,8 @@ delete_one(struct operation *operation, const struct delete_row *row,
 
 	if (has_name == has_id) {
 		ot_why_set(why, "%s",
-			has_name ? "You may not specify both topic name and topic id." :
-				   "Neither topic name nor id were specified.");
+		    has_name ? "You may not specify both topic name and topic id."
+			     : "Neither topic name nor id were specified.");
 		return OT_ERR_INVALID_REQUEST;
 	}
 	if (row->is_duplicate) {
@@ -535,15 +535,15 @@ delete_one(struct operation *operation, const struct delete_row *row,
 	topic = has_name ? ot_image_topic(image, row->name) : ot_image_topic_by_id(image, &row->id);
 	if (topic == NULL) {
 		/* A name and an id of one topic: by the first it is gone. */
-		topic = has_name ? ot_image_topic(operation->controller->head, row->name) :
-				   ot_image_topic_by_id(operation->controller->head, &row->id);
+		topic = has_name ? ot_image_topic(operation->controller->head, row->name)
+		                 : ot_image_topic_by_id(operation->controller->head, &row->id);
 		if (topic == NULL)
-			return has_name ? OT_ERR_UNKNOWN_TOPIC_OR_PARTITION :
-					  OT_ERR_UNKNOWN_TOPIC_ID;
+			return has_name ? OT_ERR_UNKNOWN_TOPIC_OR_PARTITION
+			                : OT_ERR_UNKNOWN_TOPIC_ID;
 		ot_why_set(why, "The provided topic name maps to an ID that was already supplied.");
 		return OT_ERR_INVALID_REQUEST;
 	}
-	err = room_check(operation, 1, why);
+	err = cluster_check_room(operation, 1, why);
 	if (err != OT_OK)
 		return err;
 	ot_remove_topic_record_init(&record);
@@ -551,8 +551,8 @@ delete_one(struct operation *operation, const struct delete_row *row,
 	result->topic_id = topic->id;
 	if (!has_name) {
 		/* The image may go before the answer does. */
-		const char *name = ot_arena_strndup(
-			operation->arena, topic->name.data, (size_t)topic->name.len);
+		const char *name =
+		    ot_arena_strndup(operation->arena, topic->name.data, (size_t)topic->name.len);
 
 		if (name == NULL)
 			operation->is_failed = true;
@@ -565,8 +565,8 @@ delete_one(struct operation *operation, const struct delete_row *row,
 
 void
 ot_controller_delete_topics(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_delete_topics_request *request, int16_t version,
-	struct ot_delete_topics_response *ret_response)
+    const struct ot_delete_topics_request *request, int16_t version,
+    struct ot_delete_topics_response *ret_response)
 {
 	struct operation operation;
 	struct delete_row *rows;
@@ -578,7 +578,7 @@ ot_controller_delete_topics(struct ot_controller *controller, struct ot_controll
 	rows = rows_of_deletion(call->arena, request, version, &count);
 	ret_response->responses = ot_delete_topics_response_topic_array(call->arena, count);
 	if (rows == NULL || ret_response->responses == NULL) {
-		call_fail(controller, call, OT_ERR_NO_MEMORY);
+		operation_fail_call(controller, call, OT_ERR_NO_MEMORY);
 		return;
 	}
 	ret_response->responses_count = count;
@@ -594,14 +594,14 @@ ot_controller_delete_topics(struct ot_controller *controller, struct ot_controll
 		ot_err err = OT_ERR_TOPIC_DELETION_DISABLED;
 
 		if (ot_settings_flag(ot_image_settings(controller->head),
-			    OT_BROKER_DELETE_TOPIC_ENABLE))
+			OT_BROKER_DELETE_TOPIC_ENABLE))
 			err = delete_one(&operation, &rows[i], result, &why);
 		else if (version < 3) {
 			err = OT_ERR_INVALID_REQUEST;
 			ot_why_set(&why, "This version does not support topic deletion.");
 		}
 		result->error_code = ot_err_to_wire(err);
-		result->error_message = error_text(operation.arena, err, &why);
+		result->error_message = operation_error_text(operation.arena, err, &why);
 	}
 	operation_end(&operation, false);
 }

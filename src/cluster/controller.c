@@ -7,8 +7,8 @@
  *
  * An operation edits the head and appends its records; the engine gives them the offsets that were
  * foreseen, since nobody else appends while this process leads. When the batch is told, the image
- * that was made beforehand becomes the committed one. When an append fails, so do all behind it (the
- * contract of metalog.h), and the head falls back to the committed image.
+ * that was made beforehand becomes the committed one. When an append fails, so do all behind it
+ * (the contract of metalog.h), and the head falls back to the committed image.
  */
 #include "cluster/controller.h"
 
@@ -17,7 +17,7 @@
 #include "base/alloc.h"
 #include "base/panic.h"
 #include "base/report.h"
-#include "cluster/controller_int.h"
+#include "cluster/operation_int.h"
 #include "cluster/feature_levels.h"
 #include "cluster/image_int.h"
 #include "cluster/snapshot.h"
@@ -61,7 +61,7 @@ call_done(struct ot_controller *controller, struct ot_controller_call *call, ot_
 }
 
 void
-call_fail(struct ot_controller *controller, struct ot_controller_call *call, ot_err err)
+operation_fail_call(struct ot_controller *controller, struct ot_controller_call *call, ot_err err)
 {
 	ot_list_init(&call->link);
 	call_done(controller, call, err);
@@ -83,7 +83,7 @@ on_tell(struct ot_timer *timer)
 	}
 	while (!ot_list_is_empty(&told)) {
 		struct ot_controller_call *call =
-			OT_CONTAINER_OF(told.next, struct ot_controller_call, link);
+		    OT_CONTAINER_OF(told.next, struct ot_controller_call, link);
 
 		ot_list_remove(&call->link);
 		call->on_done(call, call->err);
@@ -93,13 +93,12 @@ on_tell(struct ot_timer *timer)
 static void
 calls_complete(struct ot_controller *controller)
 {
-	int64_t offset = controller->committed == NULL ?
-		-1 :
-		ot_image_place(controller->committed).offset;
+	int64_t offset =
+	    controller->committed == NULL ? -1 : ot_image_place(controller->committed).offset;
 
 	while (!ot_list_is_empty(&controller->waiting)) {
-		struct ot_controller_call *call = OT_CONTAINER_OF(
-			controller->waiting.next, struct ot_controller_call, link);
+		struct ot_controller_call *call =
+		    OT_CONTAINER_OF(controller->waiting.next, struct ot_controller_call, link);
 
 		if (call->wait_offset > offset)
 			return;
@@ -112,13 +111,12 @@ calls_fail(struct ot_controller *controller, ot_err err)
 {
 	while (!ot_list_is_empty(&controller->waiting))
 		call_done(controller,
-			OT_CONTAINER_OF(
-				controller->waiting.next, struct ot_controller_call, link),
-			err);
+		    OT_CONTAINER_OF(controller->waiting.next, struct ot_controller_call, link),
+		    err);
 }
 
 struct ot_str
-error_text(struct ot_arena *arena, ot_err err, const struct ot_why *why)
+operation_error_text(struct ot_arena *arena, ot_err err, const struct ot_why *why)
 {
 	const char *text;
 
@@ -198,7 +196,7 @@ replay_end(struct ot_controller *controller)
 
 static ot_err
 replay_record(struct ot_controller *controller, struct ot_bytes framed, int64_t offset,
-	struct ot_arena *arena, struct ot_why *why)
+    struct ot_arena *arena, struct ot_why *why)
 {
 	struct ot_typed_record record;
 	ot_err err;
@@ -207,9 +205,9 @@ replay_record(struct ot_controller *controller, struct ot_bytes framed, int64_t 
 	err = ot_typed_record_decode(OT_RECORD_LOG_METADATA, framed, arena, &record);
 	if (err == OT_ERR_UNSUPPORTED_VERSION)
 		ot_why_set(why,
-			"the record at offset %lld is of a type or version that this release does "
-			"not know: a newer one wrote it",
-			(long long)offset);
+		    "the record at offset %lld is of a type or version that this release does "
+		    "not know: a newer one wrote it",
+		    (long long)offset);
 	else if (err != OT_OK)
 		ot_why_set(why, "the record at offset %lld is not valid", (long long)offset);
 	if (err == OT_OK)
@@ -228,8 +226,8 @@ replay_batch(struct ot_controller *controller, const struct ot_metalog_batch *ba
 		controller->replay = ot_image_edit_begin(controller->committed);
 	ot_arena_init(&arena, 0);
 	for (int32_t i = 0; err == OT_OK && i < batch->record_count; i++)
-		err = replay_record(
-			controller, batch->records[i], batch->base_offset + i, &arena, &why);
+		err = replay_record(controller, batch->records[i], batch->base_offset + i, &arena,
+		    &why);
 	ot_arena_fini(&arena);
 	if (err != OT_OK) {
 		fail(controller, err, why.text);
@@ -257,14 +255,14 @@ on_snapshot_begin(void *arg, struct ot_metalog_id id, ot_wall_ms timestamp)
 		return;
 	ot_image_edit_drop(controller->replay);
 	empty = ot_image_create(controller->committed->settings_static,
-		ot_image_cluster_id(controller->committed));
+	    ot_image_cluster_id(controller->committed));
 	controller->replay = ot_image_edit_begin(empty);
-	ot_image_edit_set_controller(
-		controller->replay, ot_image_controller(controller->committed));
+	ot_image_edit_set_controller(controller->replay,
+	    ot_image_controller(controller->committed));
 	ot_image_unref(empty);
-	controller->replay_place = (struct ot_image_place){
-		.offset = id.end_offset - 1, .epoch = id.epoch, .timestamp = timestamp
-	};
+	controller->replay_place = (struct ot_image_place){ .offset = id.end_offset - 1,
+		.epoch = id.epoch,
+		.timestamp = timestamp };
 	controller->snapshot_offset = id.end_offset;
 	controller->is_in_snapshot = true;
 }
@@ -328,7 +326,7 @@ on_appended(struct ot_metalog_append *log, ot_err err)
 /* Appends records whose effect is in the image; takes both over. */
 static void
 append_batch(struct ot_controller *controller, struct ot_metadata_records *records,
-	struct ot_image *image)
+    struct ot_image *image)
 {
 	struct append *append = OT_NEW(struct append);
 
@@ -356,12 +354,12 @@ operation_open(struct operation *operation)
 	operation->edit = ot_image_edit_begin(controller->head);
 	ot_metadata_records_init(&operation->records);
 	operation->metadata_version =
-		ot_image_feature(controller->head, ot_str_from(OT_METADATA_VERSION));
+	    ot_image_feature(controller->head, ot_str_from(OT_METADATA_VERSION));
 }
 
 bool
 operation_begin(struct operation *operation, struct ot_controller *controller,
-	struct ot_controller_call *call)
+    struct ot_controller_call *call)
 {
 	ot_err err = OT_OK;
 
@@ -370,7 +368,7 @@ operation_begin(struct operation *operation, struct ot_controller *controller,
 	else if (!controller->is_active)
 		err = OT_ERR_NOT_CONTROLLER;
 	if (err != OT_OK) {
-		call_fail(controller, call, err);
+		operation_fail_call(controller, call, err);
 		return false;
 	}
 	*operation = (struct operation){ .controller = controller, .call = call };
@@ -451,7 +449,7 @@ operation_end(struct operation *operation, bool is_dropped)
 
 	operation_close(operation, is_dropped);
 	if (operation->is_failed) {
-		call_fail(controller, call, OT_ERR_NO_MEMORY);
+		operation_fail_call(controller, call, OT_ERR_NO_MEMORY);
 		return;
 	}
 	/* It answers with what it saw, uncommitted records of others included. */
@@ -498,8 +496,8 @@ append_abort(struct ot_controller *controller)
 	append->log.epoch = controller->epoch;
 	append->log.on_done = on_appended;
 	ot_metadata_records_init(&append->log.records);
-	ot_metadata_records_add_version(
-		&append->log.records, &ot_abort_transaction_record_msg, 0, &record);
+	ot_metadata_records_add_version(&append->log.records, &ot_abort_transaction_record_msg, 0,
+	    &record);
 	ot_list_push_back(&controller->appends, &append->link);
 	ot_metalog_append(controller->log, &append->log);
 }
@@ -507,8 +505,7 @@ append_abort(struct ot_controller *controller)
 static void
 activate(struct ot_controller *controller)
 {
-	int16_t level =
-		ot_image_feature(controller->committed, ot_str_from(OT_METADATA_VERSION));
+	int16_t level = ot_image_feature(controller->committed, ot_str_from(OT_METADATA_VERSION));
 
 	head_set(controller, controller->committed);
 	if (level == 0)
@@ -584,7 +581,7 @@ on_snapshot_done(struct ot_metalog_snapshot *log, ot_err err)
 		controller->snapshot_offset = log->id.end_offset;
 	else
 		OT_ERROR("cluster", "writing a snapshot of the metadata failed: %s",
-			ot_err_message(err));
+		    ot_err_message(err));
 	ot_image_dump_end(job->dump);
 	ot_free(job);
 	/* After a failure the timer brings the next try. */
@@ -614,19 +611,20 @@ static bool
 snapshot_may_begin(const struct ot_controller *controller)
 {
 	return controller->is_leader && controller->snapshot == NULL && !controller->is_closing &&
-		!controller->is_failed && controller->replay == NULL &&
-		ot_image_place(controller->committed).offset >= controller->snapshot_offset;
+	       !controller->is_failed && controller->replay == NULL &&
+	       ot_image_place(controller->committed).offset >= controller->snapshot_offset;
 }
 
-/* Begins a snapshot when enough was written, and makes sure that one begins when time has passed. */
+/* Begins a snapshot when enough was written, and makes sure that one begins when time has passed.
+ */
 static void
 snapshot_consider(struct ot_controller *controller)
 {
 	const struct ot_settings *settings = ot_image_settings(controller->committed);
-	int64_t bytes_max = ot_settings_number(
-		settings, OT_BROKER_METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS);
+	int64_t bytes_max =
+	    ot_settings_number(settings, OT_BROKER_METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS);
 	int64_t interval_ms =
-		ot_settings_number(settings, OT_BROKER_METADATA_LOG_MAX_SNAPSHOT_INTERVAL_MS);
+	    ot_settings_number(settings, OT_BROKER_METADATA_LOG_MAX_SNAPSHOT_INTERVAL_MS);
 
 	if (!snapshot_may_begin(controller))
 		return;
@@ -640,7 +638,7 @@ static void
 on_snapshot_due(struct ot_timer *timer)
 {
 	struct ot_controller *controller =
-		OT_CONTAINER_OF(timer, struct ot_controller, snapshot_due);
+	    OT_CONTAINER_OF(timer, struct ot_controller, snapshot_due);
 
 	if (snapshot_may_begin(controller))
 		snapshot_begin(controller);

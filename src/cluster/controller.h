@@ -2,15 +2,18 @@
  *
  * An operation validates a request against the newest image, those records included that are not
  * committed yet, makes records of it, applies them to that image and appends them as one batch: so
- * operations follow each other without waiting for a disk. When its batch is committed, the image is
- * published and the operation completes. Should the log refuse a batch, everything that was built on
- * it is thrown away, and those operations end with NOT_CONTROLLER, which clients try again.
+ * operations follow each other without waiting for a disk. When its batch is committed, the image
+ * is published and the operation completes. Should the log refuse a batch, everything that was
+ * built on it is thrown away, and those operations end with NOT_CONTROLLER, which clients try
+ * again.
  *
  * Requests and responses are the protocol's (wire/msg_*.h); what Kafka's controller checks is
- * checked in its order, with its error codes and messages. Who may call an operation is the business
- * of the rooms above.
+ * checked in its order, with its error codes and messages. Who may call an operation is the
+ * business of the rooms above.
  *
- * Everything belongs to the control thread. Images may go to any thread.
+ * Images may go to any thread; everything else belongs to the control thread: unless it says
+ * otherwise,
+ * @owner control   @blocks never
  */
 #ifndef OT_CLUSTER_CONTROLLER_H
 #define OT_CLUSTER_CONTROLLER_H
@@ -23,8 +26,8 @@ struct ot_controller;
 /* ---- life ----------------------------------------------------------------------------------- */
 
 struct ot_controller_events {
-	/* A newer image: of each committed batch, or of several at once while the log is read at the
-	 * start. Take a reference to keep it. The previous image is alive during the call. */
+	/* A newer image: of each committed batch, or of several at once while the log is read at
+	 * the start. Take a reference to keep it. The previous image is alive during the call. */
 	void (*on_image)(void *arg, struct ot_image *image, struct ot_image *previous);
 
 	/* Whether this process is the active controller. True comes after the first image that has
@@ -37,9 +40,9 @@ struct ot_controller_events {
 
 struct ot_controller_args {
 	struct ot_io *io;
-	struct ot_metalog *log;	      /* taken over: ot_controller_close() closes it */
+	struct ot_metalog *log;       /* taken over: ot_controller_close() closes it */
 	struct ot_settings *settings; /* of the property file; a reference is taken */
-	const char *cluster_id;	      /* copied */
+	const char *cluster_id;       /* copied */
 	int32_t node_id;
 	const struct ot_controller_events *events; /* must outlive the controller */
 	void *arg;
@@ -53,8 +56,7 @@ void ot_controller_start(struct ot_controller *controller);
 
 /* Takes no more operations, ends those under way (OT_ERR_CLOSED or their result), closes the log,
  * calls `on_closed`, and is gone. */
-void ot_controller_close(
-	struct ot_controller *controller, void (*on_closed)(void *arg), void *arg);
+void ot_controller_close(struct ot_controller *controller, void (*on_closed)(void *arg), void *arg);
 
 /* The newest committed image; borrowed until the loop's next turn. Never NULL. */
 struct ot_image *ot_controller_image(const struct ot_controller *controller);
@@ -63,16 +65,16 @@ bool ot_controller_is_active(const struct ot_controller *controller);
 
 /* ---- operations ----------------------------------------------------------------------------- */
 
-/* An operation under way: the caller's memory until on_done. Request and response must live as long;
- * the request's texts may be views of a frame. Texts and arrays of the response are the arena's, or
- * views of the request. */
+/* An operation under way: the caller's memory until on_done. Request and response must live as
+ * long; the request's texts may be views of a frame. Texts and arrays of the response are the
+ * arena's, or views of the request. */
 struct ot_controller_call {
 	/* To be set by the caller. */
 	struct ot_arena *arena;
 	/* The response is filled. `err` is OT_OK unless the whole call failed: NOT_CONTROLLER,
-	 * OT_ERR_NO_MEMORY, OT_ERR_CLOSED, OT_ERR_NO_SPACE, OT_ERR_IO; then the response has nothing
-	 * but that error, in each place where the protocol has one. Never called from inside the
-	 * call that began the operation. */
+	 * OT_ERR_NO_MEMORY, OT_ERR_CLOSED, OT_ERR_NO_SPACE, OT_ERR_IO; then the response has
+	 * nothing but that error, in each place where the protocol has one. Never called from
+	 * inside the call that began the operation. */
 	void (*on_done)(struct ot_controller_call *call, ot_err err);
 
 	/* The controller's. */
@@ -107,50 +109,48 @@ struct ot_update_features_response;
 /* Creates topics; each stands or falls alone. The response has all of them, in the order of the
  * request, with ids, counts and settings for the versions that have these. */
 void ot_controller_create_topics(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_create_topics_request *request,
-	struct ot_create_topics_response *ret_response);
+    const struct ot_create_topics_request *request, struct ot_create_topics_response *ret_response);
 
 /* Deletes topics by id or name; `version` of the request says where the names are. */
 void ot_controller_delete_topics(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_delete_topics_request *request, int16_t version,
-	struct ot_delete_topics_response *ret_response);
+    const struct ot_delete_topics_request *request, int16_t version,
+    struct ot_delete_topics_response *ret_response);
 
 void ot_controller_create_partitions(struct ot_controller *controller,
-	struct ot_controller_call *call, const struct ot_create_partitions_request *request,
-	struct ot_create_partitions_response *ret_response);
+    struct ot_controller_call *call, const struct ot_create_partitions_request *request,
+    struct ot_create_partitions_response *ret_response);
 
 void ot_controller_incremental_alter_configs(struct ot_controller *controller,
-	struct ot_controller_call *call, const struct ot_incremental_alter_configs_request *request,
-	struct ot_incremental_alter_configs_response *ret_response);
+    struct ot_controller_call *call, const struct ot_incremental_alter_configs_request *request,
+    struct ot_incremental_alter_configs_response *ret_response);
 
 void ot_controller_alter_configs(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_alter_configs_request *request,
-	struct ot_alter_configs_response *ret_response);
+    const struct ot_alter_configs_request *request, struct ot_alter_configs_response *ret_response);
 
 /* The next block of 1,000 producer ids (KIP-730). */
 void ot_controller_allocate_producer_ids(struct ot_controller *controller,
-	struct ot_controller_call *call, const struct ot_allocate_producer_ids_request *request,
-	struct ot_allocate_producer_ids_response *ret_response);
+    struct ot_controller_call *call, const struct ot_allocate_producer_ids_request *request,
+    struct ot_allocate_producer_ids_response *ret_response);
 
 /* Registers a broker, fenced. The response has its epoch, which it names from then on. */
 void ot_controller_register_broker(struct ot_controller *controller,
-	struct ot_controller_call *call, const struct ot_broker_registration_request *request,
-	struct ot_broker_registration_response *ret_response);
+    struct ot_controller_call *call, const struct ot_broker_registration_request *request,
+    struct ot_broker_registration_response *ret_response);
 
 /* A sign of life: unfences a broker that has caught up, fences one that wants it, and lets one that
  * wants to stop go. */
 void ot_controller_heartbeat(struct ot_controller *controller, struct ot_controller_call *call,
-	const struct ot_broker_heartbeat_request *request,
-	struct ot_broker_heartbeat_response *ret_response);
+    const struct ot_broker_heartbeat_request *request,
+    struct ot_broker_heartbeat_response *ret_response);
 
 void ot_controller_unregister_broker(struct ot_controller *controller,
-	struct ot_controller_call *call, const struct ot_unregister_broker_request *request,
-	struct ot_unregister_broker_response *ret_response);
+    struct ot_controller_call *call, const struct ot_unregister_broker_request *request,
+    struct ot_unregister_broker_response *ret_response);
 
 /* Sets finalized feature levels; `version` decides between AllowDowngrade and UpgradeType. */
 void ot_controller_update_features(struct ot_controller *controller,
-	struct ot_controller_call *call, const struct ot_update_features_request *request,
-	int16_t version, struct ot_update_features_response *ret_response);
+    struct ot_controller_call *call, const struct ot_update_features_request *request,
+    int16_t version, struct ot_update_features_response *ret_response);
 
 /* ---- automatic creation --------------------------------------------------------------------- */
 
@@ -162,10 +162,10 @@ void ot_controller_update_features(struct ot_controller *controller,
  * business. @owner the arena's   @blocks never */
 struct ot_create_topics_request_topic;
 OT_MUST_USE bool ot_auto_topic_fill(const struct ot_image *image, struct ot_str name,
-	struct ot_arena *arena, struct ot_create_topics_request_topic *ret_topic);
+    struct ot_arena *arena, struct ot_create_topics_request_topic *ret_topic);
 
-/* Kafka's rule for names, 1 to 249 of [a-zA-Z0-9._-] and neither "." nor "..". INVALID_TOPIC_EXCEPTION
- * with `why` in Kafka's words. @owner any thread   @blocks never */
+/* Kafka's rule for names, 1 to 249 of [a-zA-Z0-9._-] and neither "." nor "..".
+ * INVALID_TOPIC_EXCEPTION with `why` in Kafka's words. @owner any thread   @blocks never */
 OT_MUST_USE ot_err ot_topic_name_check(struct ot_str name, struct ot_why *why);
 
 /* Topics of Kafka's own: __consumer_offsets, __transaction_state, __share_group_state.

@@ -1,5 +1,5 @@
-/* Features: what this release can do, as ranges of levels (KIP-584). One table, for ApiVersions, for
- * the registration of brokers and controllers, and for UpdateFeatures. */
+/* Features: what this release can do, as ranges of levels (KIP-584). One table, for ApiVersions,
+ * for the registration of brokers and controllers, and for UpdateFeatures. */
 #ifndef OT_CLUSTER_FEATURE_LEVELS_H
 #define OT_CLUSTER_FEATURE_LEVELS_H
 
@@ -10,7 +10,7 @@
 
 struct ot_feature {
 	const char *name;
-	int16_t min;	 /* the least level that this release supports */
+	int16_t min; /* the least level that this release supports */
 	int16_t max;
 	int16_t initial; /* finalized in a new cluster; 0: not at all */
 };

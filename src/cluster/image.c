@@ -1,4 +1,5 @@
 /* Reading an image: its trees, its objects, look-ups. The edit is in image_edit.c. */
+
 #include "cluster/image.h"
 
 #include <string.h>
@@ -14,37 +15,25 @@ const struct ot_uuid ot_directory_lost = { { [15] = 2 } };
 
 /* ---- references ----------------------------------------------------------------------------- */
 
+/* Each value begins with its count. */
 static void
 item_ref(void *item)
 {
-	_Atomic uint32_t *refs = item;
-
-	atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
-}
-
-/* Whether that was the last reference. */
-static bool
-item_drop(void *item)
-{
-	_Atomic uint32_t *refs = item;
-	uint32_t before = atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel);
-
-	OT_ASSERT(before > 0);
-	return before == 1;
+	ot_refs_take(item);
 }
 
 /* For values that are one piece of memory. */
 static void
 item_unref(void *item)
 {
-	if (item_drop(item))
+	if (ot_refs_drop(item))
 		ot_free(item);
 }
 
 void
 image_topic_unref(struct ot_topic_image *topic)
 {
-	if (topic == NULL || !item_drop(topic))
+	if (topic == NULL || !ot_refs_drop(&topic->refs))
 		return;
 	tree_unref(topic->partitions, &image_partitions);
 	image_config_unref(topic->config);
@@ -55,14 +44,14 @@ struct ot_config_image *
 image_config_ref(struct ot_config_image *config)
 {
 	if (config != NULL)
-		item_ref(config);
+		ot_refs_take(&config->refs);
 	return config;
 }
 
 void
 image_config_unref(struct ot_config_image *config)
 {
-	if (config == NULL || !item_drop(config))
+	if (config == NULL || !ot_refs_drop(&config->refs))
 		return;
 	ot_arena_fini(&config->arena);
 	ot_free(config);
@@ -204,8 +193,8 @@ broker_key(const void *value)
 struct tree_key
 image_key_of_config(const struct ot_config_image *config)
 {
-	uint64_t word = (uint64_t)(uint8_t)config->resource << 56 |
-		tree_word_of_name(config->name) >> 8;
+	uint64_t word =
+	    (uint64_t)(uint8_t)config->resource << 56 | tree_word_of_name(config->name) >> 8;
 
 	return (struct tree_key){ word, config };
 }
@@ -246,8 +235,8 @@ kept_key_text(const struct image_kept *kept)
 struct tree_key
 image_key_of_kept(const struct image_kept *kept)
 {
-	uint64_t word = (uint64_t)(uint16_t)kept->type << 48 |
-		tree_word_of_name(kept_key_text(kept)) >> 16;
+	uint64_t word =
+	    (uint64_t)(uint16_t)kept->type << 48 | tree_word_of_name(kept_key_text(kept)) >> 16;
 
 	return (struct tree_key){ word, kept };
 }
@@ -292,7 +281,7 @@ topic_alloc(struct ot_str name)
 	OT_ASSERT(name.len >= 0);
 	topic = ot_must_alloc(sizeof(*topic) + (size_t)name.len + 1);
 	text = (char *)(topic + 1);
-	atomic_init(&topic->refs, 1);
+	ot_refs_init(&topic->refs);
 	memcpy(text, name.data, (size_t)name.len);
 	topic->name = (struct ot_str){ text, name.len };
 	return topic;
@@ -334,16 +323,16 @@ arena_text(struct ot_arena *arena, struct ot_str text)
 
 struct ot_config_image *
 image_config_create(int8_t resource, struct ot_str name, const struct ot_config_pair *pairs,
-	int32_t pair_count)
+    int32_t pair_count)
 {
 	struct ot_config_image *config = OT_NEW(struct ot_config_image);
 
-	atomic_init(&config->refs, 1);
+	ot_refs_init(&config->refs);
 	ot_arena_init(&config->arena, 0);
 	config->resource = resource;
 	config->name = arena_text(&config->arena, name);
 	config->pairs =
-		ot_arena_array(&config->arena, (size_t)pair_count, sizeof(config->pairs[0]));
+	    ot_arena_array(&config->arena, (size_t)pair_count, sizeof(config->pairs[0]));
 	OT_ASSERT(config->pairs != NULL);
 	config->pair_count = pair_count;
 	for (int32_t i = 0; i < pair_count; i++) {
@@ -360,7 +349,7 @@ image_config_settle(struct ot_config_image *config, const struct ot_settings *se
 
 	OT_ASSERT(!config->has_topic_settings);
 	err = ot_topic_settings_make(settings, config->pairs, (size_t)config->pair_count,
-		&config->arena, &config->topic_settings);
+	    &config->arena, &config->topic_settings);
 	OT_ASSERT(err == OT_OK); /* the arena has no bound */
 	config->has_topic_settings = true;
 }
@@ -379,8 +368,8 @@ struct ot_partition_image *
 image_partition_create(const struct image_partition_lists *lists)
 {
 	size_t id_count = (size_t)lists->replicas.count + (size_t)lists->isr.count +
-		(size_t)lists->adding.count + (size_t)lists->removing.count +
-		(size_t)lists->elr.count + (size_t)lists->last_known_elr.count;
+	                  (size_t)lists->adding.count + (size_t)lists->removing.count +
+	                  (size_t)lists->elr.count + (size_t)lists->last_known_elr.count;
 	bool has_directories = false;
 	struct ot_partition_image *partition;
 	int32_t *next;
@@ -389,9 +378,10 @@ image_partition_create(const struct image_partition_lists *lists)
 		if (!ot_uuid_equal(&lists->directories[i], &ot_directory_migrating))
 			has_directories = true;
 	}
-	partition = ot_must_alloc(sizeof(*partition) + id_count * sizeof(int32_t) +
-		(has_directories ? (size_t)lists->replicas.count * sizeof(struct ot_uuid) : 0));
-	atomic_init(&partition->refs, 1);
+	partition = ot_must_alloc(
+	    sizeof(*partition) + id_count * sizeof(int32_t) +
+	    (has_directories ? (size_t)lists->replicas.count * sizeof(struct ot_uuid) : 0));
+	ot_refs_init(&partition->refs);
 	partition->has_directories = has_directories;
 	next = put_ids(partition->ids, lists->replicas, &partition->replica_count);
 	next = put_ids(next, lists->isr, &partition->isr_count);
@@ -401,13 +391,12 @@ image_partition_create(const struct image_partition_lists *lists)
 	next = put_ids(next, lists->last_known_elr, &partition->last_known_elr_count);
 	if (has_directories)
 		memcpy(next, lists->directories,
-			(size_t)lists->replicas.count * sizeof(struct ot_uuid));
+		    (size_t)lists->replicas.count * sizeof(struct ot_uuid));
 	return partition;
 }
 
 struct image_partition_lists
-image_partition_lists(
-	const struct ot_partition_image *partition, struct ot_uuid *directories_room)
+image_partition_lists(const struct ot_partition_image *partition, struct ot_uuid *directories_room)
 {
 	for (int32_t i = 0; directories_room != NULL && i < partition->replica_count; i++)
 		directories_room[i] = ot_partition_directory(partition, i);
@@ -431,7 +420,7 @@ ot_image_create(struct ot_settings *settings, const char *cluster_id)
 	size_t bytes = strlen(cluster_id);
 
 	OT_ASSERT(bytes < 256);
-	atomic_init(&image->refs, 1);
+	ot_refs_init(&image->refs);
 	image->place = (struct ot_image_place){ .offset = -1, .timestamp = -1 };
 	image->settings_static = ot_settings_ref(settings);
 	image->settings = ot_settings_ref(settings);
@@ -447,14 +436,14 @@ ot_image_create(struct ot_settings *settings, const char *cluster_id)
 struct ot_image *
 ot_image_ref(struct ot_image *image)
 {
-	item_ref(image);
+	ot_refs_take(&image->refs);
 	return image;
 }
 
 void
 ot_image_unref(struct ot_image *image)
 {
-	if (image == NULL || !item_drop(image))
+	if (image == NULL || !ot_refs_drop(&image->refs))
 		return;
 	tree_unref(image->topics_by_hash, &image_topics_by_hash);
 	tree_unref(image->topics_by_id, &image_topics_by_id);
@@ -551,7 +540,7 @@ const struct ot_topic_settings *
 ot_image_topic_settings(const struct ot_image *image, const struct ot_topic_image *topic)
 {
 	const struct ot_config_image *config =
-		topic->config != NULL ? topic->config : image->topic_defaults;
+	    topic->config != NULL ? topic->config : image->topic_defaults;
 
 	OT_ASSERT(config->has_topic_settings);
 	return &config->topic_settings;
@@ -561,7 +550,7 @@ bool
 image_name_may_collide(struct ot_str name)
 {
 	return memchr(name.data, '.', (size_t)name.len) != NULL ||
-		memchr(name.data, '_', (size_t)name.len) != NULL;
+	       memchr(name.data, '_', (size_t)name.len) != NULL;
 }
 
 struct ot_str
@@ -578,7 +567,7 @@ ot_image_topic_colliding(const struct ot_image *image, struct ot_str name)
 	for (int32_t i = 0; i < name.len; i++)
 		text[i] = (char)collision_byte(name.data[i]);
 	tree_seek(&cursor, image->topics_colliding, &image_topics_colliding,
-		key_of_collision(&least));
+	    key_of_collision(&least));
 	while ((topic = tree_at(&cursor)) != NULL && compare_collision(topic->name, name) == 0) {
 		if (!ot_str_equal(topic->name, name))
 			return topic->name;
@@ -651,8 +640,8 @@ ot_partition_directory(const struct ot_partition_image *partition, int32_t place
 	if (!partition->has_directories)
 		return ot_directory_migrating;
 	memcpy(&directory,
-		(const uint8_t *)(before.items + before.count) + (size_t)place * sizeof(directory),
-		sizeof(directory));
+	    (const uint8_t *)(before.items + before.count) + (size_t)place * sizeof(directory),
+	    sizeof(directory));
 	return directory;
 }
 
@@ -696,7 +685,7 @@ ot_broker_endpoint(const struct ot_broker_image *broker, struct ot_str listener)
 		const struct ot_endpoint_image *endpoint = &broker->endpoints[i];
 
 		if (endpoint->name.len == listener.len && listener.len > 0 &&
-			strncasecmp(endpoint->name.data, listener.data, (size_t)listener.len) == 0)
+		    strncasecmp(endpoint->name.data, listener.data, (size_t)listener.len) == 0)
 			return endpoint;
 	}
 	return NULL;
@@ -705,8 +694,7 @@ ot_broker_endpoint(const struct ot_broker_image *broker, struct ot_str listener)
 /* ---- dynamic settings and the rest ---------------------------------------------------------- */
 
 const struct ot_config_image *
-ot_image_config(
-	const struct ot_image *image, enum ot_config_resource resource, struct ot_str name)
+ot_image_config(const struct ot_image *image, enum ot_config_resource resource, struct ot_str name)
 {
 	struct ot_config_image key = { .resource = (int8_t)resource, .name = name };
 
@@ -715,7 +703,7 @@ ot_image_config(
 
 void
 ot_image_visit_configs(const struct ot_image *image, enum ot_config_resource resource,
-	ot_image_visit_config *visit, void *arg)
+    ot_image_visit_config *visit, void *arg)
 {
 	struct ot_config_image key = { .resource = (int8_t)resource, .name = OT_STR_LIT("") };
 	const struct ot_config_image *config;
@@ -733,7 +721,7 @@ int16_t
 ot_image_feature(const struct ot_image *image, struct ot_str name)
 {
 	const struct image_feature *feature =
-		tree_find(image->features, &image_features, image_key_of_name(&name));
+	    tree_find(image->features, &image_features, image_key_of_name(&name));
 
 	return feature == NULL ? 0 : feature->level;
 }
@@ -764,8 +752,8 @@ ot_image_producer_id_next(const struct ot_image *image)
 }
 
 void
-ot_image_visit_kept_records(
-	const struct ot_image *image, int16_t type, ot_image_visit_kept *visit, void *arg)
+ot_image_visit_kept_records(const struct ot_image *image, int16_t type, ot_image_visit_kept *visit,
+    void *arg)
 {
 	struct image_kept key = { .type = type, .key = { (const uint8_t *)"", 0 } };
 	const struct image_kept *kept;

@@ -1,24 +1,27 @@
 /* The metadata image: what the metadata log says, at one offset of it.
  *
  * An image never changes. A batch of records makes a new one, which shares with the old all that
- * did not change (tree.h): a change costs the path to it, some kilobytes, whatever the cluster's
- * size. Any thread may read the image that it has a reference to, without a lock and without
- * asking; the control thread makes new ones and sends each shard a reference. Everything that is
- * reached through an image lives as long as that image is referenced.
+ * did not change (tree_int.h): a change costs the path to it, some kilobytes, whatever the
+ * cluster's size. Any thread may read the image that it has a reference to, without a lock and
+ * without asking; the control thread makes new ones and sends each shard a reference. Everything
+ * that is reached through an image lives as long as that image is referenced.
  *
  * Two images, not only neighbours, can be compared in time that follows what differs
  * (ot_image_delta_make()): a shard that was busy for a while reconciles with the newest one alone.
+ *
+ * Unless it says otherwise, what is here reads an image: @owner any thread   @blocks never
  */
 #ifndef OT_CLUSTER_IMAGE_H
 #define OT_CLUSTER_IMAGE_H
 
 #include "base/arena.h"
+#include "base/refs.h"
 #include "base/uuid.h"
 #include "config/topic_settings.h"
 
 struct ot_image;
+struct ot_image_tree;
 struct ot_writer;
-struct tree_node;
 
 /* Leader of a partition that has none. */
 #define OT_NO_LEADER (-1)
@@ -27,8 +30,8 @@ struct tree_node;
 
 /* Position in the metadata log. Kafka names the last record, so do we: -1 is before the first. */
 struct ot_image_place {
-	int64_t offset; /* of the last record that is in the image */
-	int32_t epoch;	/* of its batch */
+	int64_t offset;    /* of the last record that is in the image */
+	int32_t epoch;     /* of its batch */
 	int64_t timestamp; /* of its batch, milliseconds */
 };
 
@@ -59,24 +62,24 @@ struct ot_partition_image;
 
 /* All [const] once an image has it. */
 struct ot_topic_image {
-	_Atomic uint32_t refs; /* [atomic] the tree's */
+	struct ot_refs refs; /* the tree's */
 	struct ot_uuid id;
 	struct ot_str name; /* ends in NUL */
 	int32_t partition_count;
 	bool is_internal; /* __consumer_offsets, __transaction_state, __share_group_state */
-	struct tree_node *partitions;	/* by index, 0 to partition_count - 1 without gaps */
-	struct ot_config_image *config; /* NULL: the topic overrides nothing */
+	struct ot_image_tree *partitions; /* by index, 0 to partition_count - 1 without gaps */
+	struct ot_config_image *config;   /* NULL: the topic overrides nothing */
 };
 
 /* NULL when there is none. */
 const struct ot_topic_image *ot_image_topic(const struct ot_image *image, struct ot_str name);
-const struct ot_topic_image *ot_image_topic_by_id(
-	const struct ot_image *image, const struct ot_uuid *id);
+const struct ot_topic_image *ot_image_topic_by_id(const struct ot_image *image,
+    const struct ot_uuid *id);
 
 /* The first topic in the order of names' bytes whose name is `name` or behind it (with `is_after`,
  * only behind it); null starts at the first. NULL after the last. Cost: as a look-up. */
-const struct ot_topic_image *ot_image_topic_from(
-	const struct ot_image *image, struct ot_str name, bool is_after);
+const struct ot_topic_image *ot_image_topic_from(const struct ot_image *image, struct ot_str name,
+    bool is_after);
 
 /* All topics in the order of names until the visit says false. */
 typedef bool ot_image_visit_topic(void *arg, const struct ot_topic_image *topic);
@@ -86,8 +89,8 @@ int64_t ot_image_topic_count(const struct ot_image *image);
 int64_t ot_image_partition_count(const struct ot_image *image);
 
 /* The topic's settings: its overrides over the broker's settings under this image. */
-const struct ot_topic_settings *ot_image_topic_settings(
-	const struct ot_image *image, const struct ot_topic_image *topic);
+const struct ot_topic_settings *ot_image_topic_settings(const struct ot_image *image,
+    const struct ot_topic_image *topic);
 
 /* A topic that `name` collides with, because names of metrics do not tell '.' from '_'; `name`
  * itself does not count. Null when there is none. Cost: as a look-up. */
@@ -98,7 +101,7 @@ struct ot_str ot_image_topic_colliding(const struct ot_image *image, struct ot_s
 enum { OT_RECOVERY_RECOVERED = 0, OT_RECOVERY_RECOVERING = 1 };
 
 struct ot_partition_image {
-	_Atomic uint32_t refs; /* [atomic] the tree's; all below [const] */
+	struct ot_refs refs; /* the tree's; all below [const] */
 	int32_t index;
 	int32_t leader; /* or OT_NO_LEADER */
 	int32_t leader_epoch;
@@ -116,8 +119,8 @@ struct ot_partition_image {
 };
 
 /* NULL when the topic has no such partition. */
-const struct ot_partition_image *ot_topic_partition(
-	const struct ot_topic_image *topic, int32_t index);
+const struct ot_partition_image *ot_topic_partition(const struct ot_topic_image *topic,
+    int32_t index);
 
 struct ot_ids ot_partition_replicas(const struct ot_partition_image *partition);
 struct ot_ids ot_partition_isr(const struct ot_partition_image *partition);
@@ -154,7 +157,7 @@ struct ot_feature_range {
 
 /* All [const] once an image has it. */
 struct ot_broker_image {
-	_Atomic uint32_t refs; /* [atomic] the tree's */
+	struct ot_refs refs; /* the tree's */
 	int32_t id;
 	int64_t epoch;
 	struct ot_uuid incarnation;
@@ -181,8 +184,8 @@ const struct ot_broker_image *ot_image_broker_from(const struct ot_image *image,
 int32_t ot_image_broker_count(const struct ot_image *image);
 
 /* The address under that listener's name (case does not count), NULL when the broker has none. */
-const struct ot_endpoint_image *ot_broker_endpoint(
-	const struct ot_broker_image *broker, struct ot_str listener);
+const struct ot_endpoint_image *ot_broker_endpoint(const struct ot_broker_image *broker,
+    struct ot_str listener);
 
 /* ---- dynamic settings ----------------------------------------------------------------------- */
 
@@ -198,9 +201,9 @@ enum ot_config_resource {
 
 /* What is set for one resource, never empty. All [const] once an image has it. */
 struct ot_config_image {
-	_Atomic uint32_t refs; /* [atomic] */
-	int8_t resource;       /* enum ot_config_resource */
-	struct ot_str name;    /* of a broker: its id, or empty for the cluster's default */
+	struct ot_refs refs;
+	int8_t resource;              /* enum ot_config_resource */
+	struct ot_str name;           /* of a broker: its id, or empty for the cluster's default */
 	struct ot_config_pair *pairs; /* in the order of names */
 	int32_t pair_count;
 	bool has_topic_settings; /* of the resource of a topic that exists */
@@ -209,13 +212,13 @@ struct ot_config_image {
 };
 
 /* NULL when nothing is set there. */
-const struct ot_config_image *ot_image_config(
-	const struct ot_image *image, enum ot_config_resource resource, struct ot_str name);
+const struct ot_config_image *ot_image_config(const struct ot_image *image,
+    enum ot_config_resource resource, struct ot_str name);
 
 /* All of one kind of resource, in the order of names, until the visit says false. */
 typedef bool ot_image_visit_config(void *arg, const struct ot_config_image *config);
 void ot_image_visit_configs(const struct ot_image *image, enum ot_config_resource resource,
-	ot_image_visit_config *visit, void *arg);
+    ot_image_visit_config *visit, void *arg);
 
 /* ---- the rest ------------------------------------------------------------------------------- */
 
@@ -224,8 +227,8 @@ int16_t ot_image_feature(const struct ot_image *image, struct ot_str name);
 
 /* All finalized features in the order of names until the visit says false. */
 typedef bool ot_image_visit_feature(void *arg, struct ot_str name, int16_t level);
-void ot_image_visit_features(
-	const struct ot_image *image, ot_image_visit_feature *visit, void *arg);
+void ot_image_visit_features(const struct ot_image *image, ot_image_visit_feature *visit,
+    void *arg);
 
 /* The epoch of the finalized features that ApiVersions tells: as in Kafka, the image's offset. */
 int64_t ot_image_features_epoch(const struct ot_image *image);
@@ -237,8 +240,8 @@ int64_t ot_image_producer_id_next(const struct ot_image *image);
  * that holds, in its frame, as the log had it (wire/recordio.h). `type` is the record's type in the
  * metadata log. In an order that stays the same, until the visit says false. */
 typedef bool ot_image_visit_kept(void *arg, struct ot_bytes framed);
-void ot_image_visit_kept_records(
-	const struct ot_image *image, int16_t type, ot_image_visit_kept *visit, void *arg);
+void ot_image_visit_kept_records(const struct ot_image *image, int16_t type,
+    ot_image_visit_kept *visit, void *arg);
 
 /* ---- differences ---------------------------------------------------------------------------- */
 
@@ -280,14 +283,14 @@ struct ot_image_delta {
  * Texts and objects in it are the images', which must outlive it. OT_ERR_NO_MEMORY.
  * @owner the arena's   @blocks never */
 ot_err ot_image_delta_make(const struct ot_image *before, const struct ot_image *after,
-	struct ot_arena *arena, struct ot_image_delta *ret_delta) OT_MUST_USE;
+    struct ot_arena *arena, struct ot_image_delta *ret_delta) OT_MUST_USE;
 
-/* Visits the partitions that differ between two topics, by index; `before` may be NULL, `after` too,
- * in the topics and in the visit. @owner any thread   @blocks never */
+/* Visits the partitions that differ between two topics, by index; `before` may be NULL, `after`
+ * too, in the topics and in the visit. @owner any thread   @blocks never */
 typedef void ot_visit_partition_delta(void *arg, const struct ot_partition_image *before,
-	const struct ot_partition_image *after);
+    const struct ot_partition_image *after);
 void ot_topic_visit_partition_deltas(const struct ot_topic_image *before,
-	const struct ot_topic_image *after, ot_visit_partition_delta *visit, void *arg);
+    const struct ot_topic_image *after, ot_visit_partition_delta *visit, void *arg);
 
 /* ---- making images -------------------------------------------------------------------------- */
 
@@ -307,7 +310,7 @@ struct ot_image_edit *ot_image_edit_begin(struct ot_image *image) OT_MUST_USE;
  * contradicts the image (a partition of no topic). `why` says which. The edit can only be dropped
  * then. @owner control */
 ot_err ot_image_edit_apply(struct ot_image_edit *edit, const struct ot_typed_record *record,
-	struct ot_why *why) OT_MUST_USE;
+    struct ot_why *why) OT_MUST_USE;
 
 /* Whether a metadata transaction (KIP-868) is open: then the edit must go on, for its records count
  * from its end on. @owner control */
@@ -320,10 +323,10 @@ const struct ot_image *ot_image_edit_peek(struct ot_image_edit *edit);
 /* Lets the image name another controller. @owner control */
 void ot_image_edit_set_controller(struct ot_image_edit *edit, int32_t controller_id);
 
-/* Ends the edit, frees it, and gives the new image, one reference. OT_ERR_MALFORMED with `why` when a
- * topic's partitions have gaps; the edit is freed then too. @owner control */
+/* Ends the edit, frees it, and gives the new image, one reference. OT_ERR_MALFORMED with `why` when
+ * a topic's partitions have gaps; the edit is freed then too. @owner control */
 ot_err ot_image_edit_end(struct ot_image_edit *edit, struct ot_image_place place,
-	struct ot_image **ret_image, struct ot_why *why) OT_MUST_USE;
+    struct ot_image **ret_image, struct ot_why *why) OT_MUST_USE;
 
 /* Frees the edit without a trace. Accepts NULL. @owner control */
 void ot_image_edit_drop(struct ot_image_edit *edit);

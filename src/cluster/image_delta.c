@@ -1,6 +1,7 @@
 /* What differs between two images, and what tests ask of one. */
-#include "base/panic.h"
 #include "cluster/image_int.h"
+
+#include "base/panic.h"
 #include "cluster/snapshot.h"
 
 /* ---- differences ---------------------------------------------------------------------------- */
@@ -67,8 +68,8 @@ order_deleted_first(struct pairs *pairs)
 }
 
 static struct pairs
-pairs_of(const struct tree_node *before, const struct tree_node *after, const struct tree_ops *ops,
-	struct ot_arena *arena)
+pairs_of(const struct ot_image_tree *before, const struct ot_image_tree *after,
+    const struct tree_ops *ops, struct ot_arena *arena)
 {
 	struct pairs pairs = { .arena = arena };
 
@@ -78,12 +79,12 @@ pairs_of(const struct tree_node *before, const struct tree_node *after, const st
 
 ot_err
 ot_image_delta_make(const struct ot_image *before, const struct ot_image *after,
-	struct ot_arena *arena, struct ot_image_delta *ret_delta)
+    struct ot_arena *arena, struct ot_image_delta *ret_delta)
 {
 	static const struct ot_image nothing = { .controller_id = -1 };
 	const struct ot_image *old = before == NULL ? &nothing : before;
 	struct pairs topics =
-		pairs_of(old->topics_by_id, after->topics_by_id, &image_topics_by_id, arena);
+	    pairs_of(old->topics_by_id, after->topics_by_id, &image_topics_by_id, arena);
 	struct pairs brokers = pairs_of(old->brokers, after->brokers, &image_brokers, arena);
 	struct pairs configs = pairs_of(old->configs, after->configs, &image_configs, arena);
 
@@ -121,13 +122,12 @@ visit_partition(void *arg, void *before, void *after)
 
 void
 ot_topic_visit_partition_deltas(const struct ot_topic_image *before,
-	const struct ot_topic_image *after, ot_visit_partition_delta *visit, void *arg)
+    const struct ot_topic_image *after, ot_visit_partition_delta *visit, void *arg)
 {
 	struct partition_visit both = { visit, arg };
 
 	tree_diff(before == NULL ? NULL : before->partitions,
-		after == NULL ? NULL : after->partitions, &image_partitions, visit_partition,
-		&both);
+	    after == NULL ? NULL : after->partitions, &image_partitions, visit_partition, &both);
 }
 
 /* ---- text ----------------------------------------------------------------------------------- */
@@ -186,7 +186,7 @@ ot_image_print(const struct ot_image *image, struct ot_writer *out)
 	ot_err err;
 
 	ot_text_put(&head, "cluster %s, offset %lld, epoch %d\n", ot_image_cluster_id(image),
-		(long long)image->place.offset, image->place.epoch);
+	    (long long)image->place.offset, image->place.epoch);
 	put(out, &head);
 	err = print_records(dump, out);
 	ot_image_dump_end(dump);
@@ -206,14 +206,14 @@ check_partition(const struct ot_partition_image *partition, int32_t index, struc
 	OT_ASSERT(partition->index == index);
 	OT_ASSERT(partition->replica_count > 0);
 	OT_ASSERT(partition->leader == OT_NO_LEADER ||
-		ot_ids_have(ot_partition_replicas(partition), partition->leader));
-	count->bytes += sizeof(*partition) +
-		(size_t)(partition->replica_count + partition->isr_count + partition->adding_count +
-			partition->removing_count + partition->elr_count +
-			partition->last_known_elr_count) *
-			sizeof(int32_t) +
-		(partition->has_directories ? partition->replica_count * sizeof(struct ot_uuid) :
-					      0);
+		  ot_ids_have(ot_partition_replicas(partition), partition->leader));
+	count->bytes +=
+	    sizeof(*partition) +
+	    (size_t)(partition->replica_count + partition->isr_count + partition->adding_count +
+		     partition->removing_count + partition->elr_count +
+		     partition->last_known_elr_count) *
+		sizeof(int32_t) +
+	    (partition->has_directories ? partition->replica_count * sizeof(struct ot_uuid) : 0);
 	count->partitions++;
 }
 
@@ -228,7 +228,7 @@ check_topic(const struct ot_image *image, const struct ot_topic_image *topic, st
 	OT_ASSERT(topic->config == ot_image_config(image, OT_RESOURCE_TOPIC, topic->name));
 	OT_ASSERT(topic->config == NULL || topic->config->has_topic_settings);
 	OT_ASSERT(tree_check(topic->partitions, &image_partitions, &count->bytes) ==
-		(uint64_t)topic->partition_count);
+		  (uint64_t)topic->partition_count);
 	count->bytes += sizeof(*topic) + (size_t)topic->name.len + 1;
 	for (tree_begin(&cursor, topic->partitions); tree_at(&cursor) != NULL; tree_next(&cursor))
 		check_partition(tree_at(&cursor), index++, count);
@@ -242,21 +242,21 @@ image_count(const struct ot_image *image)
 	uint64_t topic_count = (uint64_t)image->topic_count;
 	struct tree_cursor cursor;
 
-	OT_ASSERT(tree_check(image->topics_by_hash, &image_topics_by_hash, &count.bytes) ==
-		topic_count);
 	OT_ASSERT(
-		tree_check(image->topics_by_id, &image_topics_by_id, &count.bytes) == topic_count);
-	OT_ASSERT(tree_check(image->topics_by_name, &image_topics_by_name, &count.bytes) ==
-		topic_count);
+	    tree_check(image->topics_by_hash, &image_topics_by_hash, &count.bytes) == topic_count);
+	OT_ASSERT(
+	    tree_check(image->topics_by_id, &image_topics_by_id, &count.bytes) == topic_count);
+	OT_ASSERT(
+	    tree_check(image->topics_by_name, &image_topics_by_name, &count.bytes) == topic_count);
 	OT_ASSERT(tree_check(image->topics_colliding, &image_topics_colliding, &count.bytes) <=
-		topic_count);
+		  topic_count);
 	OT_ASSERT(tree_check(image->brokers, &image_brokers, &count.bytes) ==
-		(uint64_t)image->broker_count);
+		  (uint64_t)image->broker_count);
 	(void)tree_check(image->features, &image_features, &count.bytes);
 	(void)tree_check(image->configs, &image_configs, &count.bytes);
 	(void)tree_check(image->kept, &image_kept, &count.bytes);
 	for (tree_begin(&cursor, image->topics_by_name); tree_at(&cursor) != NULL;
-		tree_next(&cursor))
+	     tree_next(&cursor))
 		check_topic(image, tree_at(&cursor), &count);
 	for (tree_begin(&cursor, image->configs); tree_at(&cursor) != NULL; tree_next(&cursor)) {
 		const struct ot_config_image *config = tree_at(&cursor);

@@ -1,15 +1,19 @@
 /* Making an image: records applied to a copy in progress.
  *
- * The copy shares all trees with the image that it began from; tree.h says why a change then costs
- * one path. A topic stands in three or four trees, so one that changes is taken aside as a draft
- * (a copy that only the edit knows), its partitions change there, and the finished draft is put into
- * all trees at once. Drafts are few: they are put back when DRAFTS_MAX are open, and at the end.
+ * The copy shares all trees with the image that it began from; tree_int.h says why a change then
+ * costs one path. A topic stands in three or four trees, so one that changes is taken aside as a
+ * draft (a copy that only the edit knows), its partitions change there, and the finished draft is
+ * put into all trees at once. Drafts are few: they are put back when DRAFTS_MAX are open, and at
+ * the end.
  *
- * A metadata transaction (KIP-868) keeps what the image was at its beginning; abort goes back there.
+ * A metadata transaction (KIP-868) keeps what the image was at its beginning; abort goes back
+ * there.
  *
  * Records come from a disk or a peer: everything in them is checked before it is believed, and a
  * record that contradicts the image is refused, never asserted on.
  */
+#include "cluster/image_int.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -19,11 +23,10 @@
 #include "base/report.h"
 #include "cluster/controller.h"
 #include "cluster/feature_levels.h"
-#include "cluster/image_int.h"
 #include "wire/msg_metadata_log.h"
 #include "wire/recordio.h"
 
-enum { DRAFTS_MAX = 1024, REPLICAS_MAX = INT16_MAX };
+enum { DRAFTS_MAX = 1024, REPLICAS_MAX = INT16_MAX, LEADER_STAYS = -2 };
 
 struct draft {
 	struct ot_uuid id;
@@ -32,11 +35,11 @@ struct draft {
 };
 
 struct ot_image_edit {
-	struct ot_image *image;	 /* ours alone */
+	struct ot_image *image;  /* ours alone */
 	struct ot_image *before; /* at the begin of the transaction that is open; or NULL */
 	struct draft *drafts;
-	bool is_settings_stale;	 /* dynamic settings of this process have changed */
-	int32_t gap_count;	 /* topics whose partitions have gaps, which must not stay */
+	bool is_settings_stale;   /* dynamic settings of this process have changed */
+	int32_t gap_count;        /* topics whose partitions have gaps, which must not stay */
 	int32_t gap_count_before; /* at the begin of the transaction */
 };
 
@@ -48,7 +51,7 @@ image_copy(const struct ot_image *image)
 	struct ot_image *copy = OT_NEW(struct ot_image);
 
 	*copy = *image;
-	atomic_init(&copy->refs, 1);
+	ot_refs_init(&copy->refs);
 	tree_ref(copy->topics_by_hash);
 	tree_ref(copy->topics_by_id);
 	tree_ref(copy->topics_by_name);
@@ -78,7 +81,7 @@ drafts_drop(struct ot_image_edit *edit)
 {
 	struct draft *draft, *next;
 
-	HASH_ITER (hh, edit->drafts, draft, next) {
+	HASH_ITER(hh, edit->drafts, draft, next) {
 		HASH_DEL(edit->drafts, draft);
 		image_topic_unref(draft->topic);
 		ot_free(draft);
@@ -104,7 +107,8 @@ topic_put(struct ot_image *image, struct ot_topic_image *topic)
 {
 	bool may_collide = image_name_may_collide(topic->name);
 
-	atomic_fetch_add_explicit(&topic->refs, may_collide ? 3 : 2, memory_order_relaxed);
+	for (int i = 0; i < (may_collide ? 3 : 2); i++)
+		ot_refs_take(&topic->refs);
 	tree_put(&image->topics_by_hash, &image_topics_by_hash, topic);
 	tree_put(&image->topics_by_name, &image_topics_by_name, topic);
 	if (may_collide)
@@ -113,13 +117,14 @@ topic_put(struct ot_image *image, struct ot_topic_image *topic)
 		image->topic_count++;
 }
 
-/* The settings of a topic under the image's: the config's are computed when a topic first has it. */
+/* The settings of a topic under the image's: the config's are computed when a topic first has it.
+ */
 static void
 topic_settle(struct ot_image *image, struct ot_topic_image *topic)
 {
 	struct ot_config_image key = { .resource = OT_RESOURCE_TOPIC, .name = topic->name };
 	struct ot_config_image *config =
-		tree_find(image->configs, &image_configs, image_key_of_config(&key));
+	    tree_find(image->configs, &image_configs, image_key_of_config(&key));
 
 	image_config_ref(config);
 	image_config_unref(topic->config);
@@ -134,7 +139,7 @@ drafts_flush(struct ot_image_edit *edit)
 {
 	struct draft *draft, *next;
 
-	HASH_ITER (hh, edit->drafts, draft, next) {
+	HASH_ITER(hh, edit->drafts, draft, next) {
 		HASH_DEL(edit->drafts, draft);
 		topic_settle(edit->image, draft->topic);
 		topic_put(edit->image, draft->topic);
@@ -194,17 +199,28 @@ ids_of(const int32_t *items, int32_t count, struct ot_ids otherwise)
 static bool
 lists_are_sane(const struct image_partition_lists *lists, int32_t directory_count)
 {
-	return lists->replicas.count <= REPLICAS_MAX && lists->isr.count <= REPLICAS_MAX &&
-		lists->adding.count <= REPLICAS_MAX && lists->removing.count <= REPLICAS_MAX &&
-		lists->elr.count <= REPLICAS_MAX && lists->last_known_elr.count <= REPLICAS_MAX &&
-		(directory_count <= 0 || directory_count == lists->replicas.count);
+	const struct ot_ids *all[] = { &lists->replicas, &lists->isr, &lists->adding,
+		&lists->removing, &lists->elr, &lists->last_known_elr };
+
+	for (size_t i = 0; i < OT_ARRAY_COUNT(all); i++) {
+		if (all[i]->count > REPLICAS_MAX)
+			return false;
+	}
+	return lists->replicas.count >= 1 &&
+	       (directory_count <= 0 || directory_count == lists->replicas.count);
+}
+
+static bool
+leader_is_sane(const struct image_partition_lists *lists, int32_t leader)
+{
+	return leader == OT_NO_LEADER || ot_ids_have(lists->replicas, leader);
 }
 
 static int
 gap_count(const struct ot_topic_image *topic)
 {
 	return topic->partition_count > 0 &&
-		ot_topic_partition(topic, topic->partition_count - 1) == NULL;
+	       ot_topic_partition(topic, topic->partition_count - 1) == NULL;
 }
 
 /* ---- topics and partitions ------------------------------------------------------------------ */
@@ -230,7 +246,7 @@ apply_topic(struct ot_image_edit *edit, const struct ot_topic_record *record, st
 
 static ot_err
 apply_remove_topic(struct ot_image_edit *edit, const struct ot_remove_topic_record *record,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	struct ot_image *image = edit->image;
 	struct ot_topic_image *topic = draft_of(edit, &record->topic_id);
@@ -244,7 +260,7 @@ apply_remove_topic(struct ot_image_edit *edit, const struct ot_remove_topic_reco
 	tree_remove(&image->topics_by_hash, &image_topics_by_hash, image_key_of_hash(&topic->name));
 	tree_remove(&image->topics_by_name, &image_topics_by_name, image_key_of_name(&topic->name));
 	tree_remove(&image->topics_colliding, &image_topics_colliding,
-		image_topics_colliding.key_of(topic));
+	    image_topics_colliding.key_of(topic));
 	if (tree_remove(&image->topics_by_id, &image_topics_by_id, image_key_of_id(&topic->id)))
 		image->topic_count--;
 	image->partition_count -= topic->partition_count;
@@ -259,7 +275,7 @@ apply_remove_topic(struct ot_image_edit *edit, const struct ot_remove_topic_reco
 
 static ot_err
 apply_partition(struct ot_image_edit *edit, const struct ot_partition_record *record,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	struct ot_topic_image *topic = draft_of(edit, &record->topic_id);
 	struct ot_ids none = { 0 };
@@ -267,21 +283,23 @@ apply_partition(struct ot_image_edit *edit, const struct ot_partition_record *re
 		.replicas = ids_of(record->replicas, record->replicas_count, none),
 		.isr = ids_of(record->isr, record->isr_count, none),
 		.adding = ids_of(record->adding_replicas, record->adding_replicas_count, none),
-		.removing = ids_of(record->removing_replicas, record->removing_replicas_count, none),
+		.removing =
+		    ids_of(record->removing_replicas, record->removing_replicas_count, none),
 		.elr = ids_of(record->eligible_leader_replicas,
-			record->eligible_leader_replicas_count, none),
+		    record->eligible_leader_replicas_count, none),
 		.last_known_elr =
-			ids_of(record->last_known_elr, record->last_known_elr_count, none),
+		    ids_of(record->last_known_elr, record->last_known_elr_count, none),
 		.directories = record->directories_count > 0 ? record->directories : NULL,
 	};
 	struct ot_partition_image *partition;
 
 	if (topic == NULL)
-		return refuse(
-			why, "a partition of no topic", &record->topic_id, record->partition_id);
-	if (record->partition_id < 0 || !lists_are_sane(&lists, record->directories_count))
+		return refuse(why, "a partition of no topic", &record->topic_id,
+		    record->partition_id);
+	if (record->partition_id < 0 || !lists_are_sane(&lists, record->directories_count) ||
+	    !leader_is_sane(&lists, record->leader))
 		return refuse(why, "a partition that makes no sense", &record->topic_id,
-			record->partition_id);
+		    record->partition_id);
 	edit->gap_count -= gap_count(topic);
 	partition = image_partition_create(&lists);
 	partition->index = record->partition_id;
@@ -301,57 +319,57 @@ apply_partition(struct ot_image_edit *edit, const struct ot_partition_record *re
  * begins a new epoch, even when it led before. */
 static struct ot_partition_image *
 partition_changed(const struct ot_partition_image *old,
-	const struct ot_partition_change_record *record, const struct image_partition_lists *lists)
+    const struct ot_partition_change_record *record, const struct image_partition_lists *lists)
 {
 	struct ot_partition_image *new = image_partition_create(lists);
-	bool has_leader = record->leader != -2;
+	bool has_leader = record->leader != LEADER_STAYS;
 
 	new->index = old->index;
 	new->leader = has_leader ? record->leader : old->leader;
 	new->leader_epoch = old->leader_epoch + (has_leader ? 1 : 0);
 	new->partition_epoch = old->partition_epoch + 1;
-	new->recovery_state = record->leader_recovery_state < 0 ?
-		old->recovery_state :
-		(uint8_t)record->leader_recovery_state;
+	new->recovery_state = record->leader_recovery_state < 0
+	                          ? old->recovery_state
+	                          : (uint8_t)record->leader_recovery_state;
 	return new;
 }
 
 static ot_err
-apply_partition_change(struct ot_image_edit *edit,
-	const struct ot_partition_change_record *record, struct ot_why *why)
+apply_partition_change(struct ot_image_edit *edit, const struct ot_partition_change_record *record,
+    struct ot_why *why)
 {
 	struct ot_topic_image *topic = draft_of(edit, &record->topic_id);
 	const struct ot_partition_image *old =
-		topic == NULL ? NULL : ot_topic_partition(topic, record->partition_id);
+	    topic == NULL ? NULL : ot_topic_partition(topic, record->partition_id);
 	struct image_partition_lists lists;
 	struct ot_uuid *directories;
 	ot_err err = OT_OK;
 
 	if (old == NULL)
 		return refuse(why, "a change of a partition that is not there", &record->topic_id,
-			record->partition_id);
+		    record->partition_id);
 	directories = ot_must_alloc((size_t)old->replica_count * sizeof(*directories));
 	lists = image_partition_lists(old, directories);
 	lists.replicas = ids_of(record->replicas, record->replicas_count, lists.replicas);
 	lists.isr = ids_of(record->isr, record->isr_count, lists.isr);
-	lists.adding =
-		ids_of(record->adding_replicas, record->adding_replicas_count, lists.adding);
+	lists.adding = ids_of(record->adding_replicas, record->adding_replicas_count, lists.adding);
 	lists.removing =
-		ids_of(record->removing_replicas, record->removing_replicas_count, lists.removing);
-	lists.elr = ids_of(record->eligible_leader_replicas,
-		record->eligible_leader_replicas_count, lists.elr);
-	lists.last_known_elr = ids_of(
-		record->last_known_elr, record->last_known_elr_count, lists.last_known_elr);
+	    ids_of(record->removing_replicas, record->removing_replicas_count, lists.removing);
+	lists.elr = ids_of(record->eligible_leader_replicas, record->eligible_leader_replicas_count,
+	    lists.elr);
+	lists.last_known_elr =
+	    ids_of(record->last_known_elr, record->last_known_elr_count, lists.last_known_elr);
 	if (record->directories_count >= 0)
 		lists.directories = record->directories_count > 0 ? record->directories : NULL;
 	else if (lists.replicas.count != old->replica_count)
 		lists.directories = NULL; /* written before directories were known */
-	if (lists_are_sane(&lists, record->directories_count))
+	if (lists_are_sane(&lists, record->directories_count) &&
+	    leader_is_sane(&lists, record->leader == LEADER_STAYS ? old->leader : record->leader))
 		tree_put(&topic->partitions, &image_partitions,
-			partition_changed(old, record, &lists));
+		    partition_changed(old, record, &lists));
 	else
 		err = refuse(why, "a change that makes no sense", &record->topic_id,
-			record->partition_id);
+		    record->partition_id);
 	ot_free(directories);
 	return err;
 }
@@ -372,7 +390,7 @@ clear_topic_elrs(struct ot_image_edit *edit, const struct ot_uuid *id)
 		const struct ot_partition_image *partition = ot_topic_partition(topic, i);
 
 		if (partition == NULL ||
-			(partition->elr_count == 0 && partition->last_known_elr_count == 0))
+		    (partition->elr_count == 0 && partition->last_known_elr_count == 0))
 			continue;
 		change.partition_id = i;
 		OT_ASSERT(apply_partition_change(edit, &change, NULL) == OT_OK);
@@ -381,7 +399,7 @@ clear_topic_elrs(struct ot_image_edit *edit, const struct ot_uuid *id)
 
 static ot_err
 apply_clear_elr(struct ot_image_edit *edit, const struct ot_clear_elr_record *record,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	const struct ot_topic_image *topic;
 	struct ot_image *whole;
@@ -391,7 +409,7 @@ apply_clear_elr(struct ot_image_edit *edit, const struct ot_clear_elr_record *re
 		topic = ot_image_topic(edit->image, record->topic_name);
 		if (topic == NULL) {
 			ot_why_set(why, "ELRs of a topic that is not there: %.*s",
-				OT_STR_ARG(record->topic_name));
+			    OT_STR_ARG(record->topic_name));
 			return OT_ERR_MALFORMED;
 		}
 		clear_topic_elrs(edit, &topic->id);
@@ -410,7 +428,7 @@ apply_clear_elr(struct ot_image_edit *edit, const struct ot_clear_elr_record *re
 /* The pairs of a config with one of them set, or without it when its value is null. In order. */
 static int32_t
 pairs_with(const struct ot_config_image *old, struct ot_config_pair pair,
-	struct ot_config_pair *ret_pairs)
+    struct ot_config_pair *ret_pairs)
 {
 	int32_t old_count = old == NULL ? 0 : old->pair_count;
 	bool is_put = pair.value.len < 0;
@@ -449,7 +467,7 @@ apply_config(struct ot_image_edit *edit, const struct ot_config_record *record, 
 	struct ot_config_image key = { .resource = record->resource_type,
 		.name = record->resource_name };
 	const struct ot_config_image *old =
-		tree_find(image->configs, &image_configs, image_key_of_config(&key));
+	    tree_find(image->configs, &image_configs, image_key_of_config(&key));
 	struct ot_config_pair *pairs;
 	const struct ot_topic_image *topic;
 	int32_t count;
@@ -458,12 +476,11 @@ apply_config(struct ot_image_edit *edit, const struct ot_config_record *record, 
 		ot_why_set(why, "a setting without a name");
 		return OT_ERR_MALFORMED;
 	}
-	pairs = ot_must_alloc(
-		(size_t)((old == NULL ? 0 : old->pair_count) + 1) * sizeof(*pairs));
+	pairs = ot_must_alloc((size_t)((old == NULL ? 0 : old->pair_count) + 1) * sizeof(*pairs));
 	count = pairs_with(old, (struct ot_config_pair){ record->name, record->value }, pairs);
 	if (count > 0)
 		tree_put(&image->configs, &image_configs,
-			image_config_create(key.resource, key.name, pairs, count));
+		    image_config_create(key.resource, key.name, pairs, count));
 	else
 		tree_remove(&image->configs, &image_configs, image_key_of_config(&key));
 	ot_free(pairs);
@@ -506,7 +523,8 @@ settings_renew(struct ot_image *image)
 		input.dynamic_broker_count = (size_t)config->pair_count;
 	}
 	ot_config_notes_init(&notes);
-	if (ot_settings_create_changed(image->settings_static, &input, &notes, &settings) == OT_OK) {
+	if (ot_settings_create_changed(image->settings_static, &input, &notes, &settings) ==
+	    OT_OK) {
 		ot_settings_unref(image->settings);
 		image->settings = settings;
 	} else {
@@ -522,7 +540,7 @@ static void
 topic_settings_renew(struct ot_image_edit *edit)
 {
 	struct ot_image *image = edit->image;
-	struct tree_node *configs = tree_ref(image->configs); /* it changes below the cursor */
+	struct ot_image_tree *configs = tree_ref(image->configs); /* it changes below the cursor */
 	struct tree_cursor cursor;
 
 	image_config_unref(image->topic_defaults);
@@ -535,8 +553,7 @@ topic_settings_renew(struct ot_image_edit *edit)
 		if (old->resource != OT_RESOURCE_TOPIC)
 			continue;
 		tree_put(&image->configs, &image_configs,
-			image_config_create(
-				old->resource, old->name, old->pairs, old->pair_count));
+		    image_config_create(old->resource, old->name, old->pairs, old->pair_count));
 		topic = ot_image_topic(image, old->name);
 		if (topic != NULL)
 			(void)draft_of(edit, &topic->id);
@@ -613,8 +630,8 @@ ot_image_edit_is_in_txn(const struct ot_image_edit *edit)
 /* ---- the rest of the records ---------------------------------------------------------------- */
 
 static ot_err
-apply_feature(
-	struct ot_image *image, const struct ot_feature_level_record *record, struct ot_why *why)
+apply_feature(struct ot_image *image, const struct ot_feature_level_record *record,
+    struct ot_why *why)
 {
 	struct image_feature *feature;
 	size_t bytes = (size_t)OT_MAX(record->name.len, 0);
@@ -623,11 +640,11 @@ apply_feature(
 
 	/* Others are only told to clients; this one says what the log itself may hold. */
 	if (own != NULL && ot_str_is(record->name, OT_METADATA_VERSION) &&
-		(record->feature_level < own->min || record->feature_level > own->max)) {
+	    (record->feature_level < own->min || record->feature_level > own->max)) {
 		ot_why_set(why,
-			"the metadata log is of metadata.version %d, but this release knows %d to "
-			"%d only",
-			record->feature_level, own->min, own->max);
+		    "the metadata log is of metadata.version %d, but this release knows %d to "
+		    "%d only",
+		    record->feature_level, own->min, own->max);
 		return OT_ERR_UNSUPPORTED_VERSION;
 	}
 	if (record->feature_level == 0) {
@@ -635,7 +652,7 @@ apply_feature(
 		return OT_OK;
 	}
 	feature = ot_must_alloc(sizeof(*feature) + bytes + 1);
-	atomic_init(&feature->refs, 1);
+	ot_refs_init(&feature->refs);
 	if (bytes > 0)
 		memcpy(feature->text, record->name.data, bytes);
 	feature->name = (struct ot_str){ feature->text, (int32_t)bytes };
@@ -654,7 +671,7 @@ apply_other(struct ot_image_edit *edit, const struct ot_typed_record *record, st
 		return apply_feature(edit->image, msg, why);
 	case OT_PRODUCER_IDS_RECORD_TYPE:
 		edit->image->producer_id_next =
-			((const struct ot_producer_ids_record *)msg)->next_producer_id;
+		    ((const struct ot_producer_ids_record *)msg)->next_producer_id;
 		return OT_OK;
 	case OT_CLEAR_ELR_RECORD_TYPE:
 		return apply_clear_elr(edit, msg, why);
@@ -673,7 +690,7 @@ apply_other(struct ot_image_edit *edit, const struct ot_typed_record *record, st
 
 ot_err
 ot_image_edit_apply(struct ot_image_edit *edit, const struct ot_typed_record *record,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	const void *msg = record->msg;
 
@@ -701,7 +718,7 @@ ot_image_edit_apply(struct ot_image_edit *edit, const struct ot_typed_record *re
 
 ot_err
 ot_image_edit_end(struct ot_image_edit *edit, struct ot_image_place place,
-	struct ot_image **ret_image, struct ot_why *why)
+    struct ot_image **ret_image, struct ot_why *why)
 {
 	struct ot_image *image;
 

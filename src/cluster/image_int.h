@@ -4,34 +4,35 @@
 
 #include "base/blob.h"
 #include "cluster/image.h"
-#include "cluster/tree.h"
+#include "cluster/tree_int.h"
 
 /* Each tree's values begin with their count of references. */
 struct ot_image {
-	_Atomic uint32_t refs; /* [atomic] all below [const] once the image is out */
+	struct ot_refs refs; /* all below [const] once the image is out */
 	struct ot_image_place place;
-	struct ot_settings *settings_static; /* of the property file */
-	struct ot_settings *settings;	     /* with the dynamic ones; may be the same object */
+	struct ot_settings *settings_static;    /* of the property file */
+	struct ot_settings *settings;           /* with the dynamic ones; may be the same object */
 	struct ot_config_image *topic_defaults; /* topic settings without overrides */
-	struct ot_blob *cluster_id;		/* text with a NUL */
+	struct ot_blob *cluster_id;             /* text with a NUL */
 	int32_t controller_id;
 	int32_t broker_count;
 	int64_t topic_count;
 	int64_t partition_count;
 	int64_t producer_id_next;
 
-	struct tree_node *topics_by_hash;
-	struct tree_node *topics_by_id;
-	struct tree_node *topics_by_name;
-	struct tree_node *topics_colliding; /* those with '.' or '_', by name with '.' for '_' */
-	struct tree_node *brokers;
-	struct tree_node *configs;
-	struct tree_node *features;
-	struct tree_node *kept;
+	struct ot_image_tree *topics_by_hash;
+	struct ot_image_tree *topics_by_id;
+	struct ot_image_tree *topics_by_name;
+	struct ot_image_tree
+	    *topics_colliding; /* those with '.' or '_', by name with '.' for '_' */
+	struct ot_image_tree *brokers;
+	struct ot_image_tree *configs;
+	struct ot_image_tree *features;
+	struct ot_image_tree *kept;
 };
 
 struct image_feature {
-	_Atomic uint32_t refs; /* [atomic] */
+	struct ot_refs refs;
 	int16_t level;
 	struct ot_str name;
 	char text[];
@@ -39,7 +40,7 @@ struct image_feature {
 
 /* A record of a type that this room only keeps. */
 struct image_kept {
-	_Atomic uint32_t refs; /* [atomic] */
+	struct ot_refs refs;
 	int16_t type;
 	struct ot_bytes key; /* tells records of the type apart */
 	struct ot_bytes framed;
@@ -74,9 +75,9 @@ struct ot_topic_image *image_topic_copy(const struct ot_topic_image *topic);
 void image_topic_unref(struct ot_topic_image *topic); /* accepts NULL */
 
 struct ot_config_image *image_config_create(int8_t resource, struct ot_str name,
-	const struct ot_config_pair *pairs, int32_t pair_count);
+    const struct ot_config_pair *pairs, int32_t pair_count);
 struct ot_config_image *image_config_ref(struct ot_config_image *config); /* accepts NULL */
-void image_config_unref(struct ot_config_image *config);		  /* accepts NULL */
+void image_config_unref(struct ot_config_image *config);                  /* accepts NULL */
 
 /* Computes the topic settings of a config that nobody else sees yet. */
 void image_config_settle(struct ot_config_image *config, const struct ot_settings *settings);
@@ -94,15 +95,15 @@ struct image_partition_lists {
 
 /* A partition whose plain fields are still to be set, one reference. */
 struct ot_partition_image *image_partition_create(const struct image_partition_lists *lists);
-struct image_partition_lists image_partition_lists(
-	const struct ot_partition_image *partition, struct ot_uuid *directories_room);
+struct image_partition_lists image_partition_lists(const struct ot_partition_image *partition,
+    struct ot_uuid *directories_room);
 
 /* Records about brokers, and records that are only kept (image_records.c). OT_ERR_MALFORMED and
  * OT_ERR_UNSUPPORTED_VERSION as ot_image_edit_apply(). */
 struct ot_typed_record;
 ot_err image_broker_apply(struct ot_image *image, const struct ot_typed_record *record,
-	struct ot_why *why) OT_MUST_USE;
+    struct ot_why *why) OT_MUST_USE;
 ot_err image_keep(struct ot_image *image, const struct ot_typed_record *record,
-	struct ot_why *why) OT_MUST_USE;
+    struct ot_why *why) OT_MUST_USE;
 
 #endif

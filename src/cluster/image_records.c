@@ -1,9 +1,10 @@
 /* Records about brokers, and records of the rooms above: what they do to an image that is ours. */
+#include "cluster/image_int.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
-#include "cluster/image_int.h"
 #include "wire/msg_metadata_log.h"
 #include "wire/recordio.h"
 
@@ -40,7 +41,7 @@ builder_text(struct broker_builder *builder, struct ot_str text)
 
 static void
 builder_uuids(struct broker_builder *builder, const struct ot_uuid *from, int32_t count,
-	const struct ot_uuid **ret_uuids, int32_t *ret_count)
+    const struct ot_uuid **ret_uuids, int32_t *ret_count)
 {
 	size_t bytes = (size_t)OT_MAX(count, 0) * sizeof(*from);
 	struct ot_uuid *copy = builder_take(builder, bytes);
@@ -64,7 +65,7 @@ builder_fill(struct broker_builder *builder, const struct ot_broker_image *from)
 		broker = &counting;
 	else
 		*broker = *from;
-	atomic_init(&broker->refs, 1);
+	ot_refs_init(&broker->refs);
 	broker->rack = builder_text(builder, from->rack);
 	endpoints = builder_take(builder, (size_t)from->endpoint_count * sizeof(*endpoints));
 	for (int32_t i = 0; i < from->endpoint_count; i++) {
@@ -86,9 +87,9 @@ builder_fill(struct broker_builder *builder, const struct ot_broker_image *from)
 	}
 	broker->features = features;
 	builder_uuids(builder, from->log_dirs, from->log_dir_count, &broker->log_dirs,
-		&broker->log_dir_count);
+	    &broker->log_dir_count);
 	builder_uuids(builder, from->cordoned_log_dirs, from->cordoned_log_dir_count,
-		&broker->cordoned_log_dirs, &broker->cordoned_log_dir_count);
+	    &broker->cordoned_log_dirs, &broker->cordoned_log_dir_count);
 	builder->broker = broker;
 }
 
@@ -116,10 +117,10 @@ broker_put(struct ot_image *image, const struct ot_broker_image *broker)
 static void
 register_broker(struct ot_image *image, const struct ot_register_broker_record *record)
 {
-	struct ot_endpoint_image *endpoints = ot_must_alloc(
-		(size_t)OT_MAX(record->end_points_count, 0) * sizeof(*endpoints) + 1);
-	struct ot_feature_range *features = ot_must_alloc(
-		(size_t)OT_MAX(record->features_count, 0) * sizeof(*features) + 1);
+	struct ot_endpoint_image *endpoints =
+	    ot_must_alloc((size_t)OT_MAX(record->end_points_count, 0) * sizeof(*endpoints) + 1);
+	struct ot_feature_range *features =
+	    ot_must_alloc((size_t)OT_MAX(record->features_count, 0) * sizeof(*features) + 1);
 	struct ot_broker_image broker = {
 		.id = record->broker_id,
 		.epoch = record->broker_epoch,
@@ -158,23 +159,23 @@ register_broker(struct ot_image *image, const struct ot_register_broker_record *
 /* The registration that a record is about; NULL when it is not there in that epoch. */
 static const struct ot_broker_image *
 registration(const struct ot_image *image, int32_t id, int64_t epoch, const char *what,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	const struct ot_broker_image *broker = ot_image_broker(image, id);
 
 	if (broker != NULL && broker->epoch == epoch)
 		return broker;
 	ot_why_set(why, "%s of broker %d with epoch %lld, but its registration %s", what, id,
-		(long long)epoch, broker == NULL ? "is not there" : "has another epoch");
+	    (long long)epoch, broker == NULL ? "is not there" : "has another epoch");
 	return NULL;
 }
 
 static ot_err
-change_broker(struct ot_image *image,
-	const struct ot_broker_registration_change_record *record, struct ot_why *why)
+change_broker(struct ot_image *image, const struct ot_broker_registration_change_record *record,
+    struct ot_why *why)
 {
-	const struct ot_broker_image *old = registration(
-		image, record->broker_id, record->broker_epoch, "a change", why);
+	const struct ot_broker_image *old =
+	    registration(image, record->broker_id, record->broker_epoch, "a change", why);
 	struct ot_broker_image broker;
 
 	if (old == NULL)
@@ -197,11 +198,10 @@ change_broker(struct ot_image *image,
 }
 
 static ot_err
-fence_broker(struct ot_image *image, int32_t id, int64_t epoch, bool is_fenced,
-	struct ot_why *why)
+fence_broker(struct ot_image *image, int32_t id, int64_t epoch, bool is_fenced, struct ot_why *why)
 {
-	const struct ot_broker_image *old = registration(
-		image, id, epoch, is_fenced ? "the fencing" : "the unfencing", why);
+	const struct ot_broker_image *old =
+	    registration(image, id, epoch, is_fenced ? "the fencing" : "the unfencing", why);
 	struct ot_broker_image broker;
 
 	if (old == NULL)
@@ -214,7 +214,7 @@ fence_broker(struct ot_image *image, int32_t id, int64_t epoch, bool is_fenced,
 
 static ot_err
 unregister_broker(struct ot_image *image, const struct ot_unregister_broker_record *record,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	if (registration(image, record->broker_id, record->broker_epoch, "the end", why) == NULL)
 		return OT_ERR_MALFORMED;
@@ -224,16 +224,20 @@ unregister_broker(struct ot_image *image, const struct ot_unregister_broker_reco
 }
 
 ot_err
-image_broker_apply(struct ot_image *image, const struct ot_typed_record *record,
-	struct ot_why *why)
+image_broker_apply(struct ot_image *image, const struct ot_typed_record *record, struct ot_why *why)
 {
 	const void *msg = record->msg;
+	const struct ot_register_broker_record *registered = msg;
 	const struct ot_fence_broker_record *fence = msg;
 	const struct ot_unfence_broker_record *unfence = msg;
 
 	switch (record->type->type) {
 	case OT_REGISTER_BROKER_RECORD_TYPE:
-		register_broker(image, msg);
+		if (registered->broker_id < 0) {
+			ot_why_set(why, "a broker with the id %d", registered->broker_id);
+			return OT_ERR_MALFORMED;
+		}
+		register_broker(image, registered);
 		return OT_OK;
 	case OT_UNREGISTER_BROKER_RECORD_TYPE:
 		return unregister_broker(image, msg, why);
@@ -271,8 +275,8 @@ key_quota(struct ot_writer *key, const struct ot_client_quota_record *record)
 			const struct ot_client_quota_record_entity *entity = &record->entity[i];
 
 			if (ot_str_compare(entity->entity_type, last) > 0 &&
-				(least == NULL ||
-					ot_str_compare(entity->entity_type, least->entity_type) < 0))
+			    (least == NULL ||
+				ot_str_compare(entity->entity_type, least->entity_type) < 0))
 				least = entity;
 		}
 		if (least == NULL)
@@ -291,7 +295,7 @@ struct keeping {
 
 static ot_err
 keeping_of(const struct ot_typed_record *record, struct ot_writer *key, struct keeping *ret_keeping,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	const void *msg = record->msg;
 	const struct ot_user_scram_credential_record *scram = msg;
@@ -302,7 +306,8 @@ keeping_of(const struct ot_typed_record *record, struct ot_writer *key, struct k
 	switch (record->type->type) {
 	case OT_REMOVE_ACCESS_CONTROL_ENTRY_RECORD_TYPE:
 		keeping = (struct keeping){ OT_ACCESS_CONTROL_ENTRY_RECORD_TYPE, true };
-		ot_write_uuid(key, &((const struct ot_remove_access_control_entry_record *)msg)->id);
+		ot_write_uuid(key,
+		    &((const struct ot_remove_access_control_entry_record *)msg)->id);
 		break;
 	case OT_ACCESS_CONTROL_ENTRY_RECORD_TYPE:
 		ot_write_uuid(key, &((const struct ot_access_control_entry_record *)msg)->id);
@@ -328,15 +333,16 @@ keeping_of(const struct ot_typed_record *record, struct ot_writer *key, struct k
 		key_quota(key, quota);
 		break;
 	case OT_REGISTER_CONTROLLER_RECORD_TYPE:
-		ot_write_i32(key, ((const struct ot_register_controller_record *)msg)->controller_id);
+		ot_write_i32(key,
+		    ((const struct ot_register_controller_record *)msg)->controller_id);
 		break;
 	case OT_ZK_MIGRATION_STATE_RECORD_TYPE:
 		break; /* there is one */
 	default:
 		ot_why_set(why,
-			"records of type %d (%s) are not known to this release: a newer one "
-			"wrote the metadata log",
-			record->type->type, record->type->name);
+		    "records of type %d (%s) are not known to this release: a newer one "
+		    "wrote the metadata log",
+		    record->type->type, record->type->name);
 		return OT_ERR_UNSUPPORTED_VERSION;
 	}
 	*ret_keeping = keeping;
@@ -349,7 +355,7 @@ kept_create(int16_t type, const struct ot_writer *key, const struct ot_writer *f
 	struct image_kept *kept = ot_must_alloc(sizeof(*kept) + key->bytes + framed->bytes);
 
 	OT_ASSERT(!key->failed && !framed->failed);
-	atomic_init(&kept->refs, 1);
+	ot_refs_init(&kept->refs);
 	kept->type = type;
 	kept->key = (struct ot_bytes){ kept->bytes, (int32_t)key->bytes };
 	kept->framed = (struct ot_bytes){ kept->bytes + key->bytes, (int32_t)framed->bytes };
@@ -374,13 +380,13 @@ image_keep(struct ot_image *image, const struct ot_typed_record *record, struct 
 	if (keeping.is_end) {
 		struct image_kept wanted = { .type = keeping.type,
 			.key = { key.data == NULL ? (const uint8_t *)"" : key.data,
-				(int32_t)key.bytes } };
+			    (int32_t)key.bytes } };
 
 		tree_remove(&image->kept, &image_kept, image_key_of_kept(&wanted));
 		goto out;
 	}
-	err = ot_typed_record_encode(
-		OT_RECORD_LOG_METADATA, record->type, record->version, record->msg, &framed);
+	err = ot_typed_record_encode(OT_RECORD_LOG_METADATA, record->type, record->version,
+	    record->msg, &framed);
 	if (err == OT_OK)
 		tree_put(&image->kept, &image_kept, kept_create(keeping.type, &key, &framed));
 out:

@@ -4,16 +4,17 @@
  * the order of offsets, the appender included. Each record has an offset of its own, as in Kafka. A
  * snapshot stands for all records up to its place; the log before it is dropped.
  *
- * Engines: `local` (metalog_local.c: one process, Kafka's own files), and for the simulator and past
- * one machine others with the same operations. What every engine keeps:
- *   - A committed batch survives; it is told whole or not at all, and to everyone at the same offset.
+ * Engines: `local` (metalog_local.c: one process, Kafka's own files), and for the simulator and
+ * past one machine others with the same operations. What every engine keeps:
+ *   - A committed batch survives; it is told whole or not at all, and to everyone at the same
+ * offset.
  *   - An append goes through only if its caller still leads in the epoch that it names, and no
  *     append of the same epoch before it has failed. So what a leader appends in a row is committed
  *     as a prefix of that row: a deposed leader can write nothing.
  *   - An append whose outcome is not known (the process ended) may be told later or never.
  *
- * Everything here belongs to the control thread; callbacks come on it, never from inside the call
- * that caused them.
+ * Callbacks come on the control thread, never from inside the call that caused them. All calls:
+ * @owner control   @blocks never
  */
 #ifndef OT_CLUSTER_METALOG_H
 #define OT_CLUSTER_METALOG_H
@@ -36,7 +37,7 @@ struct ot_metalog_batch {
 	int32_t epoch;
 	ot_wall_ms timestamp;
 	const struct ot_bytes *records; /* framed (wire/recordio.h); record i has base_offset + i */
-	int32_t record_count;		/* 0: a batch that only takes offsets, up to next_offset */
+	int32_t record_count;           /* 0: a batch that only takes offsets, up to next_offset */
 	int64_t next_offset;
 	bool is_snapshot; /* one piece of a snapshot: offsets mean nothing */
 };
@@ -49,23 +50,25 @@ struct ot_metalog_events {
 	void (*on_snapshot_end)(void *arg);
 
 	/* Who leads from now on, in which epoch; after all batches of earlier epochs were told.
-	 * `leader_id` -1: nobody. If it is this process, the log is at its end: appends may begin. */
+	 * `leader_id` -1: nobody. If it is this process, the log is at its end: appends may begin.
+	 */
 	void (*on_leader)(void *arg, int32_t leader_id, int32_t epoch);
 
 	/* The engine cannot go on: what it holds is damaged, or its disk failed. Appends under way
-	 * have failed before. No event follows, and appends fail: only ot_metalog_close() is left. */
+	 * have failed before. No event follows, and appends fail: only ot_metalog_close() is left.
+	 */
 	void (*on_failure)(void *arg, ot_err err, const char *why);
 };
 
 /* An append under way, the caller's memory until on_done. */
 struct ot_metalog_append {
 	/* To be set by the caller. */
-	int32_t epoch;		     /* in which the caller leads */
+	int32_t epoch;                      /* in which the caller leads */
 	struct ot_metadata_records records; /* one atomic batch; taken over by the engine */
-	/* OT_OK: committed, and told to on_batch just before. NOT_CONTROLLER: this process no longer
-	 * leads; OT_ERR_NO_SPACE, OT_ERR_IO, OT_ERR_CLOSED: not written. After a failure all that was
-	 * appended behind it in this epoch fails too, and the engine makes it known by on_leader when
-	 * appends can begin again. */
+	/* OT_OK: committed, and told to on_batch just before. NOT_CONTROLLER: this process no
+	 * longer leads; OT_ERR_NO_SPACE, OT_ERR_IO, OT_ERR_CLOSED: not written. After a failure all
+	 * that was appended behind it in this epoch fails too, and the engine makes it known by
+	 * on_leader when appends can begin again. */
 	void (*on_done)(struct ot_metalog_append *append, ot_err err);
 
 	/* The engine's. */
@@ -98,15 +101,14 @@ struct ot_metalog {
 
 /* Begins: the newest snapshot, the batches behind it, and who leads come as events. Once.
  * @owner control   @blocks never; so all below */
-void ot_metalog_start(
-	struct ot_metalog *log, const struct ot_metalog_events *events, void *arg);
+void ot_metalog_start(struct ot_metalog *log, const struct ot_metalog_events *events, void *arg);
 
 /* Appends one batch; several may be under way. The offset of its first record is in
  * `append->base_offset` when the call returns, right if and only if the append succeeds. */
 void ot_metalog_append(struct ot_metalog *log, struct ot_metalog_append *append);
 
-/* Writes a snapshot of the state after `snapshot->id`, and drops what it replaces. One at a time; it
- * lives until its on_done. A failure changes nothing. */
+/* Writes a snapshot of the state after `snapshot->id`, and drops what it replaces. One at a time;
+ * it lives until its on_done. A failure changes nothing. */
 void ot_metalog_put_snapshot(struct ot_metalog *log, struct ot_metalog_snapshot *snapshot);
 
 /* Bytes of committed records behind the newest snapshot: when to write the next. */
@@ -120,7 +122,7 @@ void ot_metalog_close(struct ot_metalog *log, void (*on_closed)(void *arg), void
 
 struct ot_metalog_local_args {
 	struct ot_io *io;
-	const char *dir;     /* of the metadata log directory; the log is in __cluster_metadata-0 */
+	const char *dir; /* of the metadata log directory; the log is in __cluster_metadata-0 */
 	int32_t node_id;
 	int32_t segment_bytes; /* metadata.log.segment.bytes */
 	int64_t segment_ms;    /* metadata.log.segment.ms */

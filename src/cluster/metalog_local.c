@@ -3,8 +3,9 @@
  *   <metadata log dir>/__cluster_metadata-0/
  *     00000000000000000000.log ...     batches of metadata records in their frames, as KRaft writes
  *                                      them: no key, uncompressed, the leader epoch in the header
- *     OOOOOOOOOOOOOOOOOOOO-EEEEEEEEEE.checkpoint   snapshots (checkpoint.h)
- *     partition.metadata               the topic id that Kafka has for this log, AAAAAAAAAAAAAAAAAAAAAQ
+ *     OOOOOOOOOOOOOOOOOOOO-EEEEEEEEEE.checkpoint   snapshots (checkpoint_int.h)
+ *     partition.metadata               the topic id that Kafka has for this log,
+ * AAAAAAAAAAAAAAAAAAAAAQ
  *
  * Each start begins a new epoch with a control batch LEADER_CHANGE.
  *
@@ -14,14 +15,16 @@
  *
  * So appends that come while a sync runs share the next one, and what is told is what is synced.
  *
- * Why a crash is safe at each step. Nothing is told or acknowledged before its bytes are synced, and
- * each batch has a CRC; whatever follows the last sync is whole or it is cut by the recovery, which
- * begins at the log's start: it reads all that a start has to read anyway. A batch that was whole but
- * never acknowledged may come back; metalog.h allows that. A snapshot is durable under its name before
- * anything that it replaces goes: until then the log from its old start is there. Once it is, the log
- * may begin anywhere up to the snapshot's offset; a log that ends before it (it was lost or damaged)
- * holds nothing that the snapshot has not, and begins anew there.
+ * Why a crash is safe at each step. Nothing is told or acknowledged before its bytes are synced,
+ * and each batch has a CRC; whatever follows the last sync is whole or it is cut by the recovery,
+ * which begins at the log's start: it reads all that a start has to read anyway. A batch that was
+ * whole but never acknowledged may come back; metalog.h allows that. A snapshot is durable under
+ * its name before anything that it replaces goes: until then the log from its old start is there.
+ * Once it is, the log may begin anywhere up to the snapshot's offset; a log that ends before it (it
+ * was lost or damaged) holds nothing that the snapshot has not, and begins anew there.
  */
+#include "cluster/metalog.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +32,7 @@
 #include "base/alloc.h"
 #include "base/panic.h"
 #include "base/report.h"
-#include "cluster/checkpoint.h"
-#include "cluster/metalog.h"
+#include "cluster/checkpoint_int.h"
 #include "log/log.h"
 #include "log/logdir.h"
 #include "record/control.h"
@@ -46,19 +48,20 @@ static const struct ot_uuid topic_id = { { [15] = 1 } };
 /* What the one job that may touch the log does. */
 enum work {
 	WORK_NONE,
-	WORK_OPEN,  /* finds the snapshot, opens the log */
-	WORK_READ,  /* the next piece of the log */
-	WORK_SYNC,  /* also for chores */
+	WORK_OPEN, /* finds the snapshot, opens the log */
+	WORK_READ, /* the next piece of the log */
+	WORK_SYNC, /* also for chores */
 	WORK_CLOSE,
-	WORK_REST, /* nothing: the close goes on when it is done, from outside the call that began it */
+	WORK_REST, /* nothing: the close goes on when it is done, from outside the call that began
+	              it */
 };
 
 struct local {
 	struct ot_metalog base;
-	struct ot_io *io;			 /* [const] */
-	char dir[DIR_BYTES];			 /* [const] */
-	int32_t node_id;			 /* [const] */
-	struct ot_log_settings settings;	 /* [const] */
+	struct ot_io *io;                       /* [const] */
+	char dir[DIR_BYTES];                    /* [const] */
+	int32_t node_id;                        /* [const] */
+	struct ot_log_settings settings;        /* [const] */
 	const struct ot_metalog_events *events; /* [const] after the start */
 	void *arg;
 
@@ -82,8 +85,8 @@ struct local {
 	int32_t epoch;
 	int64_t leader_end; /* what must be synced before appends begin; -1: nothing waits for it */
 	bool is_leading;
-	ot_err refusal; /* why appends fail until the next epoch; OT_OK: they do not */
-	struct ot_list staged; /* of ot_metalog_append: not written yet */
+	ot_err refusal;         /* why appends fail until the next epoch; OT_OK: they do not */
+	struct ot_list staged;  /* of ot_metalog_append: not written yet */
 	struct ot_list written; /* written, not synced */
 	struct ot_list refused; /* to be failed in the next turn, after those that succeed */
 	struct ot_timer turn;
@@ -91,7 +94,7 @@ struct local {
 
 	/* Snapshots. */
 	int64_t snapshot_offset;
-	uint64_t bytes; /* of batches behind it */
+	uint64_t bytes;          /* of batches behind it */
 	uint64_t snapshot_bytes; /* those of them that the one under way stands for */
 	struct ot_metalog_snapshot *snapshot;
 	struct ot_job snapshot_job;
@@ -137,8 +140,8 @@ work_open(struct local *self)
 		.random = self->random,
 	};
 	struct ot_uuid id;
-	ot_err err = checkpoint_read_newest(
-		self->io->fs, self->dir, &self->checkpoint, &self->job_why);
+	ot_err err =
+	    checkpoint_read_newest(self->io->fs, self->dir, &self->checkpoint, &self->job_why);
 
 	if (err != OT_OK)
 		return err;
@@ -152,9 +155,9 @@ work_open(struct local *self)
 	}
 	if (ot_log_start_offset(self->log) > args.start_offset) {
 		ot_why_set(&self->job_why,
-			"%s begins at offset %" PRId64 ", but there is no snapshot up to there: "
-			"metadata is missing",
-			self->dir, ot_log_start_offset(self->log));
+		    "%s begins at offset %" PRId64 ", but there is no snapshot up to there: "
+		    "metadata is missing",
+		    self->dir, ot_log_start_offset(self->log));
 		return OT_ERR_CORRUPT_FILE;
 	}
 	if (ot_partition_metadata_read(self->io->fs, self->dir, &id) == OT_OK)
@@ -185,7 +188,7 @@ work_read(struct local *self)
 		err = OT_ERR_NO_MEMORY;
 	else
 		err = ot_file_read(read.file, self->piece, read.bytes, read.place,
-			&self->piece_bytes);
+		    &self->piece_bytes);
 	ot_file_unref(read.file);
 	return err;
 }
@@ -207,7 +210,7 @@ on_work(struct ot_job *job)
 		break;
 	case WORK_CLOSE:
 		self->job_err = ot_log_close(self->log,
-			self->is_failed ? OT_LOG_CLOSE_DROP : OT_LOG_CLOSE_CLEAN);
+		    self->is_failed ? OT_LOG_CLOSE_DROP : OT_LOG_CLOSE_CLEAN);
 		break;
 	case WORK_REST:
 		break;
@@ -235,7 +238,7 @@ end_refused(struct local *self, ot_err err)
 {
 	while (!ot_list_is_empty(&self->refused)) {
 		struct ot_metalog_append *append =
-			OT_LIST_FIRST(&self->refused, struct ot_metalog_append, link);
+		    OT_LIST_FIRST(&self->refused, struct ot_metalog_append, link);
 
 		ot_list_remove(&append->link);
 		append->on_done(append, err);
@@ -264,7 +267,7 @@ fail(struct local *self, ot_err err, const char *why)
 /* Tells the batches in some bytes; offsets below `from` were told before. */
 static ot_err
 tell(struct local *self, const uint8_t *bytes, size_t byte_count, bool is_snapshot,
-	struct ot_why *why)
+    struct ot_why *why)
 {
 	struct ot_metalog_batch batch;
 	struct ot_arena arena;
@@ -274,8 +277,8 @@ tell(struct local *self, const uint8_t *bytes, size_t byte_count, bool is_snapsh
 	ot_arena_init(&arena, 0);
 	while (err == OT_OK && place < byte_count && !self->is_failed) {
 		ot_arena_reset(&arena);
-		err = checkpoint_parse_batch(
-			bytes + place, byte_count - place, &arena, &batch, &taken, why);
+		err = checkpoint_parse_batch(bytes + place, byte_count - place, &arena, &batch,
+		    &taken, why);
 		if (err != OT_OK)
 			break;
 		place += taken;
@@ -288,9 +291,9 @@ tell(struct local *self, const uint8_t *bytes, size_t byte_count, bool is_snapsh
 			continue;
 		if (batch.base_offset != self->read_offset) {
 			ot_why_set(why,
-				"the metadata log has a gap: offset %" PRId64
-				" follows where %" PRId64 " was expected",
-				batch.base_offset, self->read_offset);
+			    "the metadata log has a gap: offset %" PRId64 " follows where %" PRId64
+			    " was expected",
+			    batch.base_offset, self->read_offset);
 			err = OT_ERR_CORRUPT_FILE;
 			break;
 		}
@@ -313,8 +316,7 @@ tell_snapshot(struct local *self)
 		return;
 	self->epoch = self->checkpoint.id.epoch;
 	self->snapshot_offset = self->read_offset = self->checkpoint.id.end_offset;
-	self->events->on_snapshot_begin(
-		self->arg, self->checkpoint.id, self->checkpoint.timestamp);
+	self->events->on_snapshot_begin(self->arg, self->checkpoint.id, self->checkpoint.timestamp);
 	err = tell(self, self->checkpoint.bytes, self->checkpoint.byte_count, true, &why);
 	OT_ASSERT(err == OT_OK || err == OT_ERR_NO_MEMORY); /* it was checked when it was read */
 	checkpoint_fini(&self->checkpoint);
@@ -335,9 +337,9 @@ after_open(struct local *self)
 	}
 	if (self->open_result.bytes_truncated > 0)
 		OT_WARN("cluster",
-			"%" PRIu64 " bytes were cut off the end of the metadata log, which were "
-			"never acknowledged if the disk kept what was synced: %s",
-			self->open_result.bytes_truncated, self->open_result.why.text);
+		    "%" PRIu64 " bytes were cut off the end of the metadata log, which were "
+		    "never acknowledged if the disk kept what was synced: %s",
+		    self->open_result.bytes_truncated, self->open_result.why.text);
 	tell_snapshot(self);
 }
 
@@ -467,8 +469,8 @@ local_append(struct ot_metalog *log, struct ot_metalog_append *append)
 	append->base_offset = self->log == NULL ? -1 : ot_log_staged_end(self->log);
 	ot_writer_init(&bytes);
 	if (err == OT_OK)
-		err = checkpoint_build_batch(&append->records, 0, self->epoch,
-			ot_io_wall(self->io), &bytes);
+		err = checkpoint_build_batch(&append->records, 0, self->epoch, ot_io_wall(self->io),
+		    &bytes);
 	if (err == OT_OK)
 		err = stage(self, &bytes, &append->base_offset);
 	ot_writer_fini(&bytes);
@@ -495,7 +497,7 @@ write_staged(struct local *self)
 
 	while (!ot_list_is_empty(&self->staged)) {
 		struct ot_metalog_append *append =
-			OT_LIST_FIRST(&self->staged, struct ot_metalog_append, link);
+		    OT_LIST_FIRST(&self->staged, struct ot_metalog_append, link);
 
 		if (end_of(append) > end)
 			break;
@@ -560,7 +562,7 @@ tell_synced(struct local *self)
 		tell_leader(self);
 	while (!ot_list_is_empty(&self->written)) {
 		struct ot_metalog_append *append =
-			OT_LIST_FIRST(&self->written, struct ot_metalog_append, link);
+		    OT_LIST_FIRST(&self->written, struct ot_metalog_append, link);
 
 		if (end_of(append) > synced)
 			return;
@@ -606,7 +608,7 @@ drop_before(struct local *self, int64_t offset)
 	if (err == OT_OK)
 		return;
 	OT_WARN("cluster", "the metadata log before its snapshot could not be dropped: %s",
-		ot_err_message(err));
+	    ot_err_message(err));
 	if (ot_log_failure(self->log) != OT_OK)
 		fail(self, err, "rolling the metadata log failed");
 }
@@ -652,8 +654,8 @@ static bool
 is_refusing(const struct local *self)
 {
 	return self->refusal != OT_OK && self->is_started && !self->is_failed &&
-		self->on_closed == NULL && ot_list_is_empty(&self->written) &&
-		ot_list_is_empty(&self->staged);
+	       self->on_closed == NULL && ot_list_is_empty(&self->written) &&
+	       ot_list_is_empty(&self->staged);
 }
 
 static void
@@ -685,7 +687,7 @@ begin_chore(struct local *self)
 	ot_wall_ms now = ot_io_wall(self->io);
 
 	if (self->snapshot == NULL && !self->is_snapshot_running &&
-		ot_log_start_offset(self->log) < self->snapshot_offset)
+	    ot_log_start_offset(self->log) < self->snapshot_offset)
 		drop_before(self, self->snapshot_offset);
 	if (self->is_failed || ot_log_chore_due(self->log) > now)
 		return false;
@@ -738,12 +740,11 @@ pump(struct local *self)
 	if (self->work != WORK_NONE)
 		return;
 	if (self->snapshot != NULL && !self->is_snapshot_running && !self->is_failed &&
-		self->on_closed == NULL) {
+	    self->on_closed == NULL) {
 		self->is_snapshot_running = true;
 		ot_io_submit(self->io, &self->snapshot_job);
 	}
-	if (!self->is_failed && self->log != NULL && self->on_closed == NULL &&
-		start_step(self))
+	if (!self->is_failed && self->log != NULL && self->on_closed == NULL && start_step(self))
 		return;
 	if (!self->is_failed && self->is_started && begin_sync(self))
 		return;
@@ -827,8 +828,7 @@ struct ot_metalog *
 ot_metalog_local_create(const struct ot_metalog_local_args *args)
 {
 	struct local *self = OT_NEW(struct local);
-	int bytes = snprintf(
-		self->dir, sizeof(self->dir), "%s/__cluster_metadata-0", args->dir);
+	int bytes = snprintf(self->dir, sizeof(self->dir), "%s/__cluster_metadata-0", args->dir);
 
 	OT_ASSERT(bytes > 0 && bytes < DIR_BYTES);
 	self->base.ops = &local_ops;

@@ -1,4 +1,4 @@
-#include "cluster/placement.h"
+#include "cluster/placement_int.h"
 
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 struct broker_list {
 	int32_t *ids;
 	int32_t count;
-	int32_t index;	/* how many were taken in this round */
+	int32_t index;  /* how many were taken in this round */
 	int32_t offset; /* where the round began */
 	int32_t round;
 };
@@ -45,6 +45,8 @@ shuffle_ids(struct ot_io *io, struct broker_list *list)
 		list->ids[i - 1] = list->ids[other];
 		list->ids[other] = id;
 	}
+	/* Rounds begin anew; nothing of this one is taken yet. */
+	list->round = list->index = 0;
 }
 
 /* The next broker of the round, -1 when all were taken. */
@@ -100,7 +102,7 @@ collect(struct rack_list *list, const struct ot_image *image, struct ot_arena *a
 	if (list->racks == NULL)
 		return OT_ERR_NO_MEMORY;
 	for (int32_t id = 0; (broker = ot_image_broker_from(image, id)) != NULL;
-		id = broker->id + 1) {
+	     id = broker->id + 1) {
 		struct rack *rack = rack_find(list, broker->rack);
 		struct broker_list *ids;
 
@@ -123,28 +125,36 @@ collect(struct rack_list *list, const struct ot_image *image, struct ot_arena *a
 	return OT_OK;
 }
 
-/* Where the topic's last replica on this rack stands in the rack's list, -1 when it cannot be said. */
+/* The first of a partition's replicas that is on this rack; -1 without one. */
+static int32_t
+replica_on(const struct ot_image *image, const struct ot_partition_image *partition,
+    const struct rack *rack)
+{
+	struct ot_ids replicas = ot_partition_replicas(partition);
+
+	for (int32_t i = 0; i < replicas.count; i++) {
+		const struct ot_broker_image *broker = ot_image_broker(image, replicas.items[i]);
+
+		if (broker != NULL && ot_str_compare(broker->rack, rack->name) == 0)
+			return broker->id;
+	}
+	return -1;
+}
+
+/* Where the topic's last replica on this rack stands in the rack's list, -1 when it cannot be said.
+ */
 static int32_t
 last_place_on(const struct placement *placement, const struct rack *rack)
 {
-	int32_t partition_count = placement->topic == NULL ? 0 : placement->topic->partition_count;
+	int32_t id = -1;
 
-	for (int32_t i = partition_count - 1; i >= 0; i--) {
-		const struct ot_partition_image *partition = ot_topic_partition(placement->topic, i);
-		struct ot_ids replicas = ot_partition_replicas(partition);
-
-		for (int32_t j = 0; j < replicas.count; j++) {
-			const struct ot_broker_image *broker =
-				ot_image_broker(placement->image, replicas.items[j]);
-
-			if (broker == NULL || ot_str_compare(broker->rack, rack->name) != 0)
-				continue;
-			for (int32_t k = 0; k < rack->unfenced.count; k++) {
-				if (rack->unfenced.ids[k] == broker->id)
-					return k;
-			}
-			return -1;
-		}
+	if (placement->topic == NULL)
+		return -1;
+	for (int32_t i = placement->topic->partition_count - 1; i >= 0 && id < 0; i--)
+		id = replica_on(placement->image, ot_topic_partition(placement->topic, i), rack);
+	for (int32_t i = 0; i < rack->unfenced.count; i++) {
+		if (rack->unfenced.ids[i] == id)
+			return i;
 	}
 	return -1;
 }
@@ -180,8 +190,8 @@ choose_beginnings(struct rack_list *list, const struct placement *placement)
 		if (rack->fenced.count > 0)
 			rack->fenced.offset = draw(list->io, rack->fenced.count);
 		if (rack->unfenced.count > 0)
-			rack->unfenced.offset = last >= 0 ? (last + 1) % rack->unfenced.count :
-							    draw(list->io, rack->unfenced.count);
+			rack->unfenced.offset = last >= 0 ? (last + 1) % rack->unfenced.count
+			                                  : draw(list->io, rack->unfenced.count);
 	}
 	last = last_rack(placement, list);
 	list->offset = last >= 0 ? (last + 1) % list->rack_count : draw(list->io, list->rack_count);
@@ -239,7 +249,7 @@ place(struct rack_list *list, int32_t *ids, int32_t id_count)
 
 ot_err
 placement_choose(const struct placement *placement, struct ot_io *io, struct ot_arena *arena,
-	int32_t **ret_ids, struct ot_why *why)
+    int32_t **ret_ids, struct ot_why *why)
 {
 	struct rack_list list = { .io = io };
 	int32_t factor = placement->replication_factor;
@@ -247,8 +257,8 @@ placement_choose(const struct placement *placement, struct ot_io *io, struct ot_
 
 	if (factor <= 0) {
 		ot_why_set(why,
-			"Invalid replication factor %d: the replication factor must be positive.",
-			factor);
+		    "Invalid replication factor %d: the replication factor must be positive.",
+		    factor);
 		return OT_ERR_INVALID_REPLICATION_FACTOR;
 	}
 	if (collect(&list, placement->image, arena) != OT_OK)
@@ -259,13 +269,13 @@ placement_choose(const struct placement *placement, struct ot_io *io, struct ot_
 	}
 	if (factor > list.broker_count) {
 		ot_why_set(why,
-			"The target replication factor of %d cannot be reached because only %d "
-			"broker(s) are registered.",
-			factor, list.broker_count);
+		    "The target replication factor of %d cannot be reached because only %d "
+		    "broker(s) are registered.",
+		    factor, list.broker_count);
 		return OT_ERR_INVALID_REPLICATION_FACTOR;
 	}
-	ids = ot_arena_array(
-		arena, (size_t)placement->partition_count * (size_t)factor, sizeof(*ids));
+	ids = ot_arena_array(arena, (size_t)placement->partition_count * (size_t)factor,
+	    sizeof(*ids));
 	if (ids == NULL)
 		return OT_ERR_NO_MEMORY;
 	choose_beginnings(&list, placement);

@@ -50,20 +50,20 @@ note_end(struct ot_metadata_records *records)
 
 void
 ot_metadata_records_add_version(struct ot_metadata_records *records, const struct ot_msg *type,
-	int16_t version, const void *msg)
+    int16_t version, const void *msg)
 {
 	if (records->failed)
 		return;
 	if (ot_typed_record_encode(OT_RECORD_LOG_METADATA, type, version, msg, &records->bytes) !=
-		OT_OK)
+	    OT_OK)
 		records->failed = true;
 	else
 		note_end(records);
 }
 
 void
-ot_metadata_records_add(
-	struct ot_metadata_records *records, const struct ot_msg *type, const void *msg)
+ot_metadata_records_add(struct ot_metadata_records *records, const struct ot_msg *type,
+    const void *msg)
 {
 	ot_metadata_records_add_version(records, type, type->valid.max, msg);
 }

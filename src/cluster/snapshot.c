@@ -102,23 +102,23 @@ ot_image_dump_end(struct ot_image_dump *dump)
 
 static void
 add(struct ot_metadata_records *out, int16_t metadata_version, const struct ot_msg *type,
-	const void *msg)
+    const void *msg)
 {
-	ot_metadata_records_add_version(
-		out, type, ot_metadata_record_version(metadata_version, type->type), msg);
+	ot_metadata_records_add_version(out, type,
+	    ot_metadata_record_version(metadata_version, type->type), msg);
 }
 
 void
 ot_broker_image_to_record(const struct ot_broker_image *broker, int16_t metadata_version,
-	struct ot_metadata_records *out)
+    struct ot_metadata_records *out)
 {
 	struct ot_register_broker_record record;
 	size_t endpoint_count = (size_t)broker->endpoint_count;
 	size_t feature_count = (size_t)broker->feature_count;
 	struct ot_register_broker_record_endpoint *endpoints =
-		ot_must_alloc(endpoint_count * sizeof(*endpoints) + 1);
+	    ot_must_alloc(endpoint_count * sizeof(*endpoints) + 1);
 	struct ot_register_broker_record_feature *features =
-		ot_must_alloc(feature_count * sizeof(*features) + 1);
+	    ot_must_alloc(feature_count * sizeof(*features) + 1);
 
 	ot_register_broker_record_init(&record);
 	for (size_t i = 0; i < endpoint_count; i++) {
@@ -155,10 +155,10 @@ ot_broker_image_to_record(const struct ot_broker_image *broker, int16_t metadata
 
 void
 ot_partition_image_to_record(const struct ot_partition_image *partition,
-	const struct ot_uuid *topic_id, int16_t metadata_version, struct ot_metadata_records *out)
+    const struct ot_uuid *topic_id, int16_t metadata_version, struct ot_metadata_records *out)
 {
 	struct ot_uuid *directories =
-		ot_must_alloc((size_t)partition->replica_count * sizeof(*directories) + 1);
+	    ot_must_alloc((size_t)partition->replica_count * sizeof(*directories) + 1);
 	struct image_partition_lists lists = image_partition_lists(partition, directories);
 	struct ot_partition_record record;
 
@@ -233,8 +233,8 @@ write_topics(struct ot_image_dump *dump, struct ot_metadata_records *out)
 		tree_begin(&dump->partitions, topic->partitions);
 		dump->is_in_topic = true;
 	} else if (tree_at(&dump->partitions) != NULL) {
-		ot_partition_image_to_record(
-			tree_at(&dump->partitions), &topic->id, dump->metadata_version, out);
+		ot_partition_image_to_record(tree_at(&dump->partitions), &topic->id,
+		    dump->metadata_version, out);
 		tree_next(&dump->partitions);
 	}
 	if (tree_at(&dump->partitions) != NULL)
@@ -305,8 +305,7 @@ write_at_cursor(struct ot_image_dump *dump, struct ot_metadata_records *out)
 }
 
 ot_err
-ot_image_dump_next(
-	struct ot_image_dump *dump, size_t bytes_max, struct ot_metadata_records *out)
+ot_image_dump_next(struct ot_image_dump *dump, size_t bytes_max, struct ot_metadata_records *out)
 {
 	while (dump->stage != STAGE_END && out->bytes.bytes < bytes_max && !out->failed) {
 		if (write_at_cursor(dump, out))

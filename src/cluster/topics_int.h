@@ -2,40 +2,41 @@
 #ifndef OT_CLUSTER_TOPICS_INT_H
 #define OT_CLUSTER_TOPICS_INT_H
 
-#include "cluster/controller_int.h"
-#include "cluster/placement.h"
+#include "cluster/operation_int.h"
+#include "cluster/placement_int.h"
 
 /* Kafka's message for a setting that no record can hold; takes the greatest length. */
-#define VALUE_TOO_LONG \
+#define CLUSTER_VALUE_TOO_LONG                                                                     \
 	"The configuration value cannot be added because it exceeds the maximum value size of %d " \
 	"bytes."
 
 /* Whether the broker is registered and neither fenced nor stopping. @owner control */
-bool broker_is_active(const struct ot_image *image, int32_t id);
+bool cluster_broker_is_active(const struct ot_image *image, int32_t id);
 
 /* A list of replicas that a user gives: not empty, of registered brokers, each once, and as many as
  * `replica_count` (-1: any number). OT_ERR_INVALID_REPLICA_ASSIGNMENT. @owner control */
-ot_err manual_replicas_check(const struct ot_image *image, struct ot_ids ids, int32_t replica_count,
-	struct ot_why *why) OT_MUST_USE;
+ot_err cluster_check_replicas(const struct ot_image *image, struct ot_ids ids,
+    int32_t replica_count, struct ot_why *why) OT_MUST_USE;
 
 /* How many of the ids could be in sync. With none, a partition is refused. */
-int32_t active_count(const struct ot_image *image, struct ot_ids ids);
+int32_t cluster_count_active(const struct ot_image *image, struct ot_ids ids);
 
 /* Places partitions and checks that each has an active replica. OT_ERR_INVALID_REPLICATION_FACTOR,
  * OT_ERR_NO_MEMORY. */
-ot_err replicas_choose(struct operation *operation, const struct placement *placement,
-	int32_t **ret_replicas, struct ot_why *why) OT_MUST_USE;
+ot_err cluster_choose_replicas(struct operation *operation, const struct placement *placement,
+    int32_t **ret_replicas, struct ot_why *why) OT_MUST_USE;
 
 /* Whether `count` records more fit into the operation. OT_ERR_POLICY_VIOLATION. */
-ot_err room_check(const struct operation *operation, int64_t count, struct ot_why *why) OT_MUST_USE;
+ot_err cluster_check_room(const struct operation *operation, int64_t count,
+    struct ot_why *why) OT_MUST_USE;
 
 /* Adds records of new partitions, from `first_index` on: active replicas are in sync, the first of
  * them leads. */
-void partitions_add(struct operation *operation, const struct ot_uuid *topic_id,
-	int32_t first_index, int32_t partition_count, const int32_t *replicas,
-	int32_t replica_count);
+void cluster_add_partitions(struct operation *operation, const struct ot_uuid *topic_id,
+    int32_t first_index, int32_t partition_count, const int32_t *replicas, int32_t replica_count);
 
 /* Whether the broker is registered in that epoch. OT_ERR_STALE_BROKER_EPOCH. @owner control */
-ot_err broker_epoch_check(const struct ot_image *image, int32_t id, int64_t epoch) OT_MUST_USE;
+ot_err cluster_check_broker_epoch(const struct ot_image *image, int32_t id,
+    int64_t epoch) OT_MUST_USE;
 
 #endif

@@ -1,6 +1,6 @@
-/* See tree.h. Functions that change a tree take a node that is ours alone, and give the node that
- * stands in its place. */
-#include "cluster/tree.h"
+/* See tree_int.h. Functions that change a tree take a node that is ours alone, and give the node
+ * that stands in its place. */
+#include "cluster/tree_int.h"
 
 #include <string.h>
 
@@ -12,7 +12,7 @@
 static size_t
 node_bytes(int capacity)
 {
-	return sizeof(struct tree_node) + (size_t)capacity * sizeof(struct tree_slot);
+	return sizeof(struct ot_image_tree) + (size_t)capacity * sizeof(struct tree_slot);
 }
 
 /* Sizes between which a node grows: most topics have one partition, most trees are large. */
@@ -26,14 +26,14 @@ capacity_for(int count)
 	return OT_MIN(capacity, (int)TREE_FANOUT);
 }
 
-static struct tree_node *
+static struct ot_image_tree *
 node_create(int level, int capacity)
 {
-	struct tree_node *node;
+	struct ot_image_tree *node;
 
 	OT_ASSERT(capacity >= 1 && capacity <= TREE_FANOUT && level < TREE_LEVEL_MAX);
 	node = ot_must_alloc(node_bytes(capacity));
-	atomic_init(&node->refs, 1);
+	ot_refs_init(&node->refs);
 	node->capacity = (uint8_t)capacity;
 	node->level = (uint8_t)level;
 	return node;
@@ -57,18 +57,18 @@ item_unref(int level, const struct tree_ops *ops, void *item)
 		ops->unref(item);
 }
 
-struct tree_node *
-tree_ref(struct tree_node *root)
+struct ot_image_tree *
+tree_ref(struct ot_image_tree *root)
 {
 	if (root != NULL)
-		atomic_fetch_add_explicit(&root->refs, 1, memory_order_relaxed);
+		ot_refs_take(&root->refs);
 	return root;
 }
 
 void
-tree_unref(struct tree_node *root, const struct tree_ops *ops)
+tree_unref(struct ot_image_tree *root, const struct tree_ops *ops)
 {
-	if (root == NULL || atomic_fetch_sub_explicit(&root->refs, 1, memory_order_acq_rel) > 1)
+	if (root == NULL || !ot_refs_drop(&root->refs))
 		return;
 	for (int i = 0; i < root->count; i++)
 		item_unref(root->level, ops, root->slots[i].item);
@@ -77,11 +77,11 @@ tree_unref(struct tree_node *root, const struct tree_ops *ops)
 
 /* A node in place of `node` that is ours alone and has room for `count` slots; the reference to
  * `node` is taken over. */
-static struct tree_node *
-node_own(struct tree_node *node, const struct tree_ops *ops, int count)
+static struct ot_image_tree *
+node_own(struct ot_image_tree *node, const struct tree_ops *ops, int count)
 {
-	bool is_ours = atomic_load_explicit(&node->refs, memory_order_acquire) == 1;
-	struct tree_node *copy;
+	bool is_ours = ot_refs_is_single(&node->refs);
+	struct ot_image_tree *copy;
 
 	if (is_ours && node->capacity >= count)
 		return node;
@@ -99,28 +99,28 @@ node_own(struct tree_node *node, const struct tree_ops *ops, int count)
 }
 
 static void
-slot_insert(struct tree_node *node, int index, struct tree_slot slot)
+slot_insert(struct ot_image_tree *node, int index, struct tree_slot slot)
 {
 	OT_ASSERT(node->count < node->capacity && index <= node->count);
 	memmove(&node->slots[index + 1], &node->slots[index],
-		(size_t)(node->count - index) * sizeof(slot));
+	    (size_t)(node->count - index) * sizeof(slot));
 	node->slots[index] = slot;
 	node->count++;
 }
 
 static void
-slot_remove(struct tree_node *node, int index)
+slot_remove(struct ot_image_tree *node, int index)
 {
 	OT_ASSERT(index < node->count);
 	node->count--;
 	memmove(&node->slots[index], &node->slots[index + 1],
-		(size_t)(node->count - index) * sizeof(node->slots[0]));
+	    (size_t)(node->count - index) * sizeof(node->slots[0]));
 }
 
 /* ---- looking for ---------------------------------------------------------------------------- */
 
 static const void *
-value_least(const struct tree_node *node, int index)
+value_least(const struct ot_image_tree *node, int index)
 {
 	for (int level = node->level; level > 0; level--) {
 		node = node->slots[index].item;
@@ -131,8 +131,8 @@ value_least(const struct tree_node *node, int index)
 
 /* <0, 0, >0 as the key is before, at or behind the slot's least value. */
 static int
-slot_compare(const struct tree_node *node, int index, const struct tree_ops *ops,
-	struct tree_key key)
+slot_compare(const struct ot_image_tree *node, int index, const struct tree_ops *ops,
+    struct tree_key key)
 {
 	uint64_t word = node->slots[index].word;
 
@@ -143,8 +143,8 @@ slot_compare(const struct tree_node *node, int index, const struct tree_ops *ops
 
 /* The number of slots that are not behind the key; `*ret_is_equal`: the last of them is at it. */
 static int
-slot_search(const struct tree_node *node, const struct tree_ops *ops, struct tree_key key,
-	bool *ret_is_equal)
+slot_search(const struct ot_image_tree *node, const struct tree_ops *ops, struct tree_key key,
+    bool *ret_is_equal)
 {
 	int low = 0, high = node->count;
 
@@ -166,7 +166,7 @@ slot_search(const struct tree_node *node, const struct tree_ops *ops, struct tre
 }
 
 void *
-tree_find(const struct tree_node *root, const struct tree_ops *ops, struct tree_key key)
+tree_find(const struct ot_image_tree *root, const struct tree_ops *ops, struct tree_key key)
 {
 	bool is_equal;
 	int index;
@@ -186,12 +186,12 @@ tree_find(const struct tree_node *root, const struct tree_ops *ops, struct tree_
 
 /* The upper part of a full node that gets one slot more at `index`, as a new node. At the end only
  * the new slot moves: trees that are filled in order stay full. */
-static struct tree_node *
-node_split(struct tree_node *node, int index)
+static struct ot_image_tree *
+node_split(struct ot_image_tree *node, int index)
 {
 	int keep = index == node->count ? node->count : (node->count + 1) / 2;
 	int moved = node->count - keep;
-	struct tree_node *right = node_create(node->level, capacity_for(moved + 1));
+	struct ot_image_tree *right = node_create(node->level, capacity_for(moved + 1));
 
 	memcpy(right->slots, &node->slots[keep], (size_t)moved * sizeof(node->slots[0]));
 	right->count = (uint8_t)moved;
@@ -203,13 +203,14 @@ struct put {
 	const struct tree_ops *ops;
 	void *value;
 	struct tree_key key;
-	struct tree_node *split; /* what stands right of the node that the call gave back, or NULL */
+	struct ot_image_tree
+	    *split; /* what stands right of the node that the call gave back, or NULL */
 	bool is_new;
 };
 
 /* Inserts a slot into a node that is ours, splitting it when it is full. */
-static struct tree_node *
-node_insert(struct tree_node *node, int index, struct tree_slot slot, struct put *put)
+static struct ot_image_tree *
+node_insert(struct ot_image_tree *node, int index, struct tree_slot slot, struct put *put)
 {
 	put->split = NULL;
 	if (node->count < TREE_FANOUT) {
@@ -225,12 +226,12 @@ node_insert(struct tree_node *node, int index, struct tree_slot slot, struct put
 	return node;
 }
 
-static struct tree_node *
-node_put(struct tree_node *node, struct put *put)
+static struct ot_image_tree *
+node_put(struct ot_image_tree *node, struct put *put)
 {
 	bool is_equal;
 	int index = slot_search(node, put->ops, put->key, &is_equal);
-	struct tree_node *split;
+	struct ot_image_tree *split;
 
 	node = node_own(node, put->ops, node->count);
 	if (node->level == 0) {
@@ -238,7 +239,7 @@ node_put(struct tree_node *node, struct put *put)
 		put->split = NULL;
 		if (!is_equal)
 			return node_insert(node, index,
-				(struct tree_slot){ put->key.word, put->value }, put);
+			    (struct tree_slot){ put->key.word, put->value }, put);
 		put->ops->unref(node->slots[index - 1].item);
 		node->slots[index - 1].item = put->value;
 		return node;
@@ -249,15 +250,14 @@ node_put(struct tree_node *node, struct put *put)
 	split = put->split;
 	if (split == NULL)
 		return node;
-	return node_insert(
-		node, index, (struct tree_slot){ split->slots[0].word, split }, put);
+	return node_insert(node, index, (struct tree_slot){ split->slots[0].word, split }, put);
 }
 
 bool
-tree_put(struct tree_node **root, const struct tree_ops *ops, void *value)
+tree_put(struct ot_image_tree **root, const struct tree_ops *ops, void *value)
 {
 	struct put put = { .ops = ops, .value = value, .key = ops->key_of(value), .is_new = true };
-	struct tree_node *left;
+	struct ot_image_tree *left;
 
 	if (*root == NULL) {
 		*root = node_create(0, 1);
@@ -276,11 +276,12 @@ tree_put(struct tree_node **root, const struct tree_ops *ops, void *value)
 
 /* ---- removing ------------------------------------------------------------------------------- */
 
-/* Joins child `index` of a node that is ours with its right neighbour, if both fit well into one. */
+/* Joins child `index` of a node that is ours with its right neighbour, if both fit well into one.
+ */
 static bool
-children_merge(struct tree_node *node, int index, const struct tree_ops *ops)
+children_merge(struct ot_image_tree *node, int index, const struct tree_ops *ops)
 {
-	struct tree_node *left, *right;
+	struct ot_image_tree *left, *right;
 
 	if (index < 0 || index + 1 >= node->count)
 		return false;
@@ -291,7 +292,7 @@ children_merge(struct tree_node *node, int index, const struct tree_ops *ops)
 	left = node_own(left, ops, left->count + right->count);
 	right = node_own(right, ops, right->count);
 	memcpy(&left->slots[left->count], right->slots,
-		(size_t)right->count * sizeof(right->slots[0]));
+	    (size_t)right->count * sizeof(right->slots[0]));
 	left->count = (uint8_t)(left->count + right->count);
 	ot_free(right);
 	node->slots[index].item = left;
@@ -300,12 +301,12 @@ children_merge(struct tree_node *node, int index, const struct tree_ops *ops)
 }
 
 /* Removes a key that is there; NULL when nothing is left. */
-static struct tree_node *
-node_remove(struct tree_node *node, const struct tree_ops *ops, struct tree_key key)
+static struct ot_image_tree *
+node_remove(struct ot_image_tree *node, const struct tree_ops *ops, struct tree_key key)
 {
 	bool is_equal;
 	int index = slot_search(node, ops, key, &is_equal) - 1;
-	struct tree_node *child;
+	struct ot_image_tree *child;
 
 	OT_ASSERT(index >= 0);
 	node = node_own(node, ops, node->count);
@@ -331,15 +332,15 @@ node_remove(struct tree_node *node, const struct tree_ops *ops, struct tree_key 
 }
 
 bool
-tree_remove(struct tree_node **root, const struct tree_ops *ops, struct tree_key key)
+tree_remove(struct ot_image_tree **root, const struct tree_ops *ops, struct tree_key key)
 {
-	struct tree_node *node;
+	struct ot_image_tree *node;
 
 	if (tree_find(*root, ops, key) == NULL)
 		return false;
 	node = node_remove(*root, ops, key);
 	while (node != NULL && node->level > 0 && node->count == 1) {
-		struct tree_node *child = node->slots[0].item;
+		struct ot_image_tree *child = node->slots[0].item;
 
 		ot_free(node);
 		node = child;
@@ -351,7 +352,7 @@ tree_remove(struct tree_node **root, const struct tree_ops *ops, struct tree_key
 /* ---- cursors -------------------------------------------------------------------------------- */
 
 static void
-cursor_descend(struct tree_cursor *cursor, const struct tree_node *node)
+cursor_descend(struct tree_cursor *cursor, const struct ot_image_tree *node)
 {
 	while (node != NULL) {
 		cursor->path[cursor->depth].node = node;
@@ -367,7 +368,7 @@ cursor_advance(struct tree_cursor *cursor, int depth)
 {
 	cursor->depth = depth;
 	while (cursor->depth > 0) {
-		const struct tree_node *node = cursor->path[cursor->depth - 1].node;
+		const struct ot_image_tree *node = cursor->path[cursor->depth - 1].node;
 		int index = ++cursor->path[cursor->depth - 1].index;
 
 		if (index < node->count) {
@@ -380,15 +381,15 @@ cursor_advance(struct tree_cursor *cursor, int depth)
 }
 
 void
-tree_begin(struct tree_cursor *cursor, const struct tree_node *root)
+tree_begin(struct tree_cursor *cursor, const struct ot_image_tree *root)
 {
 	cursor->depth = 0;
 	cursor_descend(cursor, root);
 }
 
 void
-tree_seek(struct tree_cursor *cursor, const struct tree_node *root, const struct tree_ops *ops,
-	struct tree_key key)
+tree_seek(struct tree_cursor *cursor, const struct ot_image_tree *root, const struct tree_ops *ops,
+    struct tree_key key)
 {
 	bool is_equal;
 	int index;
@@ -420,8 +421,8 @@ tree_at(const struct tree_cursor *cursor)
 	if (cursor->depth == 0)
 		return NULL;
 	return cursor->path[cursor->depth - 1]
-		.node->slots[cursor->path[cursor->depth - 1].index]
-		.item;
+	    .node->slots[cursor->path[cursor->depth - 1].index]
+	    .item;
 }
 
 /* ---- differences ---------------------------------------------------------------------------- */
@@ -445,7 +446,7 @@ skip_shared(struct tree_cursor *a, struct tree_cursor *b)
 	int from_a = cursor_whole_from(a), from_b = cursor_whole_from(b);
 
 	for (int i = from_a; i < a->depth; i++) {
-		const struct tree_node *node = a->path[i].node;
+		const struct ot_image_tree *node = a->path[i].node;
 		int j = b->depth - 1 - node->level; /* where b's path has this level */
 
 		if (j < from_b || b->path[j].node != node)
@@ -468,8 +469,8 @@ value_compare(const struct tree_ops *ops, const void *a, const void *b)
 }
 
 void
-tree_diff(const struct tree_node *before, const struct tree_node *after,
-	const struct tree_ops *ops, tree_visit_delta *visit, void *arg)
+tree_diff(const struct ot_image_tree *before, const struct ot_image_tree *after,
+    const struct tree_ops *ops, tree_visit_delta *visit, void *arg)
 {
 	struct tree_cursor a, b;
 
@@ -494,12 +495,11 @@ tree_diff(const struct tree_node *before, const struct tree_node *after,
 /* ---- checking ------------------------------------------------------------------------------- */
 
 static uint64_t
-node_check(const struct tree_node *node, const struct tree_ops *ops, uint64_t *bytes)
+node_check(const struct ot_image_tree *node, const struct tree_ops *ops, uint64_t *bytes)
 {
 	uint64_t count = 0;
 
 	OT_ASSERT(node->count >= 1 && node->count <= node->capacity);
-	OT_ASSERT(atomic_load_explicit(&node->refs, memory_order_relaxed) >= 1);
 	if (bytes != NULL)
 		*bytes += node_bytes(node->capacity);
 	for (int i = 0; i < node->count; i++) {
@@ -509,7 +509,7 @@ node_check(const struct tree_node *node, const struct tree_ops *ops, uint64_t *b
 		if (i > 0)
 			OT_ASSERT(value_compare(ops, value_least(node, i - 1), least) < 0);
 		if (node->level > 0) {
-			const struct tree_node *child = node->slots[i].item;
+			const struct ot_image_tree *child = node->slots[i].item;
 
 			OT_ASSERT(child->level + 1 == node->level);
 			count += node_check(child, ops, bytes);
@@ -521,7 +521,7 @@ node_check(const struct tree_node *node, const struct tree_ops *ops, uint64_t *b
 }
 
 uint64_t
-tree_check(const struct tree_node *root, const struct tree_ops *ops, uint64_t *bytes)
+tree_check(const struct ot_image_tree *root, const struct tree_ops *ops, uint64_t *bytes)
 {
 	uint64_t count = root == NULL ? 0 : node_check(root, ops, bytes);
 	struct tree_cursor cursor;

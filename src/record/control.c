@@ -144,7 +144,8 @@ have_directories(const struct ot_kraft_voter *voters, int32_t count)
 }
 
 static void
-write_voters(struct ot_writer *out, int16_t version, const struct ot_kraft_voter *voters, int32_t count)
+write_voters(struct ot_writer *out, int16_t version, const struct ot_kraft_voter *voters,
+    int32_t count)
 {
 	OT_ASSERT(count >= 0);
 	ot_write_uvarint(out, (uint32_t)count + 1);

@@ -68,7 +68,7 @@ struct memory_log {
 	int64_t next_offset;  /* with the queue */
 	struct ot_metalog_snapshot *snapshot;
 	bool is_started;
-	bool is_held;	/* appends stay in the queue */
+	bool is_held;   /* appends stay in the queue */
 	ot_err failure; /* of the next commit */
 	uint64_t bytes; /* since the snapshot */
 	void (*on_closed)(void *);
@@ -77,22 +77,21 @@ struct memory_log {
 
 static inline void
 memory_tell(struct memory_log *self, int64_t base_offset, int32_t epoch,
-	struct ot_metadata_records *records, bool is_snapshot)
+    struct ot_metadata_records *records, bool is_snapshot)
 {
 	struct ot_bytes *views = ot_must_alloc((size_t)records->count * sizeof(*views) + 1);
 
 	for (int32_t i = 0; i < records->count; i++)
 		views[i] = ot_metadata_records_at(records, i);
-	self->events->on_batch(self->arg,
-		&(struct ot_metalog_batch){
-			.base_offset = base_offset,
-			.epoch = epoch,
-			.timestamp = 1000,
-			.records = views,
-			.record_count = records->count,
-			.next_offset = base_offset + records->count,
-			.is_snapshot = is_snapshot,
-		});
+	self->events->on_batch(self->arg, &(struct ot_metalog_batch){
+					      .base_offset = base_offset,
+					      .epoch = epoch,
+					      .timestamp = 1000,
+					      .records = views,
+					      .record_count = records->count,
+					      .next_offset = base_offset + records->count,
+					      .is_snapshot = is_snapshot,
+					  });
 	ot_free(views);
 }
 
@@ -109,10 +108,10 @@ memory_begin(struct memory_log *self)
 	}
 	for (size_t i = 0; i < disk->batch_count; i++) {
 		if (disk->has_snapshot &&
-			disk->batches[i].base_offset < disk->snapshot_id.end_offset)
+		    disk->batches[i].base_offset < disk->snapshot_id.end_offset)
 			continue;
 		memory_tell(self, disk->batches[i].base_offset, disk->batches[i].epoch,
-			&disk->batches[i].records, false);
+		    &disk->batches[i].records, false);
 	}
 	self->next_offset = disk->next_offset;
 	disk->epoch++;
@@ -126,7 +125,7 @@ memory_commit(struct memory_log *self)
 
 	while (!ot_list_is_empty(&self->queue)) {
 		struct ot_metalog_append *append =
-			OT_LIST_FIRST(&self->queue, struct ot_metalog_append, link);
+		    OT_LIST_FIRST(&self->queue, struct ot_metalog_append, link);
 		struct memory_batch *batch = &disk->batches[disk->batch_count];
 
 		ot_list_remove(&append->link);
@@ -141,8 +140,8 @@ memory_commit(struct memory_log *self)
 		batch->epoch = append->epoch;
 		ot_metadata_records_init(&batch->records);
 		for (int32_t i = 0; i < append->records.count; i++)
-			ot_metadata_records_add_framed(
-				&batch->records, ot_metadata_records_at(&append->records, i));
+			ot_metadata_records_add_framed(&batch->records,
+			    ot_metadata_records_at(&append->records, i));
 		disk->next_offset += append->records.count;
 		self->bytes += append->records.bytes.bytes;
 		memory_tell(self, batch->base_offset, batch->epoch, &batch->records, false);
@@ -172,8 +171,8 @@ memory_write_snapshot(struct memory_log *self)
 		ot_metadata_records_init(&piece);
 		assert_ok(snapshot->next(snapshot->arg, &piece));
 		for (int32_t i = 0; i < piece.count; i++)
-			ot_metadata_records_add_framed(
-				&disk->snapshot, ot_metadata_records_at(&piece, i));
+			ot_metadata_records_add_framed(&disk->snapshot,
+			    ot_metadata_records_at(&piece, i));
 		ot_metadata_records_fini(&piece);
 	} while (disk->snapshot.count > before);
 	disk->has_snapshot = true;
@@ -192,7 +191,7 @@ memory_on_turn(struct ot_timer *timer)
 	if (self->on_closed != NULL) {
 		while (!ot_list_is_empty(&self->queue)) {
 			struct ot_metalog_append *append =
-				OT_LIST_FIRST(&self->queue, struct ot_metalog_append, link);
+			    OT_LIST_FIRST(&self->queue, struct ot_metalog_append, link);
 
 			ot_list_remove(&append->link);
 			append->on_done(append, OT_ERR_CLOSED);
@@ -261,8 +260,8 @@ memory_close(struct ot_metalog *log, void (*on_closed)(void *), void *arg)
 static inline struct memory_log *
 memory_log_create(struct ot_io *io, struct memory_disk *disk)
 {
-	static const struct ot_metalog_ops ops = { memory_start, memory_append,
-		memory_put_snapshot, memory_bytes, memory_close };
+	static const struct ot_metalog_ops ops = { memory_start, memory_append, memory_put_snapshot,
+		memory_bytes, memory_close };
 	struct memory_log *self = ot_must_alloc(sizeof(*self));
 
 	self->log.ops = &ops;
@@ -292,7 +291,7 @@ struct fixture {
 	struct memory_disk *disk;
 	struct memory_log *log; /* the controller's */
 	struct ot_controller *controller;
-	struct ot_arena arena; /* of requests and responses */
+	struct ot_arena arena;   /* of requests and responses */
 	struct ot_image *newest; /* a reference */
 	int image_count;
 	bool is_active;
@@ -341,17 +340,16 @@ fixture_start_controller(struct fixture *fixture)
 	fixture->log = memory_log_create(fixture->io, fixture->disk);
 	fixture->is_active = fixture->is_closed = false;
 	fixture->controller = ot_controller_create(&(struct ot_controller_args){
-		.io = fixture->io,
-		.log = &fixture->log->log,
-		.settings = fixture->settings,
-		.cluster_id = CLUSTER_ID,
-		.node_id = 1,
-		.events = &events,
-		.arg = fixture,
+	    .io = fixture->io,
+	    .log = &fixture->log->log,
+	    .settings = fixture->settings,
+	    .cluster_id = CLUSTER_ID,
+	    .node_id = 1,
+	    .events = &events,
+	    .arg = fixture,
 	});
 	ot_controller_start(fixture->controller);
-	assert_true(ot_sim_world_run_until(
-		fixture->world, fixture_holds_active, fixture, 1000));
+	assert_true(ot_sim_world_run_until(fixture->world, fixture_holds_active, fixture, 1000));
 }
 
 static inline void
@@ -370,8 +368,7 @@ static inline void
 fixture_close_controller(struct fixture *fixture)
 {
 	ot_controller_close(fixture->controller, fixture_on_closed, fixture);
-	assert_true(ot_sim_world_run_until(
-		fixture->world, fixture_holds_closed, fixture, 1000));
+	assert_true(ot_sim_world_run_until(fixture->world, fixture_holds_closed, fixture, 1000));
 	fixture->controller = NULL;
 	ot_image_unref(fixture->newest);
 	fixture->newest = NULL;
@@ -458,11 +455,10 @@ fixture_add_broker(struct fixture *fixture, int32_t id, const char *rack)
 	struct ot_broker_registration_request_listener listener = { .name = OT_STR_LIT("PLAINTEXT"),
 		.host = OT_STR_LIT("localhost"),
 		.port = 9092 };
-	struct ot_broker_registration_request_feature feature = {
-		.name = OT_STR_LIT("metadata.version"),
+	struct ot_broker_registration_request_feature feature = { .name = OT_STR_LIT(
+								      "metadata.version"),
 		.min_supported_version = 7,
-		.max_supported_version = 30
-	};
+		.max_supported_version = 30 };
 	struct ot_uuid directory = { { 1, 2, 3, (uint8_t)id } };
 	struct ot_broker_heartbeat_request beat;
 	struct ot_broker_heartbeat_response beaten;
@@ -480,15 +476,15 @@ fixture_add_broker(struct fixture *fixture, int32_t id, const char *rack)
 	request.log_dirs = &directory;
 	request.log_dirs_count = 1;
 	ot_controller_register_broker(fixture->controller, fixture_call_init(fixture, &call),
-		&request, &response);
+	    &request, &response);
 	assert_ok(fixture_wait(fixture, &call));
 	assert_ok(response.error_code);
 	ot_broker_heartbeat_request_init(&beat);
 	beat.broker_id = id;
 	beat.broker_epoch = response.broker_epoch;
 	beat.current_metadata_offset = ot_image_place(fixture->newest).offset;
-	ot_controller_heartbeat(
-		fixture->controller, fixture_call_init(fixture, &call), &beat, &beaten);
+	ot_controller_heartbeat(fixture->controller, fixture_call_init(fixture, &call), &beat,
+	    &beaten);
 	assert_ok(fixture_wait(fixture, &call));
 	assert_ok(beaten.error_code);
 	assert_false(beaten.is_fenced);
@@ -500,18 +496,18 @@ assert_text(struct ot_str text, const char *expected)
 {
 	if (expected == NULL ? text.len >= 0 : !ot_str_is(text, expected))
 		fail_msg("\"%.*s\" is not \"%s\"", OT_STR_ARG(text),
-			expected == NULL ? "(null)" : expected);
+		    expected == NULL ? "(null)" : expected);
 }
 
 /* Creates one topic; gives the error code and, in `ret_message`, the message. */
 static inline ot_err
 fixture_create_topic(struct fixture *fixture, const char *name, int32_t partitions,
-	int16_t replicas, struct ot_str *ret_message)
+    int16_t replicas, struct ot_str *ret_message)
 {
 	struct ot_create_topics_request_topic topic;
 	struct ot_create_topics_request request;
 	struct ot_create_topics_response *response =
-		ot_arena_alloc(&fixture->arena, sizeof(*response));
+	    ot_arena_alloc(&fixture->arena, sizeof(*response));
 	struct fixture_call call;
 
 	ot_create_topics_request_init(&request);
@@ -521,8 +517,8 @@ fixture_create_topic(struct fixture *fixture, const char *name, int32_t partitio
 	topic.replication_factor = replicas;
 	request.topics = &topic;
 	request.topics_count = 1;
-	ot_controller_create_topics(
-		fixture->controller, fixture_call_init(fixture, &call), &request, response);
+	ot_controller_create_topics(fixture->controller, fixture_call_init(fixture, &call),
+	    &request, response);
 	assert_ok(fixture_wait(fixture, &call));
 	assert_int_equal(response->topics_count, 1);
 	assert_text(response->topics[0].name, name);

@@ -12,8 +12,7 @@ test_bootstrap(void **state)
 	(void)state;
 
 	ot_sim_world_run_for_ms(fixture->world, 10);
-	assert_int_equal(
-		ot_image_feature(fixture->newest, ot_str_from(OT_METADATA_VERSION)), 30);
+	assert_int_equal(ot_image_feature(fixture->newest, ot_str_from(OT_METADATA_VERSION)), 30);
 	assert_int_equal(ot_image_controller(fixture->newest), 1);
 	assert_int_equal(ot_image_place(fixture->newest).offset, 0);
 	assert_int_equal(ot_image_features_epoch(fixture->newest), 0);
@@ -27,7 +26,7 @@ static void
 test_restart(void **state)
 {
 	struct fixture *fixture =
-		fixture_create("metadata.log.max.record.bytes.between.snapshots=1\n");
+	    fixture_create("metadata.log.max.record.bytes.between.snapshots=1\n");
 	char *before, *after;
 	char name[20];
 	(void)state;
@@ -81,7 +80,7 @@ test_pipelining(void **state)
 	for (int i = 0; i < 3; i++) {
 		topic.name = i == 2 ? OT_STR_LIT("two") : OT_STR_LIT("one");
 		ot_controller_create_topics(fixture->controller,
-			fixture_call_init(fixture, &calls[i]), &request, &responses[i]);
+		    fixture_call_init(fixture, &calls[i]), &request, &responses[i]);
 	}
 	ot_sim_world_run_for_ms(fixture->world, 100);
 	for (int i = 0; i < 3; i++)
@@ -125,7 +124,7 @@ test_failed_append(void **state)
 	for (int i = 0; i < 2; i++) {
 		topic.name = i == 0 ? OT_STR_LIT("one") : OT_STR_LIT("two");
 		ot_controller_create_topics(fixture->controller,
-			fixture_call_init(fixture, &calls[i]), &request, &responses[i]);
+		    fixture_call_init(fixture, &calls[i]), &request, &responses[i]);
 	}
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(fixture_wait(fixture, &calls[i]), OT_ERR_NOT_CONTROLLER);
@@ -142,8 +141,8 @@ test_failed_append(void **state)
 	fixture_destroy(fixture);
 }
 
-/* Goal: closing ends the calls under way, and takes no more. Method: a held log, one call before and
- * one after the close. */
+/* Goal: closing ends the calls under way, and takes no more. Method: a held log, one call before
+ * and one after the close. */
 static void
 test_close(void **state)
 {
@@ -158,12 +157,11 @@ test_close(void **state)
 	request.broker_epoch = fixture_add_broker(fixture, 1, NULL);
 	fixture->log->is_held = true;
 	ot_controller_allocate_producer_ids(fixture->controller,
-		fixture_call_init(fixture, &calls[0]), &request, &responses[0]);
+	    fixture_call_init(fixture, &calls[0]), &request, &responses[0]);
 	ot_controller_close(fixture->controller, fixture_on_closed, fixture);
 	ot_controller_allocate_producer_ids(fixture->controller,
-		fixture_call_init(fixture, &calls[1]), &request, &responses[1]);
-	assert_true(ot_sim_world_run_until(
-		fixture->world, fixture_holds_closed, fixture, 1000));
+	    fixture_call_init(fixture, &calls[1]), &request, &responses[1]);
+	assert_true(ot_sim_world_run_until(fixture->world, fixture_holds_closed, fixture, 1000));
 	fixture->controller = NULL;
 	for (int i = 0; i < 2; i++) {
 		assert_true(calls[i].is_done);
@@ -207,8 +205,8 @@ test_newer_record(void **state)
 	fixture_destroy(fixture);
 }
 
-/* Goal: a metadata transaction counts from its end on; one that a controller left open is aborted by
- * the next. Method: both on the log of a stopped controller. */
+/* Goal: a metadata transaction counts from its end on; one that a controller left open is aborted
+ * by the next. Method: both on the log of a stopped controller. */
 static void
 test_metadata_transaction(void **state)
 {

@@ -1,5 +1,5 @@
 /* Tests of src/cluster/tree.c. */
-#include "cluster/tree.h"
+#include "cluster/tree_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,12 +77,13 @@ draw(uint32_t bound)
 	return (seed >> 8) % bound;
 }
 
-/* ---- a model: an array of what each key has --------------------------------------------------- */
+/* ---- a model: an array of what each key has ---------------------------------------------------
+ */
 
 enum { KEYS = 4000, VERSIONS = 40 };
 
 struct version {
-	struct tree_node *root;
+	struct ot_image_tree *root;
 	struct value *values[KEYS]; /* borrowed from the tree */
 };
 
@@ -94,8 +95,8 @@ version_check(const struct version *version)
 
 	tree_begin(&cursor, version->root);
 	for (uint32_t key = 0; key < KEYS; key++) {
-		assert_ptr_equal(
-			tree_find(version->root, &ops, key_for(&key)), version->values[key]);
+		assert_ptr_equal(tree_find(version->root, &ops, key_for(&key)),
+		    version->values[key]);
 		if (version->values[key] == NULL)
 			continue;
 		assert_ptr_equal(tree_at(&cursor), version->values[key]);
@@ -134,14 +135,15 @@ diff_skip_to(struct diff_check *check, uint32_t key)
 {
 	for (; check->next_key < key; check->next_key++)
 		assert_ptr_equal(check->before->values[check->next_key],
-			check->after->values[check->next_key]);
+		    check->after->values[check->next_key]);
 }
 
 static void
 diff_visit(void *arg, void *before, void *after)
 {
 	struct diff_check *check = arg;
-	uint32_t key = before != NULL ? ((struct value *)before)->key : ((struct value *)after)->key;
+	uint32_t key =
+	    before != NULL ? ((struct value *)before)->key : ((struct value *)after)->key;
 
 	diff_skip_to(check, key);
 	assert_ptr_equal(before, check->before->values[key]);
@@ -161,8 +163,8 @@ check_diff(const struct version *before, const struct version *after)
 }
 
 /* Goal: old versions never change, new ones are what a plain array says, differences are exactly
- * those of the arrays, and all memory is freed. Method: random changes in bursts of all sizes, every
- * version kept, all checked at the end, then freed in random order. */
+ * those of the arrays, and all memory is freed. Method: random changes in bursts of all sizes,
+ * every version kept, all checked at the end, then freed in random order. */
 static void
 test_versions(void **state)
 {
@@ -204,7 +206,7 @@ test_versions(void **state)
 static void
 test_seek(void **state)
 {
-	struct tree_node *root = NULL;
+	struct ot_image_tree *root = NULL;
 	struct tree_cursor cursor;
 	(void)state;
 
@@ -236,13 +238,13 @@ count_visit(void *arg, void *before, void *after)
 	++*(int *)arg;
 }
 
-/* Goal: what is in order stays dense, and one change copies one path. Method: bytes of a tree filled
- * in order, against the least that it could take; the bytes that a second version adds. */
+/* Goal: what is in order stays dense, and one change copies one path. Method: bytes of a tree
+ * filled in order, against the least that it could take; the bytes that a second version adds. */
 static void
 test_memory(void **state)
 {
 	enum { COUNT = 100000 };
-	struct tree_node *root = NULL, *changed;
+	struct ot_image_tree *root = NULL, *changed;
 	uint64_t bytes = 0;
 	int visit_count = 0;
 	(void)state;
@@ -253,7 +255,7 @@ test_memory(void **state)
 	assert_in_range(bytes, COUNT * 16, COUNT * 18);
 	changed = tree_ref(root);
 	tree_put(&changed, &ops, value_create(COUNT / 2));
-	for (const struct tree_node *a = root, *b = changed; a->level > 0;) {
+	for (const struct ot_image_tree *a = root, *b = changed; a->level > 0;) {
 		int same = 0;
 
 		for (int i = 0; i < a->count; i++)

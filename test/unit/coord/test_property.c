@@ -198,7 +198,7 @@ check_assignment(const struct client *client, struct ot_bytes assignment)
 	snprintf(start, sizeof(start), "%d:", client->generation);
 	assert_memory_equal(text, start, strlen(start));
 	for (const char *p = strchr(text, ','); p != NULL; p = strchr(p + 1, ',')) {
-		int partition = atoi(p + 1);
+		long partition = strtol(p + 1, NULL, 10);
 		assert_true(client->generation < GENERATION_MAX);
 		char *owner = owners[client->group][client->generation][partition];
 		const char *self = client->instance != NULL ? client->instance : client->id;

@@ -6,8 +6,8 @@
  * every node from our root down to it has one reference. So a change of an image costs one path,
  * and replaying a long log copies nothing at all.
  *
- * Each slot has, beside the pointer, a word that orders like the value (the first bytes of a name, a
- * hash, an index): a look-up compares words in the node and rarely touches a value before it has
+ * Each slot has, beside the pointer, a word that orders like the value (the first bytes of a name,
+ * a hash, an index): a look-up compares words in the node and rarely touches a value before it has
  * found it. Only where words are equal the full comparison decides.
  *
  *   inner node   slots: word of the least value below, child     all children at one level
@@ -16,12 +16,11 @@
  * Invariants: no node is empty; in a parent, two neighbours together have more than
  * TREE_MERGE slots, unless nothing was ever removed beside them; values increase strictly.
  */
-#ifndef OT_CLUSTER_TREE_H
-#define OT_CLUSTER_TREE_H
-
-#include <stdatomic.h>
+#ifndef OT_CLUSTER_TREE_INT_H
+#define OT_CLUSTER_TREE_INT_H
 
 #include "base/bytes.h"
+#include "base/refs.h"
 
 /* 8 bytes of header and 31 slots make 504 bytes, which fits an allocator's class of 512. */
 enum { TREE_FANOUT = 31, TREE_MERGE = 20, TREE_LEVEL_MAX = 12 };
@@ -31,8 +30,8 @@ struct tree_slot {
 	void *item;
 };
 
-struct tree_node {
-	_Atomic uint32_t refs; /* [atomic] all below [const] once refs was above 1 */
+struct ot_image_tree {
+	struct ot_refs refs; /* all below [const] once refs was above 1 */
 	uint8_t count;
 	uint8_t capacity;
 	uint8_t level; /* 0: leaf */
@@ -53,32 +52,32 @@ struct tree_ops {
 };
 
 /* An empty tree is NULL. @owner any thread   @blocks never; so all below */
-struct tree_node *tree_ref(struct tree_node *root); /* accepts NULL */
-void tree_unref(struct tree_node *root, const struct tree_ops *ops); /* accepts NULL */
+struct ot_image_tree *tree_ref(struct ot_image_tree *root);              /* accepts NULL */
+void tree_unref(struct ot_image_tree *root, const struct tree_ops *ops); /* accepts NULL */
 
 /* The value, borrowed, or NULL. */
-void *tree_find(const struct tree_node *root, const struct tree_ops *ops, struct tree_key key);
+void *tree_find(const struct ot_image_tree *root, const struct tree_ops *ops, struct tree_key key);
 
-/* Puts a value in, of which one reference is taken over; one of an equal key leaves. True when there
- * was none. The root is the caller's own reference and may change. */
-bool tree_put(struct tree_node **root, const struct tree_ops *ops, void *value);
+/* Puts a value in, of which one reference is taken over; one of an equal key leaves. True when
+ * there was none. The root is the caller's own reference and may change. */
+bool tree_put(struct ot_image_tree **root, const struct tree_ops *ops, void *value);
 
 /* False when there was none. */
-bool tree_remove(struct tree_node **root, const struct tree_ops *ops, struct tree_key key);
+bool tree_remove(struct ot_image_tree **root, const struct tree_ops *ops, struct tree_key key);
 
 /* A place in a tree that does not change meanwhile. */
 struct tree_cursor {
 	int depth; /* 0: at the end */
 	struct {
-		const struct tree_node *node;
+		const struct ot_image_tree *node;
 		int index;
 	} path[TREE_LEVEL_MAX];
 };
 
 /* To the first value; to the first one that is not before `key`; on by one. */
-void tree_begin(struct tree_cursor *cursor, const struct tree_node *root);
-void tree_seek(struct tree_cursor *cursor, const struct tree_node *root, const struct tree_ops *ops,
-	struct tree_key key);
+void tree_begin(struct tree_cursor *cursor, const struct ot_image_tree *root);
+void tree_seek(struct tree_cursor *cursor, const struct ot_image_tree *root,
+    const struct tree_ops *ops, struct tree_key key);
 void tree_next(struct tree_cursor *cursor);
 
 /* The value at the cursor, NULL at the end. */
@@ -87,12 +86,12 @@ void *tree_at(const struct tree_cursor *cursor);
 /* Visits each key at which the trees have different values, in order; NULL where one has none. What
  * the trees share is skipped: the cost follows the changes. */
 typedef void tree_visit_delta(void *arg, void *before, void *after);
-void tree_diff(const struct tree_node *before, const struct tree_node *after,
-	const struct tree_ops *ops, tree_visit_delta *visit, void *arg);
+void tree_diff(const struct ot_image_tree *before, const struct ot_image_tree *after,
+    const struct tree_ops *ops, tree_visit_delta *visit, void *arg);
 
 /* Asserts the invariants and gives the number of values; adds the nodes' bytes to `*bytes`, which
  * may be NULL. Linear. */
-uint64_t tree_check(const struct tree_node *root, const struct tree_ops *ops, uint64_t *bytes);
+uint64_t tree_check(const struct ot_image_tree *root, const struct tree_ops *ops, uint64_t *bytes);
 
 /* Words. Names: their first bytes, so that words order as names do. */
 uint64_t tree_word_of_name(struct ot_str name);

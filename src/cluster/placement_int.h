@@ -7,8 +7,8 @@
  * as there are brokers, both orders are shuffled, so that the same sets do not come again. Where a
  * topic has partitions already, it goes on behind the last one.
  */
-#ifndef OT_CLUSTER_PLACEMENT_H
-#define OT_CLUSTER_PLACEMENT_H
+#ifndef OT_CLUSTER_PLACEMENT_INT_H
+#define OT_CLUSTER_PLACEMENT_INT_H
 
 #include "cluster/image.h"
 #include "io/io.h"
@@ -16,13 +16,13 @@
 struct placement {
 	const struct ot_image *image;
 	const struct ot_topic_image *topic; /* that gets more partitions; NULL for a new one */
-	int32_t partition_count;	    /* to be placed */
+	int32_t partition_count;            /* to be placed */
 	int16_t replication_factor;
 };
 
 /* Gives partition_count * replication_factor ids, partition after partition.
  * OT_ERR_INVALID_REPLICATION_FACTOR with `why`, OT_ERR_NO_MEMORY. @owner control   @blocks never */
 ot_err placement_choose(const struct placement *placement, struct ot_io *io, struct ot_arena *arena,
-	int32_t **ret_ids, struct ot_why *why) OT_MUST_USE;
+    int32_t **ret_ids, struct ot_why *why) OT_MUST_USE;
 
 #endif

@@ -1,22 +1,22 @@
 /* Inside the room: the controller's state, and what operations are made of. */
-#ifndef OT_CLUSTER_CONTROLLER_INT_H
-#define OT_CLUSTER_CONTROLLER_INT_H
+#ifndef OT_CLUSTER_OPERATION_INT_H
+#define OT_CLUSTER_OPERATION_INT_H
 
 #include "cluster/controller.h"
 
 /* Kafka's bound of records in one operation of a user. */
-enum { RECORDS_PER_OPERATION_MAX = 10000 };
+enum { OPERATION_RECORDS_MAX = 10000 };
 
 struct ot_controller {
-	struct ot_io *io;			   /* [const] */
-	struct ot_metalog *log;			   /* [const] */
+	struct ot_io *io;                          /* [const] */
+	struct ot_metalog *log;                    /* [const] */
 	const struct ot_controller_events *events; /* [const] */
-	void *arg;				   /* [const] */
-	int32_t node_id;			   /* [const] */
+	void *arg;                                 /* [const] */
+	int32_t node_id;                           /* [const] */
 
 	/* Images; all that follows: [owner] */
 	struct ot_image *committed;   /* published */
-	struct ot_image *head;	      /* with what was appended; = committed when nothing is */
+	struct ot_image *head;        /* with what was appended; = committed when nothing is */
 	struct ot_image_edit *replay; /* records that were told and are no image yet; or NULL */
 	struct ot_image_place replay_place;
 	bool is_caught_up; /* each batch is published at once from now on */
@@ -25,15 +25,15 @@ struct ot_controller {
 	/* Leading. */
 	int32_t epoch;
 	int64_t next_offset; /* of the next record that is appended */
-	bool is_leader; /* of the metadata log, in `epoch` */
-	bool is_active; /* and all is replayed: operations are taken */
+	bool is_leader;      /* of the metadata log, in `epoch` */
+	bool is_active;      /* and all is replayed: operations are taken */
 	bool is_failed;
 	bool is_closing;
 	struct ot_list appends; /* of struct append, in order */
 
 	/* Calls. */
 	struct ot_list waiting; /* by wait_offset */
-	struct ot_list done;	/* to be told in the next turn */
+	struct ot_list done;    /* to be told in the next turn */
 	struct ot_timer tell;
 
 	/* Snapshots. */
@@ -60,7 +60,7 @@ struct operation {
  * response must hold a name in each of its results by now: `fail` writes an error into them.
  * @owner control   @blocks never; so all below */
 OT_MUST_USE bool operation_begin(struct operation *operation, struct ot_controller *controller,
-	struct ot_controller_call *call);
+    struct ot_controller_call *call);
 
 /* The image with this operation's records. Borrowed until the next record. */
 const struct ot_image *operation_image(struct operation *operation);
@@ -72,14 +72,16 @@ void operation_add(struct operation *operation, const struct ot_msg *type, void 
  * one went well: for operations that need not be atomic. */
 void operation_split(struct operation *operation);
 
-/* Appends the batch, unless it is dropped; the call completes when all is committed that it knew. */
+/* Appends the batch, unless it is dropped; the call completes when all is committed that it knew.
+ */
 void operation_end(struct operation *operation, bool is_dropped);
 
 /* Ends a call with an error that concerns all of it. Its `fail` fills the response. */
-void call_fail(struct ot_controller *controller, struct ot_controller_call *call, ot_err err);
+void operation_fail_call(struct ot_controller *controller, struct ot_controller_call *call,
+    ot_err err);
 
 /* An error for a result: the text in the arena, or the code's own sentence. OT_OK is null. */
-struct ot_str error_text(struct ot_arena *arena, ot_err err, const struct ot_why *why);
+struct ot_str operation_error_text(struct ot_arena *arena, ot_err err, const struct ot_why *why);
 
 /* NULL-safe memory of an array in the call's arena, which marks the operation failed. */
 void *operation_array(struct operation *operation, size_t count, size_t bytes);
