@@ -1,6 +1,6 @@
 /* Fetch (key 1): a read of many partitions at their owners, and the wait for enough to read.
  *
- *   READING --enough, or no time left--> ANSWERED
+ *   READING --enough, or no time left--> (CONVERTING, for old clients) --> ANSWERED
  *      |  ^
  *      |  +-- woken by an append, or out of time (then for the last time)
  *      v  |
@@ -19,15 +19,15 @@
 
 #include "base/alloc.h"
 #include "broker/fetch_session_int.h"
+#include "broker/legacy_int.h"
 #include "wire/msg_fetch.h"
 
 enum {
+	FETCH_VERSION_MAGIC_1 = 2,
 	FETCH_VERSION_TOPIC_ID = 13,
-	FETCH_VERSION_SESSION_ERROR = 7,
-	FETCH_VERSION_ENDPOINTS = 16,
 };
 
-enum fetch_state { FETCH_READING, FETCH_WATCHING, FETCH_ANSWERED };
+enum fetch_state { FETCH_READING, FETCH_WATCHING, FETCH_CONVERTING, FETCH_ANSWERED };
 
 /* One partition of the request. */
 struct fetch_part {
@@ -40,8 +40,10 @@ struct fetch_part {
 	bool is_found;                 /* else read.err says why not */
 	uint32_t shard_index;
 	struct ot_file_range range;
-	bool is_watching; /* [the partition's owner] */
-	bool is_reserved; /* [the partition's owner] bytes were taken from the shard's share */
+	struct legacy_range *legacy; /* what an old client gets instead of the range */
+	bool is_watching;            /* [owner: the partition's shard] */
+	bool is_reserved; /* [owner: the partition's shard] bytes were taken from the shard's share
+	                   */
 };
 
 /* What one owner shard does for the operation; touched by that shard only. */
@@ -64,6 +66,7 @@ struct fetch_op {
 	enum fetch_state state;
 	struct fetch_part *parts;
 	size_t part_count;
+	struct ot_job convert_job;
 	struct fetch_share *shares; /* by shard index */
 	uint32_t share_count;       /* shards that have a partition of ours */
 	struct ot_turn_work wake_work;
@@ -127,6 +130,11 @@ fill_part(struct fetch_op *op, struct fetch_part *part, struct ot_fetch_response
 		answer->diverging_epoch.end_offset = read->diverging_end_offset;
 	}
 	fill_aborted(op, part, answer);
+	if (part->legacy != NULL) {
+		answer->records.data = part->legacy->out.data;
+		answer->records.len = (int32_t)part->legacy->out.bytes;
+		return;
+	}
 	if (read->file == NULL)
 		return;
 	part->range = (struct ot_file_range){ .file = read->file, .place = read->place };
@@ -192,6 +200,9 @@ drop_reads(struct fetch_op *op)
 {
 	for (size_t i = 0; i < op->part_count; i++) {
 		struct ot_part_read *read = &op->parts[i].read;
+		if (op->parts[i].legacy != NULL)
+			legacy_range_fini(op->parts[i].legacy);
+		op->parts[i].legacy = NULL;
 		ot_file_unref(read->file);
 		read->file = NULL;
 		read->bytes = 0;
@@ -201,22 +212,97 @@ drop_reads(struct fetch_op *op)
 }
 
 static void
-answer(struct fetch_op *op)
+send_answer(struct fetch_op *op)
 {
 	op->state = FETCH_ANSWERED;
-	ot_timer_cancel(op->self->shard->io, &op->timer);
-	ot_turn_work_cancel(&op->wake_work);
 	/* The session may have been evicted or closed while the request waited. */
 	if (op->session != NULL)
 		op->session = fetch_session_find(op->self->fetch_sessions, op->session_id);
 	ot_err err = fill_topics(op);
-	drop_reads(op);
 	if (err != OT_OK) {
+		drop_reads(op);
 		ot_request_abort(op->request, "no memory for a fetch response");
 		return;
 	}
 	op->response.session_id = op->session_id;
-	ot_request_answer(op->request, &ot_fetch_response_msg, &op->response);
+	/* Answering copies what is in memory, and may be the end of the request with all its
+	 * memory. */
+	struct ot_request *request = op->request;
+	ot_request_encode(request, &ot_fetch_response_msg, &op->response);
+	drop_reads(op);
+	ot_request_send(request);
+}
+
+/* ---- old clients --------------------------------------------------------------------------- */
+
+static void
+run_conversion(struct ot_job *job)
+{
+	struct fetch_op *op = OT_CONTAINER_OF(job, struct fetch_op, convert_job);
+	struct ot_codec_ctx *codecs = ot_codec_ctx_create();
+	for (size_t i = 0; i < op->part_count; i++) {
+		if (op->parts[i].legacy != NULL)
+			legacy_convert_range(codecs, op->parts[i].legacy);
+	}
+	ot_codec_ctx_destroy(codecs);
+}
+
+static void
+conversion_is_done(struct ot_job *job)
+{
+	struct fetch_op *op = OT_CONTAINER_OF(job, struct fetch_op, convert_job);
+	for (size_t i = 0; i < op->part_count; i++) {
+		struct fetch_part *part = &op->parts[i];
+		if (part->legacy == NULL || part->legacy->err == OT_OK)
+			continue;
+		part->read.err = part->legacy->err;
+		legacy_range_fini(part->legacy);
+		part->legacy = NULL;
+		ot_file_unref(part->read.file);
+		part->read.file = NULL;
+	}
+	send_answer(op);
+}
+
+/* Below version 4 batches become message sets, in a worker. False without memory. */
+static bool
+start_conversion(struct fetch_op *op)
+{
+	int16_t version = op->request->header.request_api_version;
+	for (size_t i = 0; i < op->part_count; i++) {
+		struct fetch_part *part = &op->parts[i];
+		if (part->read.file == NULL)
+			continue;
+		part->legacy = ot_arena_alloc(&op->request->arena, sizeof(*part->legacy));
+		if (part->legacy == NULL)
+			return false;
+		*part->legacy = (struct legacy_range){
+			.file = part->read.file,
+			.place = part->read.place,
+			.bytes = part->read.bytes,
+			.first_offset = part->state.wanted.fetch_offset,
+			.magic = version < FETCH_VERSION_MAGIC_1 ? OT_MAGIC_V0 : OT_MAGIC_V1,
+		};
+	}
+	op->state = FETCH_CONVERTING;
+	op->convert_job = (struct ot_job){ .work = run_conversion, .done = conversion_is_done };
+	ot_io_submit(op->self->shard->io, &op->convert_job);
+	return true;
+}
+
+static void
+answer(struct fetch_op *op)
+{
+	ot_timer_cancel(op->self->shard->io, &op->timer);
+	ot_turn_work_cancel(&op->wake_work);
+	if (op->request->header.request_api_version >= LEGACY_FETCH_VERSION_END) {
+		send_answer(op);
+		return;
+	}
+	if (!start_conversion(op)) {
+		drop_reads(op);
+		ot_request_abort(op->request, "no memory for a fetch response");
+	}
 }
 
 static void

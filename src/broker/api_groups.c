@@ -74,12 +74,14 @@ all_are_back(struct ot_scatter *scatter)
 	op->finish(op);
 }
 
-/* Answering encodes at once, so what the response points to can go then. */
+/* Encoding copies, so what the response points to can go before the request does. */
 static void
 answer(struct group_op *op)
 {
-	ot_request_answer(op->request, op->request->api->response, op->response);
+	struct ot_request *request = op->request;
+	ot_request_encode(request, request->api->response, op->response);
 	free_arenas(op);
+	ot_request_send(request);
 }
 
 static struct group_op *
@@ -113,7 +115,7 @@ place_item(struct group_op *op, struct group_item *item, struct ot_str group_id)
 	if (topic == NULL)
 		return op->self->shard->index;
 	item->partition = ot_group_partition(group_id, topic->partition_count);
-	return ot_part_owner_index(&topic->id, item->partition, op->self->shard->set->count);
+	return ot_part_owner_index(topic->name, item->partition, op->self->shard->set->count);
 }
 
 static void
@@ -634,9 +636,11 @@ all_are_listed(struct ot_scatter *scatter)
 	struct ot_list_groups_response response;
 	ot_list_groups_response_init(&response);
 	response.error_code = ot_err_to_wire(join_lists(op, &response));
-	ot_request_answer(op->request, &ot_list_groups_response_msg, &response);
+	struct ot_request *request = op->request;
+	ot_request_encode(request, &ot_list_groups_response_msg, &response);
 	for (uint32_t i = 0; i < op->self->shard->set->count; i++)
 		ot_arena_fini(&op->items[i].arena);
+	ot_request_send(request);
 }
 
 void

@@ -16,6 +16,7 @@ struct list_part {
 	struct ot_uuid topic_id;
 	struct ot_list_offsets_response_partition *answer;
 	int32_t index;
+	int32_t offsets_max; /* version 0 */
 };
 
 struct list_op {
@@ -25,6 +26,23 @@ struct list_op {
 	struct list_part *parts;
 	size_t part_count;
 };
+
+/* Version 0 lists offsets, newest first: where segments begin, and the end. The end and the start
+ * are what its clients ask for. */
+static void
+fill_old_style(struct list_op *op, struct list_part *part)
+{
+	struct ot_list_offsets_response_partition *answer = part->answer;
+	int64_t found = part->find.found.offset;
+	int64_t start = part->find.log_start_offset;
+	int64_t *offsets = ot_arena_array(&op->request->arena, 2, sizeof(*offsets));
+	if (offsets == NULL || found < 0 || part->offsets_max <= 0)
+		return;
+	answer->old_style_offsets = offsets;
+	offsets[answer->old_style_offsets_count++] = found;
+	if (part->offsets_max > 1 && start < found)
+		offsets[answer->old_style_offsets_count++] = start;
+}
 
 static void
 fill_found(struct list_op *op, struct list_part *part)
@@ -37,14 +55,8 @@ fill_found(struct list_op *op, struct list_part *part)
 	answer->offset = find->found.offset;
 	answer->timestamp = find->found.timestamp;
 	answer->leader_epoch = find->found.leader_epoch;
-	if (op->request->header.request_api_version >= LIST_OFFSETS_VERSION_PLAIN)
-		return;
-	int64_t *offsets = ot_arena_array(&op->request->arena, 1, sizeof(*offsets));
-	if (offsets == NULL || answer->offset < 0)
-		return;
-	offsets[0] = answer->offset;
-	answer->old_style_offsets = offsets;
-	answer->old_style_offsets_count = 1;
+	if (op->request->header.request_api_version < LIST_OFFSETS_VERSION_PLAIN)
+		fill_old_style(op, part);
 }
 
 static void
@@ -83,6 +95,7 @@ add_find(struct list_op *op, const struct ot_list_offsets_request *body,
 	struct list_part *part = &op->parts[op->part_count++];
 	part->topic_id = place->topic->id;
 	part->index = wanted->partition_index;
+	part->offsets_max = wanted->max_num_offsets;
 	part->answer = answer;
 	part->find = (struct ot_part_find){
 		.timestamp = wanted->timestamp,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "broker/legacy_int.h"
 #include "wire/msg_produce.h"
 
 enum {
@@ -20,6 +21,7 @@ struct produce_part {
 	struct ot_append append;
 	struct ot_uuid topic_id;
 	struct ot_produce_response_partition *answer;
+	struct ot_blob *converted; /* the batch that an old message set became; else NULL */
 	int32_t leader_epoch;
 };
 
@@ -92,6 +94,7 @@ fill_answer(struct produce_op *op, struct produce_part *part)
 	answer->base_offset = append->base_offset;
 	answer->log_append_time_ms = append->append_time;
 	answer->log_start_offset = append->log_start_offset;
+	ot_blob_unref(part->converted);
 	if (append->err == OT_OK)
 		return;
 	const char *why =
@@ -151,11 +154,28 @@ may_write(const struct ot_request *request, const struct ot_topic_image *topic)
 	return !topic->is_internal || ot_str_is(request->header.client_id, "__admin_client");
 }
 
+/* Below version 3 the records are a message set; a log takes batches. */
+static ot_err
+make_batch(struct broker_shard *self, struct produce_part *part)
+{
+	struct ot_append *append = &part->append;
+	size_t bytes = 0;
+	ot_err err = legacy_make_batch(self->codecs, append->records, &part->converted, &bytes,
+	    &append->why);
+	if (err != OT_OK)
+		return err;
+	append->blob = part->converted;
+	append->records = (struct ot_bytes){ part->converted->data, (int32_t)bytes };
+	return OT_OK;
+}
+
 static void
 add_part(struct produce_op *op, const struct broker_place *place,
     const struct ot_produce_request_partition *wanted, struct ot_produce_response_partition *answer)
 {
-	struct produce_part *part = &op->parts[op->part_count++];
+	struct broker_shard *self = broker_shard_of(op->request);
+	int16_t version = op->request->header.request_api_version;
+	struct produce_part *part = &op->parts[op->part_count];
 	part->topic_id = place->topic->id;
 	part->answer = answer;
 	part->append = (struct ot_append){
@@ -163,9 +183,17 @@ add_part(struct produce_op *op, const struct broker_place *place,
 		.records = { wanted->records.data, wanted->records.len },
 		.acks = op->body->acks,
 		.origin = OT_ORIGIN_CLIENT,
-		.is_zstd_refused = op->request->header.request_api_version < PRODUCE_VERSION_ZSTD,
+		.is_zstd_refused = version < PRODUCE_VERSION_ZSTD,
 		.done = append_is_done,
 	};
+	if (version < LEGACY_PRODUCE_VERSION_END && wanted->records.len > 0) {
+		ot_err err = make_batch(self, part);
+		if (err != OT_OK) {
+			refuse(answer, err);
+			return;
+		}
+	}
+	op->part_count++;
 	ot_scatter_add(&op->scatter, &part->item, place->shard_index);
 }
 

@@ -19,7 +19,7 @@ broker_find(struct broker_shard *self, struct ot_str name, const struct ot_uuid 
 		place.err = OT_ERR_UNKNOWN_TOPIC_OR_PARTITION;
 		return place;
 	}
-	place.shard_index = ot_part_owner_index(&place.topic->id, index, self->shard->set->count);
+	place.shard_index = ot_part_owner_index(place.topic->name, index, self->shard->set->count);
 	return place;
 }
 

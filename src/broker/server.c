@@ -288,6 +288,8 @@ collect_rows(struct ot_mail *mail)
 	uint32_t index = shard->shard->index;
 	request->checkpoint->rows[index] =
 	    ot_replicas_rows(shard->replicas, &request->checkpoint->counts[index]);
+	/* The next round writes what these syncs reach. */
+	ot_replicas_checkpoint(shard->replicas);
 	request->mail.deliver = rows_are_here;
 	ot_shard_post(ot_shard_control(shard->shard->set), &request->mail);
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "base/panic.h"
 #include "config/def.h"
 #include "config/properties.h"
@@ -77,6 +79,15 @@ bool
 cli_has_terminal(void)
 {
 	return isatty(STDERR_FILENO) == 1;
+}
+
+void
+cli_print_json(struct json_t *json, FILE *out)
+{
+	bool is_for_people = out == stdout && isatty(STDOUT_FILENO) == 1;
+	json_dumpf(json, out, is_for_people ? JSON_INDENT(2) : JSON_COMPACT);
+	fputc('\n', out);
+	json_decref(json);
 }
 
 /* ---- files --------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ enum cli_exit { CLI_EXIT_OK = 0, CLI_EXIT_FAILURE = 1 };
 
 struct cli;
 struct ot_properties;
+struct json_t;
 
 /* One thing that can be started: a tool, or one of the commands that a tool has. */
 struct cli_command {
@@ -61,9 +62,13 @@ enum {
 	[CLI_OPTION_HELP] = { .names = "help h", .text = "Print this help and end." }, \
 	[CLI_OPTION_VERSION] = { .names = "version", .text = "Print the version and end." }
 
-#define CLI_CONNECT_OPTIONS(zookeeper_flags)                                                     \
+#define CLI_CONNECT_OPTIONS(zookeeper_flags) \
+	CLI_CONNECT_OPTIONS_NAMED("bootstrap-server broker-list", zookeeper_flags)
+
+/* For tools where --broker-list is something else. */
+#define CLI_CONNECT_OPTIONS_NAMED(bootstrap_names, zookeeper_flags)                              \
 	CLI_COMMON_OPTIONS,                                                                      \
-	    [CLI_OPTION_BOOTSTRAP] = { .names = "bootstrap-server broker-list",                  \
+	    [CLI_OPTION_BOOTSTRAP] = { .names = bootstrap_names,                                 \
 		    .arg = "host:port,...",                                                      \
 		    .kind = CLI_STRING,                                                          \
 		    .text = "Brokers to connect to first, one at least." },                      \
@@ -111,6 +116,9 @@ bool cli_is_of_old(const struct cli *cli);
 
 /* Whether standard error is a terminal: only then progress is shown. */
 bool cli_has_terminal(void);
+
+/* Prints a value as JSON and ends it: on several lines for people, on one for programs. */
+void cli_print_json(struct json_t *json, FILE *out);
 
 /* The path's file; NULL with `why` when it cannot be read. The bytes and a NUL behind them live in
  * the arena. */

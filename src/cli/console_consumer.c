@@ -6,12 +6,11 @@
  */
 #include "cli/tools_int.h"
 
-#include <stdlib.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "cli/filter_int.h"
 #include "cli/formatter_int.h"
 #include "cli/stream_int.h"
 #include "cli/subscription_int.h"
@@ -162,14 +161,14 @@ enum {
 	CONSUMER_BATCH_RECORDS = 4096,
 	CONSUMER_OUTPUT_BYTES = 256 * OT_KIB,
 	CONSUMER_POLL_MS = 100, /* how soon a signal is seen */
-	CONSUMER_GROUP_NUMBERS = 100000,
+	CONSUMER_METADATA_MS = 2000,
 };
 
 struct consumer {
 	struct cli *cli;
 	struct stream stream;
-	rd_kafka_queue_t *queue;
 	struct subscription *subscription; /* NULL when a partition was assigned by hand */
+	rd_kafka_topic_t *topic;           /* of that one */
 	struct formatter *formatter;
 	struct ot_writer out;
 	struct ot_writer log;
@@ -207,8 +206,7 @@ put_group(struct cli *cli, const char *of_file, const char *of_pairs, struct ot_
 		return false;
 	}
 	if (group == NULL) {
-		group = cli_format(cli, "console-consumer-%d",
-		    (int)((stream_wall_ms() ^ (int64_t)getpid() * 7919) % CONSUMER_GROUP_NUMBERS));
+		group = stream_make_group(cli, "console-consumer");
 		/* Nobody will ask for the offsets of a group that was made up. */
 		stream_props_put_default(props, "enable.auto.commit", "false");
 	}
@@ -251,10 +249,8 @@ get_pair(struct cli *cli, const char *name)
 static bool
 load_settings(struct cli *cli, struct ot_properties *ret_props)
 {
-	const char *file = cli_get(&cli->args, CLI_OPTION_COMMAND_CONFIG);
-	if (file == NULL)
-		file = cli_get(&cli->args, CONSUMER_CONFIG);
-	if (!stream_props_load(cli, file, (struct cli_values){ NULL, 0 }, ret_props))
+	if (!stream_props_load(cli, stream_props_file(cli, CONSUMER_CONFIG),
+		(struct cli_values){ NULL, 0 }, ret_props))
 		return false;
 	const char *of_file = stream_props_get(ret_props, "group.id");
 	if (of_file != NULL)
@@ -330,13 +326,29 @@ find_offset(struct cli *cli, int64_t *ret_offset)
 	return true;
 }
 
+/* Librdkafka looks for the beginning and the end of a partition every half second; if it knows the
+ * leader before it is asked to, the first look finds them. */
+static void
+find_leader(struct consumer *consumer)
+{
+	const struct rd_kafka_metadata *metadata;
+	const char *name = cli_get(&consumer->cli->args, CONSUMER_TOPIC);
+	consumer->topic = rd_kafka_topic_new(consumer->stream.client, name, NULL);
+	if (consumer->topic != NULL &&
+	    rd_kafka_metadata(consumer->stream.client, 0, consumer->topic, &metadata,
+		CONSUMER_METADATA_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(metadata);
+}
+
 static bool
 assign_partition(struct consumer *consumer, int64_t offset)
 {
 	struct cli *cli = consumer->cli;
+	find_leader(consumer);
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(list, cli_get(&cli->args, CONSUMER_TOPIC),
-	    (int32_t)cli_get_number(&cli->args, CONSUMER_PARTITION))->offset = offset;
+	    (int32_t)cli_get_number(&cli->args, CONSUMER_PARTITION))
+	    ->offset = offset;
 	rd_kafka_resp_err_t err = rd_kafka_assign(consumer->stream.client, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -362,14 +374,30 @@ begin(struct consumer *consumer, int64_t offset, bool includes_internal)
 /* ---- printing ------------------------------------------------------------------------------ */
 
 static void
+lose_reader(struct consumer *consumer)
+{
+	consumer->has_reader = false;
+	if (stream_signal() == 0)
+		fprintf(stderr, "Unable to write to standard out, closing consumer.\n");
+}
+
+/* Whether nobody takes what is printed any more; seen while there is nothing to print. */
+static bool
+is_reader_gone(struct consumer *consumer)
+{
+	struct pollfd polled = { .fd = STDOUT_FILENO };
+	if (poll(&polled, 1, 0) <= 0 || (polled.revents & POLLERR) == 0)
+		return false;
+	lose_reader(consumer);
+	return true;
+}
+
+static void
 flush_output(struct consumer *consumer)
 {
 	if (consumer->has_reader && consumer->out.bytes > 0 &&
-	    !stream_write(STDOUT_FILENO, consumer->out.data, consumer->out.bytes)) {
-		consumer->has_reader = false;
-		if (stream_signal() == 0)
-			fprintf(stderr, "Unable to write to standard out, closing consumer.\n");
-	}
+	    !stream_write(STDOUT_FILENO, consumer->out.data, consumer->out.bytes))
+		lose_reader(consumer);
 	ot_writer_reset(&consumer->out);
 }
 
@@ -393,8 +421,8 @@ read_headers(struct consumer *consumer, const rd_kafka_message_t *message,
 		if (rd_kafka_header_get_all(headers, i, &header->key, &value, &bytes) !=
 		    RD_KAFKA_RESP_ERR_NO_ERROR)
 			break;
-		header->value = value == NULL ? OT_BYTES_NULL
-					      : (struct ot_bytes){ value, (int32_t)bytes };
+		header->value =
+		    value == NULL ? OT_BYTES_NULL : (struct ot_bytes){ value, (int32_t)bytes };
 		record->header_count = i + 1;
 	}
 	record->headers = consumer->headers;
@@ -428,8 +456,8 @@ print_record(struct consumer *consumer, const rd_kafka_message_t *message)
 	if (formatter_wants_headers(consumer->formatter))
 		read_headers(consumer, message, &record);
 	consumer->message_count++;
-	ot_err err = formatter_write(consumer->formatter, &record, &consumer->out, &consumer->log,
-	    &why);
+	ot_err err =
+	    formatter_write(consumer->formatter, &record, &consumer->out, &consumer->log, &why);
 	if (consumer->log.bytes > 0) {
 		stream_log("INFO", "%.*s", (int)consumer->log.bytes,
 		    (const char *)consumer->log.data);
@@ -515,9 +543,8 @@ take_batch(struct consumer *consumer, rd_kafka_message_t **batch, size_t count)
 static void
 tell_timeout(void)
 {
-	stream_log("ERROR",
-	    "Error processing message, terminating consumer process:  (ottla "
-	    "console-consumer)\norg.apache.kafka.common.errors.TimeoutException");
+	stream_log("ERROR", "Error processing message, terminating consumer process:  (ottla "
+			    "console-consumer)\norg.apache.kafka.common.errors.TimeoutException");
 }
 
 /* Waits for records and takes what there is; false when that ends the work. */
@@ -532,17 +559,13 @@ take_some(struct consumer *consumer, int64_t *last_us)
 		tell_timeout();
 		return false;
 	}
-	/* A batch waits until it is full, so the first record is waited for alone. */
 	int64_t wait_ms = (consumer->timeout_us - waited_us) / 1000 + 1;
-	batch[0] = rd_kafka_consumer_poll(consumer->stream.client,
-	    (int)OT_MIN(wait_ms, CONSUMER_POLL_MS));
-	if (batch[0] == NULL)
-		return true;
-	ssize_t more = 0;
-	if (room > 1)
-		more = rd_kafka_consume_batch_queue(consumer->queue, 0, batch + 1, room - 1);
+	size_t count =
+	    stream_consume(&consumer->stream, batch, room, (int)OT_MIN(wait_ms, CONSUMER_POLL_MS));
+	if (count == 0)
+		return !is_reader_gone(consumer);
 	int64_t before = consumer->message_count;
-	bool goes_on = take_batch(consumer, batch, (size_t)OT_MAX(more, 0) + 1);
+	bool goes_on = take_batch(consumer, batch, count);
 	if (consumer->message_count > before)
 		*last_us = stream_now_us();
 	return goes_on;
@@ -569,7 +592,6 @@ open_consumer(struct consumer *consumer)
 	struct cli *cli = consumer->cli;
 	struct ot_properties props;
 	int64_t offset = 0;
-	char reason[200];
 	if (!find_offset(cli, &offset) || !load_settings(cli, &props))
 		return false;
 	const char *excludes = stream_props_get(&props, "exclude.internal.topics");
@@ -579,11 +601,9 @@ open_consumer(struct consumer *consumer)
 	ot_properties_fini(&props);
 	if (conf == NULL)
 		return false;
-	rd_kafka_conf_set(conf, "enable.auto.offset.store", "false", reason, sizeof(reason));
+	stream_conf_put(conf, "enable.auto.offset.store", "false");
 	if (!stream_open(cli, OT_CLIENT_CONSUMER, conf, &consumer->stream))
 		return false;
-	rd_kafka_poll_set_consumer(consumer->stream.client);
-	consumer->queue = rd_kafka_queue_get_consumer(consumer->stream.client);
 	return begin(consumer, offset, includes_internal);
 }
 
@@ -605,10 +625,8 @@ static void
 close_consumer(struct consumer *consumer)
 {
 	subscription_close(consumer->subscription);
-	if (consumer->queue != NULL)
-		rd_kafka_queue_destroy(consumer->queue);
-	if (consumer->stream.client != NULL)
-		rd_kafka_consumer_close(consumer->stream.client);
+	if (consumer->topic != NULL)
+		rd_kafka_topic_destroy(consumer->topic);
 	stream_close(&consumer->stream);
 	formatter_destroy(consumer->formatter);
 	ot_writer_fini(&consumer->out);
@@ -623,8 +641,8 @@ run(struct cli *cli)
 	ot_writer_init(&consumer.out);
 	ot_writer_init(&consumer.log);
 	read_options(&consumer);
-	bool is_open = check_partition_options(cli) && open_formatter(&consumer) &&
-	    open_consumer(&consumer);
+	bool is_open =
+	    check_partition_options(cli) && open_formatter(&consumer) && open_consumer(&consumer);
 	if (is_open) {
 		stream_catch_signals();
 		consume(&consumer);

@@ -3,6 +3,9 @@
  * Lines are read in large pieces and handed to librdkafka without a copy in between; it is polled
  * when its queue is full, and woken up for when it has an answer that matters. At the end of the
  * input, and at SIGINT or SIGTERM, everything that was read is sent.
+ *
+ * Where nobody chooses, a batch is eight times as large as Kafka's: with its 16 KiB, half of the
+ * time would be spent on requests (3.9 s of CPU for 2 million lines of 100 bytes, not 1.1 s).
  */
 #include "cli/tools_int.h"
 
@@ -62,7 +65,7 @@ static const struct cli_option options[] = {
 	[PRODUCER_BATCH_SIZE] = { .names = "batch-size",
 	    .arg = "size",
 	    .kind = CLI_INTEGER,
-	    .fallback = "16384",
+	    .fallback = "131072",
 	    .text = "Bytes of a batch, unless --max-partition-memory-bytes says it." },
 	[PRODUCER_RETRIES] = { .names = "message-send-max-retries",
 	    .arg = "count",
@@ -109,7 +112,7 @@ static const struct cli_option options[] = {
 	[PRODUCER_PARTITION_MEMORY] = { .names = "max-partition-memory-bytes",
 	    .arg = "memory in bytes per partition",
 	    .kind = CLI_INTEGER,
-	    .fallback = "16384",
+	    .fallback = "131072",
 	    .text = "Bytes of a batch (batch.size)." },
 	[PRODUCER_LINE_READER] = { .names = "line-reader",
 	    .arg = "reader_class",
@@ -177,7 +180,6 @@ static const struct cli_rule rules[] = {
 
 enum {
 	PRODUCER_POLL_MS = 100, /* how soon a signal is seen while the queue is full */
-	PRODUCER_QUEUE_RECORDS = 1000000,
 };
 
 struct producer {
@@ -218,10 +220,8 @@ put_linger(struct cli *cli, struct ot_properties *props)
 static bool
 load_settings(struct cli *cli, struct ot_properties *ret_props)
 {
-	const char *file = cli_get(&cli->args, CLI_OPTION_COMMAND_CONFIG);
-	if (file == NULL)
-		file = cli_get(&cli->args, PRODUCER_CONFIG);
-	if (!stream_props_load(cli, file, cli_get_all(&cli->args, PRODUCER_PROPERTY), ret_props))
+	if (!stream_props_load(cli, stream_props_file(cli, PRODUCER_CONFIG),
+		cli_get_all(&cli->args, PRODUCER_PROPERTY), ret_props))
 		return false;
 	struct ot_properties *props = ret_props;
 	if (cli_has(&cli->args, PRODUCER_COMPRESSION))
@@ -467,12 +467,9 @@ open_producer(struct producer *producer)
 	ot_properties_fini(&props);
 	if (conf == NULL)
 		return false;
-	char reason[200], count[16];
-	snprintf(count, sizeof(count), "%d", PRODUCER_QUEUE_RECORDS);
-	rd_kafka_conf_set(conf, "queue.buffering.max.messages", count, reason, sizeof(reason));
+	stream_conf_put(conf, "queue.buffering.max.messages", "1000000");
 	/* The answers that say that all is well are many, and nobody waits for them. */
-	rd_kafka_conf_set(conf, "delivery.report.only.error", producer->is_sync ? "false" : "true",
-	    reason, sizeof(reason));
+	stream_conf_put(conf, "delivery.report.only.error", producer->is_sync ? "false" : "true");
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	if (!stream_open(cli, OT_CLIENT_PRODUCER, conf, &producer->stream))
 		return false;

@@ -210,14 +210,6 @@ is_json(const struct cli *cli)
 	return strcmp(cli_get(&cli->args, OPT_OUTPUT), "json") == 0;
 }
 
-static void
-print_json(json_t *json)
-{
-	json_dumpf(json, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(json);
-}
-
 static json_t *
 json_of(struct ot_str text)
 {
@@ -275,7 +267,7 @@ list_groups(struct cli *cli)
 		json_array_append_new(array,
 		    json_pack("{s:o,s:o,s:o}", "group", json_of(groups[i].name), "type",
 			json_of(groups[i].type), "state", json_of(groups[i].state)));
-	print_json(array);
+	cli_print_json(array, stdout);
 	return CLI_EXIT_OK;
 }
 
@@ -510,7 +502,7 @@ describe_groups(struct cli *cli)
 		status = OT_MAX(status, one);
 	}
 	if (array != NULL)
-		print_json(array);
+		cli_print_json(array, stdout);
 	return status;
 }
 
@@ -781,7 +773,8 @@ reset_offsets(struct cli *cli)
 	struct cli_group_plan *plans = cli_alloc(cli, names.count, sizeof(*plans));
 	for (size_t i = 0; i < names.count; i++) {
 		plans[i].group = names.items[i];
-		status = OT_MAX(status, reset_group(cli, &reset, names.items[i], &plans[i]));
+		int one = reset_group(cli, &reset, names.items[i], &plans[i]);
+		status = OT_MAX(status, one);
 	}
 	if (cli_has(&cli->args, OPT_EXPORT))
 		cli_group_print_csv(plans, names.count, !reset.has_one_group, stdout);
@@ -856,9 +849,8 @@ const struct cli_tool cli_consumer_groups_tool = {
 	.self = {
 		.name = "consumer-groups",
 		.summary = "List, describe, reset and delete groups of consumers.",
-		.purpose = "This tool helps to list all consumer groups, describe a consumer group, "
-			   "delete consumer group info, or\n"
-			   "reset consumer group offsets.",
+		.purpose = "This tool helps to list all consumer groups, describe a consumer "
+			   "group,\ndelete consumer group info, or reset consumer group offsets.",
 		.options = options,
 		.option_count = OT_ARRAY_COUNT(options),
 		.rules = rules,

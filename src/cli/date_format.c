@@ -128,6 +128,20 @@ put_field(struct ot_text *text, const struct tm *tm, long ms, char letter, int c
 	}
 }
 
+/* Puts the text in quotes that begins at `at`, and gives its end. */
+static const char *
+put_quoted(struct ot_text *text, const char *at)
+{
+	if (at[1] == '\'') {
+		ot_text_put(text, "'");
+		return at + 2;
+	}
+	const char *end = end_of_quotes(at);
+	for (at++; at < end - 1; at += *at == '\'' ? 2 : 1)
+		ot_text_put(text, "%c", *at);
+	return end;
+}
+
 void
 date_format_put(const char *pattern, int64_t time_ms, struct ot_text *text)
 {
@@ -138,22 +152,14 @@ date_format_put(const char *pattern, int64_t time_ms, struct ot_text *text)
 	for (const char *at = pattern; *at != '\0';) {
 		int count = 1;
 		if (*at == '\'') {
-			const char *end = at[1] == '\'' ? at + 2 : end_of_quotes(at);
-			if (at[1] == '\'')
-				ot_text_put(text, "'");
-			else
-				for (at++; at < end - 1; at += *at == '\'' ? 2 : 1)
-					ot_text_put(text, "%c", *at);
-			at = end;
-			continue;
-		}
-		if (!isalpha((unsigned char)*at)) {
+			at = put_quoted(text, at);
+		} else if (!isalpha((unsigned char)*at)) {
 			ot_text_put(text, "%c", *at++);
-			continue;
+		} else {
+			while (at[count] == *at)
+				count++;
+			put_field(text, &tm, ms, *at, count);
+			at += count;
 		}
-		while (at[count] == *at)
-			count++;
-		put_field(text, &tm, ms, *at, count);
-		at += count;
 	}
 }

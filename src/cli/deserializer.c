@@ -77,11 +77,10 @@ put_java_form(struct ot_writer *out, const char *digits)
 	else if (exponent < 0)
 		snprintf(text, sizeof(text), "0.%.*s%s", (int)(-exponent - 1), "00", all);
 	else if ((size_t)exponent + 1 >= count)
-		snprintf(text, sizeof(text), "%s%.*s.0", all,
-		    (int)((size_t)exponent + 1 - count), "0000000");
+		snprintf(text, sizeof(text), "%s%.*s.0", all, (int)((size_t)exponent + 1 - count),
+		    "0000000");
 	else
-		snprintf(text, sizeof(text), "%.*s.%s", (int)exponent + 1, all,
-		    all + exponent + 1);
+		snprintf(text, sizeof(text), "%.*s.%s", (int)exponent + 1, all, all + exponent + 1);
 	put_text(out, text);
 }
 
@@ -99,7 +98,8 @@ put_special(struct ot_writer *out, double value)
 	return true;
 }
 
-/* Digits behind the last that is not 0 say nothing. */
+/* Two digits at least, and as few as tell a number from its neighbours. Digits behind the last that
+ * is not 0 say nothing. */
 static void
 drop_zeros(char *digits)
 {
@@ -118,7 +118,7 @@ deserializer_put_double(struct ot_writer *out, double value)
 	char digits[40];
 	if (put_special(out, value))
 		return;
-	for (int precision = 0; precision <= 16; precision++) {
+	for (int precision = 1; precision <= 16; precision++) {
 		snprintf(digits, sizeof(digits), "%.*e", precision, value);
 		if (strtod(digits, NULL) == value)
 			break;
@@ -133,7 +133,7 @@ deserializer_put_float(struct ot_writer *out, float value)
 	char digits[40];
 	if (put_special(out, (double)value))
 		return;
-	for (int precision = 0; precision <= 8; precision++) {
+	for (int precision = 1; precision <= 8; precision++) {
 		snprintf(digits, sizeof(digits), "%.*e", precision, (double)value);
 		if (strtof(digits, NULL) == value)
 			break;

@@ -38,9 +38,9 @@ struct formatter {
 	enum deserializer_kind key_deserializer;
 	enum deserializer_kind value_deserializer;
 	enum deserializer_kind headers_deserializer;
-	struct ot_str topic; /* ChecksumMessageFormatter prints it */
-	struct ot_arena arena;       /* of the texts above */
-	struct ot_arena line_arena;  /* of one record */
+	struct ot_str topic;        /* ChecksumMessageFormatter prints it */
+	struct ot_arena arena;      /* of the texts above */
+	struct ot_arena line_arena; /* of one record */
 };
 
 /* Last parts of the classes' names, as Kafka's packages changed over the years. */
@@ -150,9 +150,11 @@ formatter_create(const char *class_name, const struct ot_properties *props,
 		*ret_formatter = formatter;
 		return OT_OK;
 	}
-	ot_why_set(why, "%s is no formatter that is here; there are Default-, Logging-, NoOp-, "
-		"Checksum-, Offsets-, GroupMetadata-, ConsumerGroup-, ShareGroup-, "
-		"TransactionLog- and ShareGroupStateMessageFormatter", class_name);
+	ot_why_set(why,
+	    "%s is no formatter that is here; there are Default-, Logging-, NoOp-, "
+	    "Checksum-, Offsets-, GroupMetadata-, ConsumerGroup-, ShareGroup-, "
+	    "TransactionLog- and ShareGroupStateMessageFormatter",
+	    class_name);
 	return OT_ERR_INVALID_CONFIG;
 }
 
@@ -238,8 +240,8 @@ put_headers(const struct formatter *formatter, const struct formatter_record *re
 			put_str(out, formatter->headers_separator);
 		put_str(out, ot_str_from(header->key));
 		ot_write_i8(out, ':');
-		err = put_field(formatter, formatter->headers_deserializer, header->value, out,
-		    why);
+		err =
+		    put_field(formatter, formatter->headers_deserializer, header->value, out, why);
 	}
 	return err;
 }
@@ -382,11 +384,10 @@ formatter_write(struct formatter *formatter, const struct formatter_record *reco
 		break;
 	case FORMATTER_LOG:
 		ot_arena_reset(&formatter->line_arena);
-		err = formatter->has_old_text
-		    ? formatter_log_write_text(formatter->log_kind, record,
-			      &formatter->line_arena, out, why)
-		    : formatter_log_write_json(formatter->log_kind, record,
-			      &formatter->line_arena, out, why);
+		err = formatter->has_old_text ? formatter_log_write_text(formatter->log_kind,
+						    record, &formatter->line_arena, out, why)
+		                              : formatter_log_write_json(formatter->log_kind,
+						    record, &formatter->line_arena, out, why);
 		break;
 	}
 	return err == OT_OK && out->failed ? OT_ERR_NO_MEMORY : err;

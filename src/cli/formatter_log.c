@@ -83,8 +83,8 @@ decode(enum formatter_log_kind kind, const struct formatter_record *record, stru
 	                ot_keyed_type_find(log_of(kind), number, &decoded.type);
 	if (!*ret_is_shown)
 		return OT_OK;
-	ot_err err = decode_part(decoded.type.key, record->key, arena, &decoded.key_version,
-	    &decoded.key);
+	ot_err err =
+	    decode_part(decoded.type.key, record->key, arena, &decoded.key_version, &decoded.key);
 	if (err == OT_OK && record->value.len >= 0)
 		err = decode_part(decoded.type.value, record->value, arena, &decoded.value_version,
 		    &decoded.value);
@@ -261,8 +261,7 @@ put_key(const struct decoded *decoded, struct ot_writer *out)
 }
 
 _Static_assert(offsetof(struct ot_group_metadata_key, group) == 0, "read by put_key()");
-_Static_assert(offsetof(struct ot_transaction_log_key, transactional_id) == 0,
-    "read by put_key()");
+_Static_assert(offsetof(struct ot_transaction_log_key, transactional_id) == 0, "read by put_key()");
 
 ot_err
 formatter_log_write_text(enum formatter_log_kind kind, const struct formatter_record *record,
@@ -282,8 +281,8 @@ formatter_log_write_text(enum formatter_log_kind kind, const struct formatter_re
 	else if (kind == FORMATTER_LOG_OFFSETS)
 		put_offset(decoded.value, decoded.value_version, out);
 	else if (kind == FORMATTER_LOG_GROUP)
-		put_group(*(const struct ot_str *)decoded.key, decoded.value,
-		    decoded.value_version, out);
+		put_group(*(const struct ot_str *)decoded.key, decoded.value, decoded.value_version,
+		    out);
 	else
 		put_transaction(*(const struct ot_str *)decoded.key, decoded.value, out);
 	formatter_put(out, "\n");

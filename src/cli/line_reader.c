@@ -122,8 +122,8 @@ find(struct ot_bytes line, int32_t from, struct ot_str separator)
 	const uint8_t *start = line.data + from;
 	size_t bytes = (size_t)(line.len - from);
 	const uint8_t *found = separator.len == 1
-	    ? memchr(start, separator.data[0], bytes)
-	    : memmem(start, bytes, separator.data, (size_t)separator.len);
+	                           ? memchr(start, separator.data[0], bytes)
+	                           : memmem(start, bytes, separator.data, (size_t)separator.len);
 	return found != NULL ? (int32_t)(found - line.data) : -1;
 }
 

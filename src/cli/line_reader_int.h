@@ -8,7 +8,7 @@
  *   headers.key.separator              :
  *   null.marker                        none; a field that is equal to it is null
  *   ignore.error                       false; a line without a separator is all value
- *   lines.end.at                       lf; "any" ends lines at \r and \r\n too, as Kafka's tool does
+ *   lines.end.at                       lf; "any" ends lines at \r and \r\n too, as Kafka does
  *
  * headers.separator is a regular expression in Kafka. Here it is the text itself, and a backslash
  * takes a sign literally: that is what it is used for.
@@ -42,9 +42,9 @@ struct line_reader {
 	struct ot_str headers_delimiter;
 	struct ot_str headers_separator;
 	struct ot_str headers_key_separator;
-	struct ot_str null_marker; /* null: none */
-	uint64_t line_number;      /* of the last line, from 1 */
-	struct ot_arena arena;     /* of texts above */
+	struct ot_str null_marker;   /* null: none */
+	uint64_t line_number;        /* of the last line, from 1 */
+	struct ot_arena arena;       /* of texts above */
 	struct line_header *headers; /* heap */
 	size_t header_capacity;
 };

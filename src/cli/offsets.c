@@ -194,6 +194,20 @@ cli_offsets_fetch(struct cli *cli, struct cli_offset *items, size_t count)
 	return OT_OK;
 }
 
+ot_err
+cli_offsets_find_leaders(struct cli *cli, struct cli_offset *items, size_t count)
+{
+	struct ot_metadata_response metadata;
+	ot_err err = cli_fetch_topics(cli, &metadata);
+	if (err != OT_OK)
+		return err;
+	if (count > 1)
+		qsort(items, count, sizeof(*items), cli_offset_compare);
+	for (size_t i = 0; i < count; i++)
+		find_leader(&metadata, &items[i]);
+	return OT_OK;
+}
+
 /* ---- naming partitions --------------------------------------------------------------------- */
 
 size_t

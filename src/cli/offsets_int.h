@@ -36,6 +36,12 @@ int cli_offset_compare(const void *a, const void *b);
  * @owner main thread   @blocks until answered */
 ot_err cli_offsets_fetch(struct cli *cli, struct cli_offset *items, size_t count) OT_MUST_USE;
 
+/* Sorts the items and sets their leaders. `err` becomes OT_ERR_AGAIN where there is one, which the
+ * caller replaces by what the leader says, and the reason where there is none. Fails as above.
+ * @owner main thread   @blocks until answered */
+ot_err cli_offsets_find_leaders(struct cli *cli, struct cli_offset *items,
+    size_t count) OT_MUST_USE;
+
 /* "topic:0,1,2" or "topic", which means all partitions that `metadata` knows of it. Appends to the
  * items, which must have room: see cli_partitions_room(). Gives NULL, or what is wrong.
  * @owner main thread */

@@ -11,6 +11,8 @@
 #include "base/panic.h"
 #include "cli/date_format_int.h"
 
+enum { STREAM_GROUP_NUMBERS = 100000 }; /* as many names as Kafka's tools choose from */
+
 /* ---- settings ------------------------------------------------------------------------------ */
 
 void
@@ -91,6 +93,22 @@ stream_props_load(struct cli *cli, const char *file, struct cli_values pairs,
 	return true;
 }
 
+const char *
+stream_props_file(const struct cli *cli, unsigned old_option)
+{
+	const char *file = cli_get(&cli->args, CLI_OPTION_COMMAND_CONFIG);
+	return file != NULL ? file : cli_get(&cli->args, old_option);
+}
+
+const char *
+stream_make_group(struct cli *cli, const char *prefix)
+{
+	uint64_t random = 0;
+	if (getentropy(&random, sizeof(random)) != 0)
+		random = (uint64_t)stream_now_us();
+	return cli_format(cli, "%s-%u", prefix, (unsigned)(random % STREAM_GROUP_NUMBERS));
+}
+
 /* ---- the log ------------------------------------------------------------------------------- */
 
 void
@@ -153,29 +171,45 @@ on_error(rd_kafka_t *client, int err, const char *reason, void *opaque)
 	}
 }
 
-/* Defaults of Java's clients that no table of settings has, since they are no settings there, and
- * those that make librdkafka write less into the log. */
+enum { OF_PRODUCER = 1 << OT_CLIENT_PRODUCER, OF_CONSUMER = 1 << OT_CLIENT_CONSUMER };
+
+/* Defaults of Java's clients, in librdkafka's words, where they decide what is measured or seen:
+ * a megabyte in each batch and a gigabyte in the queue are another test than Kafka's. */
 static const struct {
 	const char *name, *value;
-	bool is_of_consumer;
-} quiet_defaults[] = {
-	{ "socket.nagle.disable", "true", false },
-	{ "log.connection.close", "false", false },
-	{ "reconnect.backoff.max.ms", "1000", false },
-	{ "allow.auto.create.topics", "true", true },
-	{ "check.crcs", "true", true },
+	unsigned kinds;
+} java_defaults[] = {
+	{ "socket.nagle.disable", "true", OF_PRODUCER | OF_CONSUMER },
+	{ "log.connection.close", "false", OF_PRODUCER | OF_CONSUMER },
+	{ "reconnect.backoff.max.ms", "1000", OF_PRODUCER | OF_CONSUMER },
+	{ "allow.auto.create.topics", "true", OF_CONSUMER },
+	{ "check.crcs", "true", OF_CONSUMER },
+	/* No default of Java's: librdkafka looks but once a second whether a full queue has room again,
+	 * and a tenth of a second's records would be all that a slow reader of ours gets in one. */
+	{ "queued.min.messages", "500000", OF_CONSUMER },
+	{ "batch.size", "16384", OF_PRODUCER },
+	{ "queue.buffering.max.kbytes", "32768", OF_PRODUCER },
+	{ "message.max.bytes", "1048576", OF_PRODUCER },
 };
+
+void
+stream_conf_put(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+	char reason[400];
+	if (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason)) != RD_KAFKA_CONF_OK)
+		OT_PANIC("librdkafka: %s", reason);
+}
 
 static bool
 set_one(struct cli *cli, rd_kafka_conf_t *conf, const struct ot_config_pair *pair)
 {
 	char reason[400];
-	switch (rd_kafka_conf_set(conf, pair->name.data, pair->value.data, reason, sizeof(reason))) {
+	switch (
+	    rd_kafka_conf_set(conf, pair->name.data, pair->value.data, reason, sizeof(reason))) {
 	case RD_KAFKA_CONF_OK:
 		break;
 	case RD_KAFKA_CONF_UNKNOWN:
-		stream_log("WARN",
-		    "The configuration '%s' was supplied but isn't a known config.",
+		stream_log("WARN", "The configuration '%s' was supplied but isn't a known config.",
 		    pair->name.data);
 		break;
 	default:
@@ -208,11 +242,9 @@ set_all(struct cli *cli, enum ot_client_kind kind, const struct ot_properties *p
 	ot_err err = ot_client_translate(kind, props, &cli->arena, &pairs, &count, &notes);
 	bool is_done = tell_notes(cli, &notes) && err == OT_OK;
 	ot_config_notes_fini(&notes);
-	for (size_t i = 0; i < OT_ARRAY_COUNT(quiet_defaults) && is_done; i++) {
-		struct ot_config_pair pair = { ot_str_from(quiet_defaults[i].name),
-			ot_str_from(quiet_defaults[i].value) };
-		if (!quiet_defaults[i].is_of_consumer || kind == OT_CLIENT_CONSUMER)
-			is_done = set_one(cli, conf, &pair);
+	for (size_t i = 0; i < OT_ARRAY_COUNT(java_defaults); i++) {
+		if (java_defaults[i].kinds & 1u << kind)
+			stream_conf_put(conf, java_defaults[i].name, java_defaults[i].value);
 	}
 	for (size_t i = 0; i < count && is_done; i++)
 		is_done = set_one(cli, conf, &pairs[i]);
@@ -252,22 +284,42 @@ bool
 stream_open(struct cli *cli, enum ot_client_kind kind, rd_kafka_conf_t *conf, struct stream *stream)
 {
 	char reason[400];
-	rd_kafka_type_t type =
-	    kind == OT_CLIENT_CONSUMER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
+	rd_kafka_type_t type = kind == OT_CLIENT_CONSUMER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
 	stream->client = rd_kafka_new(type, conf, reason, sizeof(reason));
-	if (stream->client != NULL)
-		return true;
-	rd_kafka_conf_destroy(conf);
-	cli_fail(cli, "%s", reason);
-	return false;
+	if (stream->client == NULL) {
+		rd_kafka_conf_destroy(conf);
+		cli_fail(cli, "%s", reason);
+		return false;
+	}
+	if (kind == OT_CLIENT_CONSUMER) {
+		rd_kafka_poll_set_consumer(stream->client);
+		stream->queue = rd_kafka_queue_get_consumer(stream->client);
+	}
+	return true;
 }
 
 void
 stream_close(struct stream *stream)
 {
+	if (stream->queue != NULL) {
+		rd_kafka_queue_destroy(stream->queue);
+		rd_kafka_consumer_close(stream->client);
+	}
 	if (stream->client != NULL)
 		rd_kafka_destroy(stream->client);
+	stream->queue = NULL;
 	stream->client = NULL;
+}
+
+/* A batch waits until it is full, so the first one is waited for alone. */
+size_t
+stream_consume(struct stream *stream, rd_kafka_message_t **batch, size_t count_max, int wait_ms)
+{
+	batch[0] = rd_kafka_consumer_poll(stream->client, wait_ms);
+	if (batch[0] == NULL || count_max <= 1)
+		return batch[0] != NULL;
+	ssize_t more = rd_kafka_consume_batch_queue(stream->queue, 0, batch + 1, count_max - 1);
+	return (size_t)OT_MAX(more, 0) + 1;
 }
 
 const char *

@@ -27,10 +27,13 @@
 bool stream_props_load(struct cli *cli, const char *file, struct cli_values pairs,
     struct ot_properties *ret_props) OT_MUST_USE;
 
+/* The file of --command-config, or of the option that had its place before; NULL: neither. */
+const char *stream_props_file(const struct cli *cli, unsigned old_option);
+
 void stream_props_put_pairs(struct ot_properties *props, struct cli_values pairs);
 
-/* The servers of --bootstrap-server, of --zookeeper, or those that are set already. False when there
- * are none, which is told. */
+/* The servers of --bootstrap-server, of --zookeeper, or those that are set already. False when
+ * there are none, which is told. */
 bool stream_props_put_servers(struct cli *cli, struct ot_properties *props) OT_MUST_USE;
 
 void stream_props_put(struct ot_properties *props, const char *name, const char *value);
@@ -48,18 +51,33 @@ const char *stream_props_get(const struct ot_properties *props, const char *name
 
 struct stream {
 	rd_kafka_t *client;
-	char name[160];  /* "[Producer clientId=console-producer] " */
-	bool has_failed; /* an error that no waiting mends was reported */
+	rd_kafka_queue_t *queue; /* of a consumer */
+	char name[160];          /* "[Producer clientId=console-producer] " */
+	bool has_failed;         /* an error that no waiting mends was reported */
 };
 
 /* The settings as librdkafka wants them. Callbacks find the stream as their opaque. The caller may
- * set callbacks of its own, then opens the stream, which ends the conf. NULL: the reason is told. */
+ * set callbacks of its own, then opens the stream, which ends the conf. NULL: the reason is told.
+ */
 rd_kafka_conf_t *stream_conf_create(struct cli *cli, enum ot_client_kind kind,
     const struct ot_properties *props, struct stream *stream) OT_MUST_USE;
 
+/* A setting that a tool makes itself, by librdkafka's name. */
+void stream_conf_put(rd_kafka_conf_t *conf, const char *name, const char *value);
+
 bool stream_open(struct cli *cli, enum ot_client_kind kind, rd_kafka_conf_t *conf,
     struct stream *stream) OT_MUST_USE;
+
+/* A consumer commits what was stored and leaves its group. */
 void stream_close(struct stream *stream);
+
+/* Takes what a consumer has, records and events, at most `count_max` of them; waits up to `wait_ms`
+ * for the first. The caller destroys them. */
+size_t stream_consume(struct stream *stream, rd_kafka_message_t **batch, size_t count_max,
+    int wait_ms);
+
+/* A name for a group that nobody named: "console-consumer-12345". */
+const char *stream_make_group(struct cli *cli, const char *prefix);
 
 /* One message of librdkafka's, turned for people. */
 const char *stream_error_name(rd_kafka_resp_err_t err);

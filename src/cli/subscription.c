@@ -76,8 +76,8 @@ static rd_kafka_resp_err_t
 subscribe(struct subscription *subscription, rd_kafka_topic_partition_list_t *topics)
 {
 	rd_kafka_resp_err_t err = topics->cnt > 0
-	    ? rd_kafka_subscribe(subscription->stream->client, topics)
-	    : rd_kafka_unsubscribe(subscription->stream->client);
+	                              ? rd_kafka_subscribe(subscription->stream->client, topics)
+	                              : rd_kafka_unsubscribe(subscription->stream->client);
 	if (subscription->topics != NULL)
 		rd_kafka_topic_partition_list_destroy(subscription->topics);
 	subscription->topics = topics;
@@ -130,8 +130,8 @@ subscription_open(struct cli *cli, struct stream *stream, const struct subscript
 	bool is_open = true;
 	if (wanted->topic != NULL) {
 		is_open = open_topic(cli, subscription, wanted->topic);
-	} else if (cli_filter_create_list(
-		       wanted->exclude != NULL ? wanted->exclude : wanted->include,
+	} else if (cli_filter_create_list(wanted->exclude != NULL ? wanted->exclude
+								  : wanted->include,
 		       &subscription->filter, &why) != OT_OK) {
 		cli_fail_usage(cli, "%s", why.text);
 		is_open = false;

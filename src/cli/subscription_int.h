@@ -21,8 +21,7 @@ struct subscription_options {
 
 /* Subscribes; the reason of a failure is already told. */
 bool subscription_open(struct cli *cli, struct stream *stream,
-    const struct subscription_options *wanted,
-    struct subscription **ret_subscription) OT_MUST_USE;
+    const struct subscription_options *wanted, struct subscription **ret_subscription) OT_MUST_USE;
 void subscription_close(struct subscription *subscription); /* accepts NULL */
 
 /* Looks for topics that came or went, when it is time to. To be called often. */

@@ -438,9 +438,7 @@ list_topics(struct cli *cli)
 		for (int32_t i = 0; i < names.count; i++)
 			json_array_append_new(array,
 			    json_stringn(names.items[i].data, (size_t)names.items[i].len));
-		json_dumpf(array, stdout, JSON_INDENT(2));
-		putchar('\n');
-		json_decref(array);
+		cli_print_json(array, stdout);
 		return CLI_EXIT_OK;
 	}
 	for (int32_t i = 0; i < names.count; i++)

@@ -505,9 +505,6 @@ cli_topics_print(const struct cli_topics_wanted *wanted, const struct cli_topics
 				print_partition(topic, partition, is_of_old, out);
 		}
 	}
-	if (array == NULL)
-		return;
-	json_dumpf(array, out, JSON_INDENT(2));
-	fputc('\n', out);
-	json_decref(array);
+	if (array != NULL)
+		cli_print_json(array, out);
 }

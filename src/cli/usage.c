@@ -246,8 +246,8 @@ json_of_command(const struct cli_command *command)
 	return object;
 }
 
-void
-cli_usage_print_json(const struct cli_tool *tool, FILE *out)
+static json_t *
+json_of_tool(const struct cli_tool *tool)
 {
 	json_t *object = json_of_command(&tool->self);
 	json_object_set_new(object, "classes", json_of_names(tool->classes));
@@ -255,7 +255,14 @@ cli_usage_print_json(const struct cli_tool *tool, FILE *out)
 	for (size_t i = 0; i < tool->command_count; i++)
 		json_array_append_new(commands, json_of_command(&tool->commands[i]));
 	json_object_set_new(object, "commands", commands);
-	json_dumpf(object, out, JSON_INDENT(2));
-	fputc('\n', out);
-	json_decref(object);
+	return object;
+}
+
+void
+cli_usage_print_json(const struct cli_tool *const *tools, size_t count, FILE *out)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(array, json_of_tool(tools[i]));
+	cli_print_json(array, out);
 }

@@ -8,8 +8,8 @@
 /* A command's purpose and its options, in the columns in which Kafka's tools print theirs. */
 void cli_usage_print(const struct cli_tool *tool, const struct cli_command *command, FILE *out);
 
-/* All that is known of a tool, as JSON: for man pages, completion and other programs. */
-void cli_usage_print_json(const struct cli_tool *tool, FILE *out);
+/* All that is known of tools, as an array of JSON: for man pages, completion and other programs. */
+void cli_usage_print_json(const struct cli_tool *const *tools, size_t count, FILE *out);
 
 /* Two columns and a heading, wrapped: the form of every help. Rows are added in order. */
 struct cli_columns {

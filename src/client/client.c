@@ -476,6 +476,13 @@ shared_version(const struct link *link, const struct ot_api *api, int16_t versio
 }
 
 ot_err
+ot_client_connect(struct ot_client *client, int32_t node, struct ot_why *why)
+{
+	struct link *link = NULL;
+	return link_to(client, node, &link, why);
+}
+
+ot_err
 ot_client_call_version(struct ot_client *client, int32_t node, const struct ot_api *api,
     int16_t version_max, const void *request, struct ot_arena *arena, void *ret_response,
     struct ot_why *why)

@@ -26,6 +26,10 @@ OT_MUST_USE ot_err ot_client_open(const struct ot_client_conf *conf, struct ot_c
 /* Accepts NULL. */
 void ot_client_close(struct ot_client *client);
 
+/* Makes sure that there is a connection to a node: what a call does by itself. Errors as above.
+ * @blocks until connected */
+OT_MUST_USE ot_err ot_client_connect(struct ot_client *client, int32_t node, struct ot_why *why);
+
 /* Sends `request` of `api` to a node (OT_NODE_ANY, or an id from the cluster's metadata) in the
  * highest version that both sides have, and decodes the answer into `ret_response`, whose views and
  * arrays live in `arena`. OT_ERR_UNSUPPORTED_VERSION when the broker does not have the API at all,

@@ -96,6 +96,7 @@ ot_coord_unload(struct ot_coord *coord)
 
 	bool was_active = coord->state == OT_COORD_ACTIVE;
 	coord_set_state(coord, OT_COORD_IDLE);
+	coord->life++;
 	coord_load_stop(coord);
 	coord_rewrite_stop(coord);
 	/* Those who wait may look at the state once more: it goes after them. */

@@ -34,6 +34,7 @@ struct coord_batch {
 	struct ot_list link; /* among the pending, oldest first */
 	struct ot_coord *coord;
 	uint64_t number;
+	uint32_t life; /* the coordinator's when it was opened */
 	ot_wall_ms timestamp;
 	struct ot_writer records; /* entries; gone once it is sent */
 	struct ot_writer undo;    /* entries: the values of before, in the order of the records */
@@ -52,6 +53,7 @@ struct ot_coord {
 	char name[300];                  /* [const] */
 	enum ot_coord_state state;       /* [owner] */
 	int32_t leader_epoch;            /* [owner] */
+	uint32_t life;                   /* [owner] how often it was unloaded */
 
 	/* Writing. */
 	struct ot_list pending; /* [owner] batches, oldest first, the open one last */

@@ -96,6 +96,7 @@ batch_create(struct ot_coord *coord)
 		return NULL;
 	batch->coord = coord;
 	batch->number = coord->number_next++;
+	batch->life = coord->life;
 	batch->timestamp = ot_io_wall(coord->io);
 	batch->bytes_max = OT_BATCH_HEADER_BYTES;
 	ot_writer_init(&batch->records);
@@ -500,6 +501,17 @@ fail_from(struct ot_coord *coord, struct coord_batch *batch, ot_err err)
 	answer_failed(coord, number, err);
 }
 
+/* The log took a batch behind one that it refused, against coord.h: what is in it was undone here.
+ * The state can be had from the log alone now. */
+static void
+reload(struct ot_coord *coord)
+{
+	OT_ERROR("coord", "%s: the log holds a batch that was undone; loading it again",
+	    coord->name);
+	ot_coord_unload(coord);
+	ot_coord_load(coord, coord->leader_epoch);
+}
+
 static void
 append_on_done(struct ot_coord_append *append, ot_err err)
 {
@@ -511,7 +523,10 @@ append_on_done(struct ot_coord_append *append, ot_err err)
 
 	if (batch->is_dead) {
 		/* Either it failed with one before it, or the coordinator was unloaded. */
+		bool is_diverged = err == OT_OK && batch->life == coord->life;
 		batch_free(batch);
+		if (is_diverged)
+			reload(coord);
 		coord_maybe_free(coord);
 		return;
 	}

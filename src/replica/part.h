@@ -118,7 +118,8 @@ struct ot_part_read {
 void ot_part_read(struct ot_part *part, struct ot_part_read *read);
 
 /* Someone who wants to know when more can be read. `on_more` is called each time the readable end
- * moves, and when the partition stops being readable; cancel before the watcher goes. */
+ * moves, and when the partition stops being readable; cancel before the watcher goes. A partition
+ * that closes lets its watchers go and calls each a last time. */
 struct ot_part_watcher {
 	struct ot_list link;
 	void (*on_more)(struct ot_part_watcher *watcher);
@@ -151,6 +152,7 @@ struct ot_part_find {
 
 	ot_err err;
 	struct ot_log_found found;
+	int64_t log_start_offset;
 
 	struct ot_part *part;
 	struct ot_log_job *log_job;
@@ -191,13 +193,22 @@ struct ot_part_conf {
 	void *arg;
 };
 
-/* A partition in state OPENING, whose log is loaded in a worker. `args->dir` is copied.
+/* A partition in state OPENING, which waits for ot_part_open(). `args->dir` is copied.
  * @owner conf->owner   @blocks never */
 struct ot_part *ot_part_create(const struct ot_part_conf *conf,
     const struct ot_log_open_args *args);
 
+/* Loads the log in a worker, then on_open. Once, and not after ot_part_close(). @owner owner
+ * @blocks never */
+void ot_part_open(struct ot_part *part);
+
 /* Whether a partition that is CLOSED left a log that need not be scanned. @owner owner */
 bool ot_part_is_clean(const struct ot_part *part);
+
+/* Where the log begins, and up to where it is on the disk for good: what its rows in the checkpoint
+ * files say. Of a log that is not open, what they said before. @owner owner */
+void ot_part_checkpoint_offsets(const struct ot_part *part, int64_t *ret_start,
+    int64_t *ret_recovery_point);
 
 /* Where the log of a partition that is CLOSED begins, and up to where it is on the disk for good:
  * what its checkpoint rows say. @owner owner */
@@ -238,7 +249,8 @@ int64_t ot_part_high_watermark(const struct ot_part *part);
 /* NULL while it is not open. @owner owner */
 struct ot_log *ot_part_log(struct ot_part *part);
 
-/* The shard that owns a partition: the same answer on every thread. @owner any thread */
-uint32_t ot_part_owner_index(const struct ot_uuid *topic_id, int32_t index, uint32_t shard_count);
+/* The shard that owns a partition, by its topic's name: the same answer on every thread.
+ * @owner any thread */
+uint32_t ot_part_owner_index(struct ot_str topic, int32_t index, uint32_t shard_count);
 
 #endif

@@ -1,3 +1,15 @@
+/* The partitions of one shard, and their folders.
+ *
+ * A folder has one owner at a time. A topic that is deleted may be made again at once, and both
+ * topics' partitions want the folder <topic>-<n>; since owners go by name, they are of the same
+ * shard. The new partition is the heir of the folder and waits:
+ *
+ *   old partition:  closing --closed--> folder renamed --> what it was is removed --> forgotten
+ *   its heir:       waiting -----------------\--> opens
+ *
+ * A crash before the rename leaves a folder with the id of a topic that is not in the metadata, one
+ * after it a "-delete" folder; the next start removes both (dirs.h).
+ */
 #include "replica/replicas.h"
 
 #include <string.h>
@@ -18,14 +30,29 @@ struct batch {
 	void *arg;
 };
 
+/* A folder that is on its way out. */
+struct removal {
+	struct ot_list link;
+	struct ot_job job;
+	struct ot_replicas *replicas;
+	struct replica *heir; /* waits for the folder; NULL: nobody */
+	size_t dir;
+	char *path;       /* where the folder is; heap */
+	char *moved_path; /* where it is since its place is free; NULL: not yet; heap */
+	struct ot_uuid unique;
+	ot_err err;
+};
+
 struct replica {
 	uint8_t key[REPLICAS_KEY_BYTES];
 	struct ot_part *part;
 	struct ot_replicas *replicas;
 	struct batch *batch; /* that waits for its opening; NULL: none */
 	size_t dir;
-	bool is_deleted; /* its folder goes when the log is closed */
-	bool is_leading; /* on_lead was told */
+	struct removal *waits_for; /* its folder's owner before; NULL: the folder is its own */
+	struct removal *removal; /* of its folder, once the log is closed; NULL: the folder stays */
+	bool is_leading;         /* on_lead was told */
+	int32_t told_epoch;      /* with it */
 	UT_hash_handle hh;
 	UT_hash_handle hh_part;
 };
@@ -34,7 +61,9 @@ struct ot_replicas {
 	struct ot_replicas_conf conf; /* [const] */
 	struct replica *by_key;       /* [owner] */
 	struct replica *by_part;      /* [owner] those that are closing, too */
+	struct ot_list removals;      /* [owner] */
 	struct ot_timer tick;
+	bool is_closing; /* [owner] images change nothing any more */
 	ot_wall_ms retention_due;
 	int64_t retention_interval_ms;
 	void (*closed)(void *arg, const struct ot_replicas_final *final);
@@ -96,6 +125,7 @@ make_settings(const struct ot_image *image, const struct ot_topic_image *topic)
 			.segment_index_bytes = from->segment_index_bytes,
 			.index_interval_bytes = from->index_interval_bytes,
 			.is_deleting = from->cleanup_delete,
+			.is_compacted = from->cleanup_compact,
 		},
 		.flush_messages = from->flush_messages,
 		.flush_ms = from->flush_ms,
@@ -165,7 +195,11 @@ tell_lead(struct replica *replica)
 {
 	if (ot_part_check_leader(replica->part, -1) != OT_OK)
 		return;
+	int32_t epoch = ot_part_leader_epoch(replica->part);
+	if (replica->is_leading && replica->told_epoch == epoch)
+		return;
 	replica->is_leading = true;
+	replica->told_epoch = epoch;
 	replica->replicas->conf.events->on_lead(replica->replicas->conf.arg, replica->part);
 }
 
@@ -190,6 +224,31 @@ on_open(void *arg, struct ot_part *part)
 }
 
 static void on_closed(void *arg, struct ot_part *part);
+
+/* The removal that still holds the folder; NULL: it is free. */
+static struct removal *
+find_occupant(const struct ot_replicas *replicas, const char *path)
+{
+	OT_LIST_FOREACH(link, &replicas->removals) {
+		struct removal *removal = OT_CONTAINER_OF(link, struct removal, link);
+		if (removal->moved_path == NULL && strcmp(removal->path, path) == 0)
+			return removal;
+	}
+	return NULL;
+}
+
+static void
+open_or_wait(struct ot_replicas *replicas, struct replica *replica, const char *path)
+{
+	struct removal *occupant = find_occupant(replicas, path);
+	if (occupant == NULL) {
+		ot_part_open(replica->part);
+		return;
+	}
+	OT_ASSERT(occupant->heir == NULL);
+	occupant->heir = replica;
+	replica->waits_for = occupant;
+}
 
 static void
 add_replica(struct ot_replicas *replicas, const struct ot_image *image,
@@ -229,53 +288,16 @@ add_replica(struct ot_replicas *replicas, const struct ot_image *image,
 	make_key(replica->key, &topic->id, index);
 	HASH_ADD(hh, replicas->by_key, key, sizeof(replica->key), replica);
 	HASH_ADD(hh_part, replicas->by_part, part, sizeof(replica->part), replica);
+	open_or_wait(replicas, replica, place.path);
 }
 
 /* ---- going --------------------------------------------------------------------------------- */
 
-struct removal {
-	struct ot_job job;
-	struct ot_dirs *dirs;
-	size_t dir;
-	char *path;
-	struct ot_uuid unique;
-	ot_err err;
-};
-
-static void
-run_removal(struct ot_job *job)
-{
-	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
-	removal->err = ot_dirs_remove(removal->dirs, removal->dir, removal->path, &removal->unique);
-}
-
-static void
-removal_is_done(struct ot_job *job)
-{
-	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
-	if (removal->err != OT_OK)
-		OT_WARN("replica", "%s could not be removed: %s", removal->path,
-		    ot_err_message(removal->err));
-	ot_free(removal->path);
-	ot_free(removal);
-}
-
-static void
-remove_folder(struct ot_replicas *replicas, const struct replica *replica)
-{
-	struct removal *removal = OT_NEW(struct removal);
-	removal->job = (struct ot_job){ .work = run_removal, .done = removal_is_done };
-	removal->dirs = replicas->conf.dirs;
-	removal->dir = replica->dir;
-	removal->path = ot_must_strdup(ot_part_dir(replica->part));
-	removal->unique = ot_io_random_uuid(replicas->conf.shard->io);
-	ot_io_submit(replicas->conf.shard->io, &removal->job);
-}
-
 static void
 finish_closing(struct ot_replicas *replicas)
 {
-	if (replicas->closed == NULL || replicas->by_part != NULL)
+	if (replicas->closed == NULL || replicas->by_part != NULL ||
+	    !ot_list_is_empty(&replicas->removals))
 		return;
 	const struct ot_replicas_final final = {
 		.rows = replicas->final_rows,
@@ -288,12 +310,87 @@ finish_closing(struct ot_replicas *replicas)
 }
 
 static void
+end_removal(struct removal *removal)
+{
+	struct ot_replicas *replicas = removal->replicas;
+	if (removal->err != OT_OK)
+		OT_WARN("replica", "%s could not be removed: %s", removal->path,
+		    ot_err_message(removal->err));
+	ot_list_remove(&removal->link);
+	ot_free(removal->path);
+	ot_free(removal->moved_path);
+	ot_free(removal);
+	finish_closing(replicas);
+}
+
+static void
+run_removal(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	removal->err = ot_fs_remove_all(removal->replicas->conf.shard->io->fs, removal->moved_path);
+}
+
+static void
+removal_is_done(struct ot_job *job)
+{
+	end_removal(OT_CONTAINER_OF(job, struct removal, job));
+}
+
+static void
+run_giving_up(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	removal->err = ot_dirs_give_up(removal->replicas->conf.dirs, removal->dir, removal->path,
+	    &removal->unique, &removal->moved_path);
+}
+
+/* A folder that could not be renamed is in the heir's way; its opening removes it or fails. */
+static void
+folder_is_given_up(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	struct replica *heir = removal->heir;
+	removal->heir = NULL;
+	if (heir != NULL) {
+		heir->waits_for = NULL;
+		ot_part_open(heir->part);
+	}
+	if (removal->err != OT_OK) {
+		end_removal(removal);
+		return;
+	}
+	removal->job = (struct ot_job){ .work = run_removal, .done = removal_is_done };
+	ot_io_submit(removal->replicas->conf.shard->io, &removal->job);
+}
+
+/* From now on the folder's next owner has to wait. */
+static struct removal *
+create_removal(struct ot_replicas *replicas, const struct replica *replica)
+{
+	struct removal *removal = OT_NEW(struct removal);
+	removal->replicas = replicas;
+	removal->dir = replica->dir;
+	removal->path = ot_must_strdup(ot_part_dir(replica->part));
+	removal->unique = ot_io_random_uuid(replicas->conf.shard->io);
+	ot_list_push_back(&replicas->removals, &removal->link);
+	return removal;
+}
+
+static void
+start_removal(struct removal *removal)
+{
+	removal->job = (struct ot_job){ .work = run_giving_up, .done = folder_is_given_up };
+	ot_io_submit(removal->replicas->conf.shard->io, &removal->job);
+}
+
+static void
 note_final_row(struct ot_replicas *replicas, const struct replica *replica)
 {
 	struct ot_str topic = ot_part_topic(replica->part);
 	struct ot_dirs_row *row = &replicas->final_rows[replicas->final_count++];
 	*row = (struct ot_dirs_row){
 		.topic = { ot_must_strndup(topic.data, (size_t)topic.len), topic.len },
+		.topic_id = *ot_part_topic_id(replica->part),
 		.index = ot_part_index(replica->part),
 		.dir = replica->dir,
 		.high_watermark = ot_part_high_watermark(replica->part),
@@ -308,8 +405,10 @@ on_closed(void *arg, struct ot_part *part)
 {
 	struct ot_replicas *replicas = arg;
 	struct replica *replica = replica_of(replicas, part);
-	if (replica->is_deleted)
-		remove_folder(replicas, replica);
+	if (replica->removal != NULL)
+		start_removal(replica->removal);
+	else if (replica->waits_for != NULL)
+		replica->waits_for->heir = NULL; /* it never had a folder */
 	else
 		note_final_row(replicas, replica);
 	HASH_DELETE(hh_part, replicas->by_part, replica);
@@ -323,7 +422,8 @@ on_closed(void *arg, struct ot_part *part)
 static void
 close_replica(struct ot_replicas *replicas, struct replica *replica, bool is_deleted)
 {
-	replica->is_deleted = is_deleted;
+	if (is_deleted && replica->waits_for == NULL)
+		replica->removal = create_removal(replicas, replica);
 	HASH_DELETE(hh, replicas->by_key, replica);
 	tell_resign(replica);
 	ot_part_close(replica->part, is_deleted ? OT_LOG_CLOSE_DROP : OT_LOG_CLOSE_CLEAN);
@@ -339,10 +439,10 @@ struct application {
 };
 
 static bool
-is_ours(const struct ot_replicas *replicas, const struct ot_uuid *topic_id, int32_t index)
+is_ours(const struct ot_replicas *replicas, struct ot_str topic, int32_t index)
 {
 	const struct ot_shard *shard = replicas->conf.shard;
-	return ot_part_owner_index(topic_id, index, shard->set->count) == shard->index;
+	return ot_part_owner_index(topic, index, shard->set->count) == shard->index;
 }
 
 static void
@@ -352,8 +452,7 @@ take_role(struct ot_replicas *replicas, struct replica *replica,
 	if (partition->leader != replicas->conf.node_id)
 		return;
 	ot_part_lead(replica->part, partition->leader_epoch, partition->isr_count);
-	if (!replica->is_leading)
-		tell_lead(replica);
+	tell_lead(replica);
 }
 
 static void
@@ -364,7 +463,7 @@ apply_partition(void *arg, const struct ot_partition_image *before,
 	struct ot_replicas *replicas = application->replicas;
 	const struct ot_uuid *topic_id = &application->topic->id;
 	int32_t index = after != NULL ? after->index : before->index;
-	if (!is_ours(replicas, topic_id, index))
+	if (!is_ours(replicas, application->topic->name, index))
 		return;
 	struct replica *replica = find_replica(replicas, topic_id, index);
 	bool is_wanted =
@@ -418,6 +517,10 @@ ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
     const struct ot_image *after, void (*done)(void *arg), void *arg)
 {
 	OT_ON_SHARD(replicas->conf.shard);
+	if (replicas->is_closing) {
+		done(arg);
+		return;
+	}
 	struct ot_arena arena;
 	struct ot_image_delta delta;
 	ot_arena_init(&arena, 0);
@@ -426,8 +529,15 @@ ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
 	struct batch *batch = OT_NEW(struct batch);
 	*batch = (struct batch){ .pending_count = 1, .done = done, .arg = arg };
 	struct application application = { .replicas = replicas, .after = after, .batch = batch };
-	for (size_t i = 0; i < delta.topic_count; i++)
-		apply_topic(&application, &delta.topics[i]);
+	/* What goes first: a new topic may have the name of a deleted one. */
+	for (size_t i = 0; i < delta.topic_count; i++) {
+		if (delta.topics[i].after == NULL)
+			apply_topic(&application, &delta.topics[i]);
+	}
+	for (size_t i = 0; i < delta.topic_count; i++) {
+		if (delta.topics[i].after != NULL)
+			apply_topic(&application, &delta.topics[i]);
+	}
 	if (delta.is_settings_changed && before != NULL)
 		ot_image_visit_topics(after, apply_settings_of, &application);
 	replicas->retention_interval_ms =
@@ -466,6 +576,7 @@ ot_replicas_create(const struct ot_replicas_conf *conf)
 	replicas->retention_interval_ms = INT32_MAX;
 	for (size_t i = 0; i < REPLICAS_DIR_COUNT_MAX; i++)
 		replicas->is_dir_clean[i] = true;
+	ot_list_init(&replicas->removals);
 	ot_timer_init(&replicas->tick, on_tick);
 	ot_timer_arm_in_ms(conf->shard->io, &replicas->tick, REPLICAS_TICK_MS);
 	return replicas;
@@ -488,7 +599,9 @@ ot_replicas_close(struct ot_replicas *replicas,
     void (*done)(void *arg, const struct ot_replicas_final *final), void *arg)
 {
 	OT_ON_SHARD(replicas->conf.shard);
+	OT_ASSERT(!replicas->is_closing);
 	ot_timer_cancel(replicas->conf.shard->io, &replicas->tick);
+	replicas->is_closing = true;
 	replicas->closed = done;
 	replicas->closed_arg = arg;
 	replicas->final_rows =
@@ -531,19 +644,17 @@ ot_replicas_rows(struct ot_replicas *replicas, size_t *ret_count)
 	char *names = (char *)(rows + capacity);
 	size_t count = 0;
 	HASH_ITER(hh, replicas->by_key, replica, next) {
-		struct ot_log *log = ot_part_log(replica->part);
 		struct ot_str topic = ot_part_topic(replica->part);
-		if (log == NULL)
-			continue;
+		struct ot_dirs_row *row = &rows[count++];
 		memcpy(names, topic.data, (size_t)topic.len);
-		rows[count++] = (struct ot_dirs_row){
+		*row = (struct ot_dirs_row){
 			.topic = { names, topic.len },
+			.topic_id = *ot_part_topic_id(replica->part),
 			.index = ot_part_index(replica->part),
 			.dir = replica->dir,
-			.recovery_point = ot_log_recovery_point(log),
-			.start_offset = ot_log_start_offset(log),
 			.high_watermark = ot_part_high_watermark(replica->part),
 		};
+		ot_part_checkpoint_offsets(replica->part, &row->start_offset, &row->recovery_point);
 		names += topic.len;
 	}
 	*ret_count = count;

@@ -15,8 +15,12 @@ enum {
 	CONN_POOLED_BYTES_MAX = 64 * 1024, /* a pooled request keeps no more than this */
 	CONN_FRAME_LENGTH_BYTES = 4,
 	CONN_IDLE_SWEEP_MS = 1000,
+	CONN_REPORTS_PER_SECOND = 10,
 	CONN_SEND_BYTES_PER_TURN =
 	    4 * 1024 * 1024, /* per connection, so that one cannot starve all */
+	/* Smaller file ranges are copied, through a buffer of the shard: see plan_range(). */
+	CONN_RANGE_COPY_BYTES_MAX = 65536,
+	CONN_COPY_BYTES = 256 * 1024,
 	API_KEY_PRODUCE = 0,
 };
 
@@ -157,6 +161,7 @@ take_request(struct ot_conn *conn)
 	request->received = ot_io_now(host->shard->io);
 	request->frame = NULL;
 	request->op = NULL;
+	request->encode_err = OT_OK;
 	request->sent_bytes = request->total_bytes = 0;
 	return request;
 }
@@ -274,11 +279,10 @@ finish_request(struct ot_request *request)
 	start_queued(conn);
 }
 
-void
-ot_request_answer_version(struct ot_request *request, const struct ot_msg *desc, int16_t version,
+static void
+encode_version(struct ot_request *request, const struct ot_msg *desc, int16_t version,
     const void *msg)
 {
-	OT_ON_SHARD(request->host->shard);
 	struct ot_writer *out = &request->out;
 	ot_write_i32(out, 0);
 	ot_err err =
@@ -288,16 +292,41 @@ ot_request_answer_version(struct ot_request *request, const struct ot_msg *desc,
 	request->total_bytes = out->bytes + request->splices.bytes_total;
 	if (err == OT_OK && request->total_bytes - CONN_FRAME_LENGTH_BYTES > INT32_MAX)
 		err = OT_ERR_MESSAGE_TOO_LARGE;
-	if (err != OT_OK || out->failed) {
+	if (err == OT_OK && out->failed)
+		err = OT_ERR_NO_MEMORY;
+	request->encode_err = err;
+	ot_write_i32_at(out, 0, (int32_t)(request->total_bytes - CONN_FRAME_LENGTH_BYTES));
+}
+
+void
+ot_request_encode(struct ot_request *request, const struct ot_msg *desc, const void *msg)
+{
+	OT_ON_SHARD(request->host->shard);
+	encode_version(request, desc, request->header.request_api_version, msg);
+}
+
+void
+ot_request_send(struct ot_request *request)
+{
+	OT_ON_SHARD(request->host->shard);
+	if (request->encode_err != OT_OK) {
 		char why[96];
 		snprintf(why, sizeof(why), "the %s response cannot be encoded: %s",
-		    request->api->name, ot_err_name(err));
+		    request->api->name, ot_err_name(request->encode_err));
 		ot_request_abort(request, why);
 		return;
 	}
-	ot_write_i32_at(out, 0, (int32_t)(request->total_bytes - CONN_FRAME_LENGTH_BYTES));
 	if (leave_running(request))
 		finish_request(request);
+}
+
+void
+ot_request_answer_version(struct ot_request *request, const struct ot_msg *desc, int16_t version,
+    const void *msg)
+{
+	OT_ON_SHARD(request->host->shard);
+	encode_version(request, desc, version, msg);
+	ot_request_send(request);
 }
 
 void
@@ -606,6 +635,8 @@ struct send_plan {
 	size_t bytes;
 	const struct ot_records *range; /* what follows the pieces; NULL: nothing */
 	size_t range_skip;
+	size_t copied_bytes; /* of the shard's buffer */
+	ot_err err;          /* a range could not be read */
 	bool more_follows;
 };
 
@@ -619,6 +650,39 @@ plan_bytes(struct send_plan *plan, const struct ot_request *request, size_t from
 		return false;
 	plan->pieces[plan->piece_count++] = (struct iovec){ request->out.data + from, to - from };
 	plan->bytes += to - from;
+	return true;
+}
+
+/* Plans a file range without its first `skip` bytes; false when it must wait for what is planned.
+ *
+ * A small range is copied, so that it goes out with the bytes around it, and several answers
+ * together. By sendfile each range would be a call of its own and end a segment on the network,
+ * and so would the few bytes that stand behind the records of every Fetch answer. */
+static bool
+plan_range(struct send_plan *plan, struct ot_conn_host *host, const struct ot_records *records,
+    size_t skip)
+{
+	size_t bytes = (size_t)records->len - skip;
+	size_t room = CONN_COPY_BYTES - plan->copied_bytes;
+	if (bytes > CONN_RANGE_COPY_BYTES_MAX || bytes > room ||
+	    plan->piece_count == CONN_PIECES_MAX) {
+		plan->range = records;
+		plan->range_skip = skip;
+		return false;
+	}
+	if (host->copy == NULL)
+		host->copy = ot_must_alloc(CONN_COPY_BYTES);
+	const struct ot_file_range *range = records->source;
+	uint8_t *to = host->copy + plan->copied_bytes;
+	size_t got = 0;
+	plan->err = ot_file_read(range->file, to, bytes, range->place + skip, &got);
+	if (plan->err == OT_OK && got < bytes)
+		plan->err = OT_ERR_IO;
+	if (plan->err != OT_OK)
+		return false;
+	plan->pieces[plan->piece_count++] = (struct iovec){ to, bytes };
+	plan->bytes += bytes;
+	plan->copied_bytes += bytes;
 	return true;
 }
 
@@ -641,11 +705,9 @@ plan_response(struct send_plan *plan, const struct ot_request *request)
 			return true;
 		const struct ot_records *records = request->splices.items[i].records;
 		size_t range_bytes = (size_t)records->len;
-		if (sent < begins + range_bytes) {
-			plan->range = records;
-			plan->range_skip = sent > begins ? sent - begins : 0;
+		if (sent < begins + range_bytes &&
+		    !plan_range(plan, request->host, records, sent > begins ? sent - begins : 0))
 			return false;
-		}
 		begins += range_bytes;
 	}
 	return true;
@@ -664,6 +726,8 @@ plan_send(struct ot_conn *conn, struct send_plan *plan)
 	plan->piece_count = 0;
 	plan->bytes = 0;
 	plan->range = NULL;
+	plan->copied_bytes = 0;
+	plan->err = OT_OK;
 	plan->more_follows = false;
 	OT_LIST_FOREACH(link, &conn->pipeline) {
 		struct ot_request *request = OT_CONTAINER_OF(link, struct ot_request, link);
@@ -706,6 +770,24 @@ send_once(struct ot_conn *conn, const struct send_plan *plan, size_t *ret_bytes)
 	    (size_t)plan->range->len - plan->range_skip, ret_bytes);
 }
 
+/* A thousand clients with the same fault are told of in a few lines. */
+static void
+report_close(struct ot_conn *conn)
+{
+	struct ot_conn_host *host = conn->host;
+	ot_mono_ns now = ot_io_now(host->shard->io);
+	if (now - host->report_since >= OT_NS_PER_S) {
+		if (host->report_count > CONN_REPORTS_PER_SECOND)
+			OT_WARN("wire", "%u more connections closed for such reasons",
+			    host->report_count - CONN_REPORTS_PER_SECOND);
+		host->report_since = now;
+		host->report_count = 0;
+	}
+	if (++host->report_count <= CONN_REPORTS_PER_SECOND)
+		OT_WARN("wire", "connection of %s:%u closed: %s", conn->peer.host, conn->peer.port,
+		    conn->why);
+}
+
 static void
 finish_close(struct ot_conn *conn)
 {
@@ -713,8 +795,7 @@ finish_close(struct ot_conn *conn)
 	if (host->handler->on_close != NULL)
 		host->handler->on_close(host->handler_arg, conn);
 	if (conn->why[0] != '\0')
-		OT_WARN("wire", "connection of %s:%u closed: %s", conn->peer.host, conn->peer.port,
-		    conn->why);
+		report_close(conn);
 	ot_budget_wait_cancel(&conn->waiter);
 	ot_stream_close(conn->stream);
 	OT_LIST_FOREACH_SAFE(link, &conn->pipeline) {
@@ -749,6 +830,8 @@ send_ready(struct ot_conn *conn)
 	while (first_ready(conn) != NULL) {
 		struct send_plan plan;
 		plan_send(conn, &plan);
+		if (plan.err != OT_OK)
+			return plan.err;
 		size_t bytes = 0;
 		if (plan.piece_count > 0 || plan.range != NULL) {
 			ot_err err = send_once(conn, &plan, &bytes);
@@ -863,5 +946,7 @@ ot_conn_host_fini(struct ot_conn_host *host)
 		free_request(OT_CONTAINER_OF(link, struct ot_request, link));
 	}
 	ot_blob_unref(host->rx);
+	ot_free(host->copy);
 	host->rx = NULL;
+	host->copy = NULL;
 }

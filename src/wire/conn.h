@@ -55,6 +55,7 @@ struct ot_conn_host {
 	struct ot_conn_limits limits;          /* [owner] */
 	struct ot_blob *rx;                    /* [owner] receive blob; NULL until the first byte */
 	size_t rx_used;                        /* [owner] bytes of rx that frames hold */
+	uint8_t *copy;                         /* [owner] of file ranges; NULL until the first */
 	struct ot_list conns;                  /* [owner] least recently active first */
 	struct ot_list pool;                   /* [owner] spare requests */
 	uint32_t conn_count;                   /* [owner] */
@@ -63,6 +64,8 @@ struct ot_conn_host {
 	uint64_t request_count;                /* [owner] */
 	uint64_t bytes_in;                     /* [owner] */
 	uint64_t bytes_out;                    /* [owner] */
+	ot_mono_ns report_since; /* [owner] of the second in which report_count counts */
+	uint32_t report_count;   /* [owner] connections that were closed for a reason */
 };
 
 /* @owner the shard's thread, or before it runs */
@@ -109,6 +112,7 @@ struct ot_request {
 	struct ot_arena arena;     /* lives until the response has left */
 	struct ot_writer out;      /* the response, with its length in front */
 	struct ot_splices splices; /* file ranges between the bytes of out */
+	ot_err encode_err;         /* of the response */
 	size_t sent_bytes;         /* of the whole response */
 	size_t total_bytes;        /* of the whole response, ranges included */
 	ot_mono_ns received;       /* when the frame was whole */
@@ -123,6 +127,11 @@ struct ot_blob *ot_request_blob(const struct ot_request *request);
 /* Encodes and sends `msg` as the response. An encoding failure closes the connection, since the
  * peer could not be told. Ends the request. @owner the shard */
 void ot_request_answer(struct ot_request *request, const struct ot_msg *desc, const void *msg);
+
+/* The same in two steps, for who must free something in between: encoding copies all that is in
+ * memory, and sending ends the request, perhaps with all memory of its arena. @owner the shard */
+void ot_request_encode(struct ot_request *request, const struct ot_msg *desc, const void *msg);
+void ot_request_send(struct ot_request *request);
 
 /* The same in another version than the request's (ApiVersions of an unknown version).
  * @owner the shard */

@@ -86,7 +86,8 @@ consume(rd_kafka_conf_t *conf, const char *topic, int count)
 		    (char *)record->payload);
 		fflush(stdout);
 		if (++uncommitted == 20) {
-			if (rd_kafka_commit_message(consumer, record, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
+			if (rd_kafka_commit_message(consumer, record, 0) !=
+			    RD_KAFKA_RESP_ERR_NO_ERROR)
 				die("commit");
 			uncommitted = 0;
 		}
@@ -104,6 +105,6 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "produce") == 0)
 		produce(conf, argv[3]);
 	else if (argc == 5)
-		consume(conf, argv[3], atoi(argv[4]));
+		consume(conf, argv[3], (int)strtol(argv[4], NULL, 10));
 	return 0;
 }

@@ -528,6 +528,32 @@ test_no_memory(void **state)
 	assert_true(failure_count > 0);
 }
 
+/* A log that breaks its promise, and takes a batch behind one that it refuses, is believed. */
+static void
+test_log_that_takes_what_was_undone(void **state)
+{
+	(void)state;
+	start(0);
+	h.log.is_held = true;
+	assert_ok(set(h.coord, "a", 1));
+	harness_turn(&h);
+	assert_ok(set(h.coord, "b", 2));
+	harness_turn(&h);
+	struct ot_coord_append *first = OT_LIST_FIRST(&h.log.waiting, struct ot_coord_append, link);
+	ot_list_remove(&first->link);
+	first->on_done(first, OT_ERR_MESSAGE_TOO_LARGE);
+	assert_int_equal(get(&kv, "b"), -1);
+	ot_blob_unref(h.log.batches[0]); /* refused indeed */
+	h.log.batches[0] = h.log.batches[1];
+	h.log.batch_count = 1;
+	h.log.start_offset = 1;
+	fake_log_commit(&h);
+	harness_advance(&h, 1);
+	assert_int_equal(ot_coord_state(h.coord), OT_COORD_ACTIVE);
+	assert_int_equal(get(&kv, "a"), -1);
+	assert_int_equal(get(&kv, "b"), 2);
+}
+
 /* ---- unloading ----------------------------------------------------------------------------- */
 
 static void
@@ -803,6 +829,7 @@ main(void)
 		TEST(test_waiter_may_write_again),
 		TEST(test_operation_is_whole_or_refused),
 		TEST(test_no_memory),
+		TEST(test_log_that_takes_what_was_undone),
 		TEST(test_unload_tells_all_who_wait),
 		TEST(test_load_gives_the_same_state),
 		TEST(test_load_skips_what_it_does_not_know),

@@ -150,7 +150,8 @@ test_advertised(void **state)
 		assert_true(api->advertised.max >= api->accepted.max);
 	}
 	const struct ot_api *produce = ot_api_find(OT_API_PRODUCE);
-	assert_false(ot_api_accepts(produce, 2, false));
+	assert_true(ot_api_accepts(produce, 0, false));
+	assert_false(ot_api_accepts(produce, 14, false));
 	assert_true(ot_api_accepts(produce, 3, false));
 	const struct ot_api *init = ot_api_find(OT_API_INIT_PRODUCER_ID);
 	assert_false(ot_api_accepts(init, 6, false));
