@@ -6,6 +6,7 @@ enum {
 	PROBE_QUIET = 128, /* added to the API key: no answer is wanted */
 	PROBE_ANSWER_BYTES =
 	    72, /* of an answer's header, its length included; as long as Kafka's */
+	PROBE_PARTITION_AT = 14,
 	PROBE_FETCH_FILE_BYTES = 256 * 1024 * 1024,
 };
 

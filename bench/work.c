@@ -137,11 +137,12 @@ find(const struct ot_writer *frame, const void *bytes, size_t size)
 
 /* Turns a request to a broker into one to the probe: see probe.c. */
 static void
-patch_for_probe(const struct work *work, size_t place, uint8_t *head)
+patch_for_probe(const struct work *work, int32_t partition, size_t place, uint8_t *head)
 {
 	uint16_t key = ot_get_u16(head + KEY_AT);
 	ot_put_u16(head + KEY_AT, (uint16_t)(work->is_answered ? key : key + PROBE_QUIET));
 	ot_put_u16(head + VERSION_AT, (uint16_t)place);
+	ot_put_u16(head + PROBE_PARTITION_AT, (uint16_t)partition);
 }
 
 static void
@@ -159,7 +160,7 @@ add_head(struct work *work, int32_t partition, const struct ot_writer *frame, si
 	uint8_t *head = work->heads + (size_t)partition * work->head_bytes;
 	memcpy(head, frame->data, work->head_bytes);
 	if (work->options.is_probe)
-		patch_for_probe(work, place, head);
+		patch_for_probe(work, partition, place, head);
 }
 
 static void

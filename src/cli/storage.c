@@ -70,7 +70,7 @@ static const struct cli_option format_options[] = {
 	    .arg = "release",
 	    .kind = CLI_STRING,
 	    .text = "Accepted for scripts: a cluster begins with "
-	            "metadata.version " STORAGE_METADATA_VERSION "." },
+		    "metadata.version " STORAGE_METADATA_VERSION "." },
 	[OPT_STANDALONE] = { .names = "standalone s",
 	    .text = "Accepted for scripts: a single controller is what a cluster begins with." },
 };
