@@ -1,12 +1,11 @@
 /* A broker's objects, and its start. The start ends when the controller says that this broker is
  * registered and unfenced, and its shards have opened what they could open at once. */
-#include <string.h>
+#include "broker/life_int.h"
 
 #include "base/alloc.h"
 #include "base/report.h"
 #include "broker/fetch_session_int.h"
 #include "broker/groups_int.h"
-#include "broker/life_int.h"
 
 enum { LIFE_PIPELINE_COUNT_MAX = 256 };
 
