@@ -145,6 +145,8 @@ settle_segments(struct log_opening *opening)
 	struct ot_log *log = opening->log;
 	struct log_segment *active = log_active(log);
 	ot_err err = log_segment_learn_max(log, active);
+	if (err == OT_OK)
+		err = log_segment_learn_first(log, active);
 	if (err == OT_OK && !opening->args->is_clean && active->bytes > 0) {
 		/* Space that was reserved when the machine stopped. */
 		err = log_segment_open(log, active, true);

@@ -15,6 +15,7 @@ enum {
 	CONN_POOLED_BYTES_MAX = 64 * 1024, /* a pooled request keeps no more than this */
 	CONN_FRAME_LENGTH_BYTES = 4,
 	CONN_IDLE_SWEEP_MS = 1000,
+	CONN_REPORTS_PER_SECOND = 10,
 	CONN_SEND_BYTES_PER_TURN =
 	    4 * 1024 * 1024, /* per connection, so that one cannot starve all */
 	/* Smaller file ranges are copied, through a buffer of the shard: see plan_range(). */
@@ -769,6 +770,24 @@ send_once(struct ot_conn *conn, const struct send_plan *plan, size_t *ret_bytes)
 	    (size_t)plan->range->len - plan->range_skip, ret_bytes);
 }
 
+/* A thousand clients with the same fault are told of in a few lines. */
+static void
+report_close(struct ot_conn *conn)
+{
+	struct ot_conn_host *host = conn->host;
+	ot_mono_ns now = ot_io_now(host->shard->io);
+	if (now - host->report_since >= OT_NS_PER_S) {
+		if (host->report_count > CONN_REPORTS_PER_SECOND)
+			OT_WARN("wire", "%u more connections closed for such reasons",
+			    host->report_count - CONN_REPORTS_PER_SECOND);
+		host->report_since = now;
+		host->report_count = 0;
+	}
+	if (++host->report_count <= CONN_REPORTS_PER_SECOND)
+		OT_WARN("wire", "connection of %s:%u closed: %s", conn->peer.host, conn->peer.port,
+		    conn->why);
+}
+
 static void
 finish_close(struct ot_conn *conn)
 {
@@ -776,8 +795,7 @@ finish_close(struct ot_conn *conn)
 	if (host->handler->on_close != NULL)
 		host->handler->on_close(host->handler_arg, conn);
 	if (conn->why[0] != '\0')
-		OT_WARN("wire", "connection of %s:%u closed: %s", conn->peer.host, conn->peer.port,
-		    conn->why);
+		report_close(conn);
 	ot_budget_wait_cancel(&conn->waiter);
 	ot_stream_close(conn->stream);
 	OT_LIST_FOREACH_SAFE(link, &conn->pipeline) {

@@ -64,6 +64,8 @@ struct ot_conn_host {
 	uint64_t request_count;                /* [owner] */
 	uint64_t bytes_in;                     /* [owner] */
 	uint64_t bytes_out;                    /* [owner] */
+	ot_mono_ns report_since; /* [owner] of the second in which report_count counts */
+	uint32_t report_count;   /* [owner] connections that were closed for a reason */
 };
 
 /* @owner the shard's thread, or before it runs */

@@ -234,6 +234,14 @@ class Broker:
     def connect(self, **options):
         return wire.Connection(self.address, **options)
 
+    def wait_leader(self, topic, *partitions):
+        """Waits until partitions are open: after a crash they open when their logs are recovered, and
+        clients that come before are told NOT_LEADER_OR_FOLLOWER."""
+        with self.connect() as connection:
+            for partition in partitions or (0,):
+                wait_until(lambda: wire.fetch(connection, topic, partition, 0).ErrorCode in (0, 1),
+                           f"{topic}-{partition}")
+
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
 

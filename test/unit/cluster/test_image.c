@@ -393,10 +393,10 @@ test_partition_change(void **state)
 	assert_int_equal(partition->partition_epoch, 2);
 	assert_int_equal(ot_partition_isr(partition).items[0], 2);
 	for (int i = 0; i < 4; i++) {
-		struct ot_uuid dir = ot_partition_directory(partition, i);
+		directory = ot_partition_directory(partition, i);
 
 		assert_int_equal(ot_partition_replicas(partition).items[i], replicas[i]);
-		assert_true(ot_uuid_equal(&dir, &directories[i]));
+		assert_true(ot_uuid_equal(&directory, &directories[i]));
 	}
 	ot_image_unref(end(edit, 1));
 	ot_image_unref(empty);

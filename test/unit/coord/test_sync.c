@@ -164,7 +164,7 @@ test_assignment_cannot_be_written(void **state)
 		member_of(join, generation + 1);
 	}
 	/* The log still has generation 1, which is what a successor would begin with. */
-	char *dump = groups_dump(h.groups);
+	char *dump = groups_dump(h.groups, true);
 	assert_non_null(strstr(dump, "6131")); /* "a1" */
 	ot_free(dump);
 }
