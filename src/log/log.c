@@ -207,7 +207,10 @@ ot_log_open(const struct ot_log_open_args *args, struct ot_log **ret_log,
 {
 	struct ot_log_open_result result = { 0 };
 	struct log_opening opening = { .args = args, .result = &result, .doubt_from = INT64_MAX };
-	OT_ASSERT(args->start_offset >= 0 && args->recovery_point >= 0);
+	OT_ASSERT(args->start_offset >= 0 && args->recovery_point >= -1);
+	opening.recovery_point = OT_MAX(args->recovery_point, (int64_t)0);
+	/* Of a log of which nothing is known, the past is not known either. */
+	opening.may_have_gaps = args->settings.is_compacted || args->recovery_point < 0;
 	if (strlen(args->dir) + NAME_BYTES_MAX >= LOG_PATH_BYTES) {
 		ot_why_set(&result.why, "the folder's path has more than %d bytes",
 		    LOG_PATH_BYTES - NAME_BYTES_MAX);
@@ -229,7 +232,7 @@ ot_log_open(const struct ot_log_open_args *args, struct ot_log **ret_log,
 		log->synced_offset = log->end_offset;
 		log->recovery_point = log->end_offset;
 		if (!args->is_clean)
-			log->recovery_point = OT_MIN(args->recovery_point, log->end_offset);
+			log->recovery_point = OT_MIN(opening.recovery_point, log->end_offset);
 		*ret_log = log;
 	} else if (opening.log != NULL) {
 		log_free(opening.log);

@@ -304,6 +304,7 @@ truncate_log(struct life *life)
 		err = ot_log_truncate_to(log, to, life->kit.now);
 	if (err != OT_OK)
 		return err;
+	ot_log_check(log);
 	int64_t cut = to;
 	while (life->count > 0 && life->batches[life->count - 1].last >= to) {
 		life->count--;
@@ -504,8 +505,8 @@ life_check(struct life *life)
 	int64_t start = ot_log_start_offset(log), end = ot_log_end_offset(log);
 	struct reading reading = { .life = life, .end = -1 };
 	/* Where all that was synced is deleted too, what is left may begin anywhere. */
-	bool is_start_free = life->deleted >= life->synced;
-	if (end < life->synced || (start > life->deleted && !is_start_free))
+	bool is_free = life->deleted >= life->synced;
+	if (!is_free && (end < life->synced || start > life->deleted))
 		fail_msg("the log is %lld to %lld, with all synced to %lld and deleted to %lld: %s",
 		    (long long)start, (long long)end, (long long)life->synced,
 		    (long long)life->deleted, life->kit.result.why.text);
