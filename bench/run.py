@@ -158,7 +158,8 @@ class Broker:
 
 class Probe:
     def __init__(self, *flags):
-        self.process = subprocess.Popen([PROBE, *flags, fresh_folder("probe")],
+        folder = fresh_folder("probe" + "".join(flags))
+        self.process = subprocess.Popen([PROBE, *flags, folder],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         preexec_fn=die_with_parent)
         self.port = int(self.process.stdout.readline())
@@ -242,15 +243,21 @@ class Matrix:
         self.topic_count = 0
         self.fetch_topic = None  # (batch, parts), name, batches per partition
 
+    def restart_broker(self):
+        self.broker.stop()
+        self.fetch_topic = None
+        self.broker = Broker("matrix")
+
     def stop(self):
-        self.drop_fetch_topic()
         self.broker.stop()
         for probe in self.probes.values():
             probe.stop()
 
     def options(self, case):
         names = ("batch", "conns", "parts", "acks", "depth", "answer")
-        return self.window | {name: case[name] for name in names if name in case}
+        # With many partitions it takes a while until each has its file.
+        warm = {"warm": 600} if case["parts"] >= 1000 else {}
+        return self.window | warm | {name: case[name] for name in names if name in case}
 
     def new_topic(self, parts, **configs):
         self.topic_count += 1
@@ -260,8 +267,8 @@ class Matrix:
 
     def run_probe(self, case):
         probe = self.probes[case.get("flush", 0)]
-        options = self.options(case) | {"parts": 1}
-        return with_costs(load(case["kind"], port=probe.port, pid=probe.pid, probe=1, **options))
+        return with_costs(load(case["kind"], port=probe.port, pid=probe.pid, probe=1,
+                               **self.options(case)))
 
     def run_produce(self, case):
         topic = self.new_topic(case["parts"], **({"flush_messages": 1} if case["flush"] else {}))
@@ -291,9 +298,12 @@ class Matrix:
 
     def run(self, case):
         key = tuple(case.get(name) for name in
-                    ("kind", "batch", "conns", "acks", "flush", "answer"))
-        if case.get("acks", 0) > 0:
-            key = tuple(-1 if i == 3 else value for i, value in enumerate(key))
+                    ("kind", "batch", "conns", "parts", "acks", "flush", "answer"))
+        # Neither means anything to the probe.
+        if case["kind"] == "fetch":
+            key = tuple(value for i, value in enumerate(key) if i != 3)
+        elif case["acks"] == 1:
+            key = tuple(-1 if i == 4 else value for i, value in enumerate(key))
         run_broker = self.run_produce if case["kind"] == "produce" else self.run_fetch
         probe_results, broker_results = self.ceilings.setdefault(key, []), []
         needs_probe = not probe_results
@@ -339,7 +349,13 @@ def run_matrix(args, results):
     matrix = Matrix(500)
     try:
         for case in cases:
-            broker, probe = matrix.run(case)
+            try:
+                broker, probe = matrix.run(case)
+            except RuntimeError as error:
+                results.append({"name": case_name(case), "failed": str(error)})
+                print(f"{case_name(case):44} FAILED: {error}", flush=True)
+                matrix.restart_broker()
+                continue
             ratio = broker["request_us"] / probe["request_us"] if probe["request_us"] else 0
             aim = case_aim(case, broker, ratio)
             print_case(case_name(case), broker, probe, ratio, aim)
@@ -615,14 +631,18 @@ def main():
     try:
         for part in (run_start, run_ping_pong, run_latency, run_pings, run_idle_conns,
                      run_idle_partitions, run_soak):
-            part(args, results["figures"])
+            try:
+                part(args, results["figures"])
+            except RuntimeError as error:
+                results["figures"].append({"name": part.__name__, "failed": str(error)})
+                print(f"{part.__name__} FAILED: {error}", flush=True)
         run_matrix(args, results["matrix"])
     finally:
         shutil.rmtree(FOLDER, ignore_errors=True)
         with open(os.path.join(BENCH, "result.json"), "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1)
     print(f"{time.monotonic() - started:.0f} s; all figures: build/bench/result.json")
-    return 0
+    return int(any("failed" in result for result in results["matrix"] + results["figures"]))
 
 
 if __name__ == "__main__":

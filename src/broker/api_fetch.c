@@ -41,8 +41,9 @@ struct fetch_part {
 	uint32_t shard_index;
 	struct ot_file_range range;
 	struct legacy_range *legacy; /* what an old client gets instead of the range */
-	bool is_watching; /* [the partition's owner] */
-	bool is_reserved; /* [the partition's owner] bytes were taken from the shard's share */
+	bool is_watching;            /* [owner: the partition's shard] */
+	bool is_reserved; /* [owner: the partition's shard] bytes were taken from the shard's share
+	                   */
 };
 
 /* What one owner shard does for the operation; touched by that shard only. */
@@ -224,7 +225,8 @@ send_answer(struct fetch_op *op)
 		return;
 	}
 	op->response.session_id = op->session_id;
-	/* Answering copies what is in memory, and may be the end of the request with all its memory. */
+	/* Answering copies what is in memory, and may be the end of the request with all its
+	 * memory. */
 	struct ot_request *request = op->request;
 	ot_request_encode(request, &ot_fetch_response_msg, &op->response);
 	drop_reads(op);

@@ -27,8 +27,8 @@ struct list_op {
 	size_t part_count;
 };
 
-/* Version 0 lists offsets, newest first: where segments begin, and the end. The end and the start are
- * what its clients ask for. */
+/* Version 0 lists offsets, newest first: where segments begin, and the end. The end and the start
+ * are what its clients ask for. */
 static void
 fill_old_style(struct list_op *op, struct list_part *part)
 {

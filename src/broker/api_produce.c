@@ -160,8 +160,8 @@ make_batch(struct broker_shard *self, struct produce_part *part)
 {
 	struct ot_append *append = &part->append;
 	size_t bytes = 0;
-	ot_err err = legacy_make_batch(
-	    self->codecs, append->records, &part->converted, &bytes, &append->why);
+	ot_err err = legacy_make_batch(self->codecs, append->records, &part->converted, &bytes,
+	    &append->why);
 	if (err != OT_OK)
 		return err;
 	append->blob = part->converted;
@@ -171,8 +171,7 @@ make_batch(struct broker_shard *self, struct produce_part *part)
 
 static void
 add_part(struct produce_op *op, const struct broker_place *place,
-    const struct ot_produce_request_partition *wanted,
-    struct ot_produce_response_partition *answer)
+    const struct ot_produce_request_partition *wanted, struct ot_produce_response_partition *answer)
 {
 	struct broker_shard *self = broker_shard_of(op->request);
 	int16_t version = op->request->header.request_api_version;

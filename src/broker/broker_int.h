@@ -50,6 +50,7 @@ struct broker {
 	struct broker_control *control;    /* [const] */
 	struct ot_dirs *dirs;              /* [const] */
 	int32_t node_id;                   /* [const] */
+	struct broker_life *life;          /* [const] see life_int.h */
 };
 
 static inline struct broker_shard *
@@ -63,34 +64,35 @@ broker_shard_of(const struct ot_request *request)
 /* A handler takes the request over and ends it once. @owner the request's shard   @blocks never */
 typedef void broker_handler(struct broker_shard *self, struct ot_request *request);
 
-broker_handler broker_handle_alter_configs;
-broker_handler broker_handle_api_versions;
-broker_handler broker_handle_create_partitions;
-broker_handler broker_handle_create_topics;
-broker_handler broker_handle_delete_groups;
-broker_handler broker_handle_delete_records;
-broker_handler broker_handle_delete_topics;
-broker_handler broker_handle_describe_cluster;
-broker_handler broker_handle_describe_configs;
-broker_handler broker_handle_describe_groups;
-broker_handler broker_handle_describe_log_dirs;
-broker_handler broker_handle_describe_topic_partitions;
-broker_handler broker_handle_fetch;
-broker_handler broker_handle_find_coordinator;
-broker_handler broker_handle_heartbeat;
-broker_handler broker_handle_incremental_alter_configs;
-broker_handler broker_handle_init_producer_id;
-broker_handler broker_handle_join_group;
-broker_handler broker_handle_leave_group;
-broker_handler broker_handle_list_groups;
-broker_handler broker_handle_list_offsets;
-broker_handler broker_handle_metadata;
-broker_handler broker_handle_offset_commit;
-broker_handler broker_handle_offset_delete;
-broker_handler broker_handle_offset_fetch;
-broker_handler broker_handle_offset_for_leader_epoch;
-broker_handler broker_handle_produce;
-broker_handler broker_handle_sync_group;
+/* @owner the request's shard   @blocks never */
+void broker_handle_alter_configs(struct broker_shard *self, struct ot_request *request);
+void broker_handle_api_versions(struct broker_shard *self, struct ot_request *request);
+void broker_handle_create_partitions(struct broker_shard *self, struct ot_request *request);
+void broker_handle_create_topics(struct broker_shard *self, struct ot_request *request);
+void broker_handle_delete_groups(struct broker_shard *self, struct ot_request *request);
+void broker_handle_delete_records(struct broker_shard *self, struct ot_request *request);
+void broker_handle_delete_topics(struct broker_shard *self, struct ot_request *request);
+void broker_handle_describe_cluster(struct broker_shard *self, struct ot_request *request);
+void broker_handle_describe_configs(struct broker_shard *self, struct ot_request *request);
+void broker_handle_describe_groups(struct broker_shard *self, struct ot_request *request);
+void broker_handle_describe_log_dirs(struct broker_shard *self, struct ot_request *request);
+void broker_handle_describe_topic_partitions(struct broker_shard *self, struct ot_request *request);
+void broker_handle_fetch(struct broker_shard *self, struct ot_request *request);
+void broker_handle_find_coordinator(struct broker_shard *self, struct ot_request *request);
+void broker_handle_heartbeat(struct broker_shard *self, struct ot_request *request);
+void broker_handle_incremental_alter_configs(struct broker_shard *self, struct ot_request *request);
+void broker_handle_init_producer_id(struct broker_shard *self, struct ot_request *request);
+void broker_handle_join_group(struct broker_shard *self, struct ot_request *request);
+void broker_handle_leave_group(struct broker_shard *self, struct ot_request *request);
+void broker_handle_list_groups(struct broker_shard *self, struct ot_request *request);
+void broker_handle_list_offsets(struct broker_shard *self, struct ot_request *request);
+void broker_handle_metadata(struct broker_shard *self, struct ot_request *request);
+void broker_handle_offset_commit(struct broker_shard *self, struct ot_request *request);
+void broker_handle_offset_delete(struct broker_shard *self, struct ot_request *request);
+void broker_handle_offset_fetch(struct broker_shard *self, struct ot_request *request);
+void broker_handle_offset_for_leader_epoch(struct broker_shard *self, struct ot_request *request);
+void broker_handle_produce(struct broker_shard *self, struct ot_request *request);
+void broker_handle_sync_group(struct broker_shard *self, struct ot_request *request);
 
 /* ---- routing (router.c) -------------------------------------------------------------------- */
 

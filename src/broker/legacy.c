@@ -74,8 +74,8 @@ legacy_convert_range(struct ot_codec_ctx *codecs, struct legacy_range *range)
 	uint8_t *data = ot_alloc_raw(range->bytes);
 	size_t bytes = 0;
 	range->err = data == NULL
-	    ? OT_ERR_NO_MEMORY
-	    : ot_file_read(range->file, data, range->bytes, range->place, &bytes);
+	                 ? OT_ERR_NO_MEMORY
+	                 : ot_file_read(range->file, data, range->bytes, range->place, &bytes);
 	if (range->err == OT_OK)
 		range->err = convert_batches(codecs, range, data, bytes);
 	ot_free(data);

@@ -1,5 +1,5 @@
-/* Record formats before 0.11, for Produce below version 3 and Fetch below version 4: message sets are
- * made batches before they reach a log, and batches message sets before they leave. Logs hold
+/* Record formats before 0.11, for Produce below version 3 and Fetch below version 4: message sets
+ * are made batches before they reach a log, and batches message sets before they leave. Logs hold
  * batches only. */
 #ifndef OT_BROKER_LEGACY_INT_H
 #define OT_BROKER_LEGACY_INT_H

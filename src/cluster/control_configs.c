@@ -121,7 +121,7 @@ work_out(struct operation *operation, const struct change *change,
 {
 	const struct ot_image *image = operation->controller->head;
 	const struct ot_config_image *config =
-	    ot_image_config(image, change->resource, change->name);
+	    ot_image_config(image, (enum ot_config_resource)change->resource, change->name);
 	const struct ot_config_pair *pairs = config == NULL ? NULL : config->pairs;
 	size_t count = config == NULL ? 0 : (size_t)config->pair_count;
 

@@ -45,6 +45,8 @@ shuffle_ids(struct ot_io *io, struct broker_list *list)
 		list->ids[i - 1] = list->ids[other];
 		list->ids[other] = id;
 	}
+	/* Rounds begin anew; nothing of this one is taken yet. */
+	list->round = list->index = 0;
 }
 
 /* The next broker of the round, -1 when all were taken. */

@@ -153,11 +153,12 @@ ot_process_memory_bytes(void)
 {
 	uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 	FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
-	unsigned long long bound = 0;
 	if (file == NULL)
 		return bytes;
-	if (fscanf(file, "%llu", &bound) == 1 && bound > 0)
-		bytes = OT_MIN(bytes, (uint64_t)bound);
+	char line[64];
+	const char *text = fgets(line, sizeof(line), file);
 	fclose(file);
-	return bytes;
+	/* The word "max" reads as 0: no bound. */
+	uint64_t bound = text != NULL ? strtoull(text, NULL, 10) : 0;
+	return bound > 0 ? OT_MIN(bytes, bound) : bytes;
 }

@@ -175,6 +175,13 @@ jitter_of(const struct ot_log *log, const struct log_segment *segment)
 	return (int64_t)((mixed >> 20) % (uint64_t)most);
 }
 
+/* Time from one timestamp to another, which peers choose: what goes back is no time. */
+static int64_t
+time_between(int64_t from, int64_t to)
+{
+	return from >= 0 && to > from ? to - from : 0;
+}
+
 /* Whether segment.ms has passed, by the records' own time where they have one. */
 static bool
 is_roll_due(const struct ot_log *log, const struct log_segment *segment, int64_t timestamp,
@@ -184,7 +191,8 @@ is_roll_due(const struct ot_log *log, const struct log_segment *segment, int64_t
 		return false;
 	bool has_time =
 	    segment->first_timestamp != LOG_TIMESTAMP_UNKNOWN && segment->first_timestamp >= 0;
-	int64_t waited = has_time ? timestamp - segment->first_timestamp : now - segment->created;
+	int64_t waited = time_between(has_time ? segment->first_timestamp : segment->created,
+	    has_time ? timestamp : now);
 	return waited > log->settings.segment_ms - jitter_of(log, segment);
 }
 
@@ -284,7 +292,7 @@ count_fitting(const struct ot_log *log, uint32_t first, ot_wall_ms now)
 		if (!has_first)
 			first_timestamp = staged->max_timestamp;
 		has_first = true;
-		if (first_timestamp >= 0 && staged->max_timestamp - first_timestamp > limit)
+		if (time_between(first_timestamp, staged->max_timestamp) > limit)
 			break;
 		bytes += staged->bytes;
 		count++;

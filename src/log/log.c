@@ -145,6 +145,8 @@ settle_segments(struct log_opening *opening)
 	struct ot_log *log = opening->log;
 	struct log_segment *active = log_active(log);
 	ot_err err = log_segment_learn_max(log, active);
+	if (err == OT_OK)
+		err = log_segment_learn_first(log, active);
 	if (err == OT_OK && !opening->args->is_clean && active->bytes > 0) {
 		/* Space that was reserved when the machine stopped. */
 		err = log_segment_open(log, active, true);
@@ -260,21 +262,25 @@ close_clean(struct ot_log *log)
 	return err;
 }
 
-/* Files that would be removed later are removed now; what fails is removed by the next opening. */
-static void
+/* Files that would be removed later are removed now, oldest first and one segment at a time as
+ * chores do; what fails is removed by the next opening. */
+static ot_err
 remove_retired(struct ot_log *log)
 {
 	char path[LOG_PATH_BYTES];
 	for (uint32_t i = 0; i < log->retired_count; i++) {
-		int64_t offset = log->retired[i].base_offset;
+		bool is_live = log->retired[i].due == LOG_RETIRED_NOW;
 		for (int kind = LOG_FILE_LOG; kind <= LOG_FILE_SNAPSHOT; kind++) {
-			enum log_file_state state =
-			    log->retired[i].due == INT64_MIN ? LOG_STATE_LIVE : LOG_STATE_DELETED;
-			log_path(path, log->dir, offset, (enum log_file_kind)kind, state);
+			log_path(path, log->dir, log->retired[i].base_offset,
+			    (enum log_file_kind)kind, is_live ? LOG_STATE_LIVE : LOG_STATE_DELETED);
 			ot_err ignored = ot_fs_remove(log->fs, path);
 			(void)ignored;
 		}
+		ot_err err = is_live ? ot_fs_sync_dir(log->fs, log->dir) : OT_OK;
+		if (err != OT_OK)
+			return err;
 	}
+	return OT_OK;
 }
 
 ot_err
@@ -286,9 +292,9 @@ ot_log_close(struct ot_log *log, enum ot_log_close_how how)
 	OT_ASSERT(!log->is_sync_running && !log->is_chore_running && log->find_count == 0);
 	ot_err err = OT_OK;
 	if (how == OT_LOG_CLOSE_CLEAN) {
-		remove_retired(log);
-		log->is_dir_unsynced = log->is_dir_unsynced || log->retired_count > 0;
-		err = close_clean(log);
+		err = remove_retired(log);
+		if (err == OT_OK)
+			err = close_clean(log);
 	}
 	log_free(log);
 	return err;

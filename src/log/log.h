@@ -130,7 +130,7 @@ void ot_log_check(const struct ot_log *log);
 
 struct ot_log_batch {
 	struct ot_blob *blob;             /* holds the bytes; a reference is taken; NULL: they stay
-					   * until ot_log_write_staged() */
+	                                   * until ot_log_write_staged() */
 	uint8_t *bytes;                   /* one whole batch of magic 2, this log's to patch */
 	const struct ot_batch_info *info; /* its header, validated */
 	enum ot_append_origin origin;
@@ -143,7 +143,7 @@ struct ot_log_staged {
 	int64_t last_offset;
 	int64_t timestamp; /* a duplicate's, as it was appended */
 	bool is_duplicate; /* of one of its producer's last 5 batches: nothing is staged, and the
-			    * offsets are those of the first time */
+	                    * offsets are those of the first time */
 };
 
 /* Checks a batch against its producer's state, gives it its offsets and stages it for this turn's
@@ -192,8 +192,9 @@ struct ot_log_read {
 };
 
 /* Finds the bytes that begin with the batch that holds `offset`, or with the next one after a gap.
- * OFFSET_OUT_OF_RANGE: not within start and end. OT_ERR_AGAIN: finding them would read cold pages;
- * file, place and bytes then say which: let a worker do ot_log_read_warm(), and plan again.
+ * OFFSET_OUT_OF_RANGE: not within start and end; OT_ERR_IO, OT_ERR_CORRUPT_FILE. OT_ERR_AGAIN:
+ * finding them would read cold pages; file, place and bytes then say which: let a worker do
+ * ot_log_read_warm(), and plan again. `ret_read` is filled in these two cases alone.
  * @owner owner   @blocks never, unless allowed */
 OT_MUST_USE ot_err ot_log_plan_read(struct ot_log *log, const struct ot_log_read_args *args,
     struct ot_log_read *ret_read);

@@ -503,7 +503,7 @@ log_producers_expire(struct log_producers *producers, ot_wall_ms now, int64_t id
 {
 	for (uint32_t i = producers->count; i > 0; i--) {
 		const struct log_producer *producer = &producers->entries[i - 1];
-		if (producer->txn_first_offset >= 0 || now - producer->last_timestamp < idle_ms)
+		if (producer->txn_first_offset >= 0 || producer->last_timestamp > now - idle_ms)
 			continue;
 		remove_entry(producers, i - 1);
 		producers->is_changed = true;
@@ -599,11 +599,23 @@ check_snapshot(const uint8_t *data, size_t bytes, uint32_t *ret_count, struct ot
 	return OT_OK;
 }
 
+/* Two transactions cannot begin with one record. */
+static bool
+has_ongoing(const struct log_producers *producers, int64_t first_offset)
+{
+	uint32_t place = producers->ongoing_count;
+	while (place > 0 && producers->ongoing[place - 1].first_offset > first_offset)
+		place--;
+	return place > 0 && producers->ongoing[place - 1].first_offset == first_offset;
+}
+
 static ot_err
 take_entry(struct log_producers *producers, const struct log_producer *read, struct ot_why *why)
 {
 	const struct log_producer_batch *last = log_producer_last_batch(read);
 	bool is_sane = read->id >= 0 && log_producers_find(producers, read->id) == NULL;
+	if (read->txn_first_offset >= 0)
+		is_sane = is_sane && !has_ongoing(producers, read->txn_first_offset);
 	if (last != NULL)
 		is_sane = is_sane && last->offset_delta >= 0 && last->last_sequence >= -1;
 	if (!is_sane) {

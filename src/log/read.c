@@ -188,6 +188,9 @@ plan_in_segment(struct ot_log *log, uint32_t place, const struct ot_log_read_arg
 			return err;
 		}
 	}
+	/* Batches that end before they begin are damage that nobody has looked at yet. */
+	if (read.bytes > 0 && read.next_offset <= args->offset)
+		return OT_ERR_CORRUPT_FILE;
 	if (read.bytes > 0) {
 		keep_hint(log, segment, read.next_offset, read.place + read.bytes);
 		read.file = ot_file_ref(segment->file);

@@ -81,7 +81,7 @@ read_legacy(const uint8_t *at, size_t have, const struct ot_batch_peek *peek,
 	ret_batch->max_timestamp = peek->magic == OT_MAGIC_V1
 	                               ? (int64_t)ot_get_u64(at + LEGACY_TIMESTAMP_AT)
 	                               : OT_NO_TIMESTAMP;
-	return peek->offset >= 0 ? OT_OK : OT_ERR_CORRUPT_FILE;
+	return peek->offset >= 0 && peek->offset < INT64_MAX ? OT_OK : OT_ERR_CORRUPT_FILE;
 }
 
 static ot_err
@@ -93,6 +93,11 @@ read_header(const uint8_t *at, struct log_scan_batch *ret_batch, struct ot_why *
 	ret_batch->base_offset = ret_batch->info.base_offset;
 	ret_batch->last_offset = ot_batch_info_last_offset(&ret_batch->info);
 	ret_batch->max_timestamp = ret_batch->info.max_timestamp;
+	/* There always is an offset that follows. */
+	if (ret_batch->last_offset == INT64_MAX) {
+		ot_why_set(why, "the batch there has the last possible offset");
+		return OT_ERR_CORRUPT_FILE;
+	}
 	return OT_OK;
 }
 

@@ -30,8 +30,9 @@ part_submit(struct ot_part *part, struct ot_job *job)
 struct log_job {
 	struct ot_job job;
 	struct ot_part *part;
-	struct ot_log_job *log_job; /* of a chore */
-	struct ot_log *log;         /* of opening and closing */
+	struct ot_log_job *log_job;        /* of a chore */
+	struct ot_log *log;                /* of opening and closing */
+	struct ot_log_open_args open_args; /* a copy: settings may change while a worker opens */
 	struct ot_log_open_result opened;
 	enum ot_log_close_how how;
 	ot_err err;
@@ -55,7 +56,7 @@ run_open(struct ot_job *job)
 	const struct ot_part_conf *conf = &open->part->conf;
 	open->err = ot_dirs_prepare(conf->dirs, &conf->place, &conf->topic_id);
 	if (open->err == OT_OK)
-		open->err = ot_log_open(&open->part->open_args, &open->log, &open->opened);
+		open->err = ot_log_open(&open->open_args, &open->log, &open->opened);
 }
 
 static void
@@ -117,6 +118,9 @@ ot_part_create(const struct ot_part_conf *conf, const struct ot_log_open_args *a
 	part->open_args.dir = part->conf.place.path;
 	part->leader_epoch = -1;
 	part->unsynced_since = -1;
+	/* What holds for a log that cannot be opened: nothing of it has moved. */
+	part->final_start = args->start_offset;
+	part->final_recovery_point = part->final_end = args->recovery_point;
 	ot_list_init(&part->staged);
 	ot_list_init(&part->unsynced);
 	ot_list_init(&part->unreplicated);
@@ -130,7 +134,9 @@ ot_part_open(struct ot_part *part)
 {
 	part_enter(part);
 	OT_ASSERT(part->state == OT_PART_OPENING && part->job_count == 0);
-	part_submit(part, &create_job(part, run_open, open_is_done)->job);
+	struct log_job *open = create_job(part, run_open, open_is_done);
+	open->open_args = part->open_args;
+	part_submit(part, &open->job);
 }
 
 /* ---- closing ------------------------------------------------------------------------------- */
@@ -192,27 +198,6 @@ part_job_is_over(struct ot_part *part)
 	continue_closing(part);
 }
 
-static void
-wake_all(struct ot_part *part)
-{
-	OT_LIST_FOREACH_SAFE(link, &part->watchers) {
-		struct ot_part_watcher *watcher =
-		    OT_CONTAINER_OF(link, struct ot_part_watcher, link);
-		watcher->on_more(watcher);
-	}
-}
-
-/* Writes what was staged in this turn, for what the log only does with nothing staged: ending,
- * rolling, new settings. The partition may be offline afterwards. */
-static void
-settle(struct ot_part *part)
-{
-	if (ot_list_is_empty(&part->staged))
-		return;
-	ot_turn_work_cancel(&part->write_work);
-	part_write_staged(&part->write_work);
-}
-
 /* Watchers are let go before they are told, since they may come to it after the partition. */
 static void
 release_watchers(struct ot_part *part)
@@ -230,7 +215,7 @@ ot_part_close(struct ot_part *part, enum ot_log_close_how how)
 {
 	part_enter(part);
 	OT_ASSERT(part->state != OT_PART_CLOSED && !part->is_close_wanted);
-	settle(part);
+	part_settle(part);
 	part->state = OT_PART_CLOSING;
 	part->close_how = how;
 	part->is_close_wanted = true;
@@ -245,6 +230,17 @@ ot_part_final_offsets(const struct ot_part *part, int64_t *ret_start, int64_t *r
 	OT_ASSERT(part->state == OT_PART_CLOSED);
 	*ret_start = part->final_start;
 	*ret_recovery_point = part->is_clean ? part->final_end : part->final_recovery_point;
+}
+
+void
+ot_part_checkpoint_offsets(const struct ot_part *part, int64_t *ret_start,
+    int64_t *ret_recovery_point)
+{
+	part_enter(part);
+	bool is_open = part->log != NULL;
+	*ret_start = is_open ? ot_log_start_offset(part->log) : part->open_args.start_offset;
+	*ret_recovery_point =
+	    is_open ? ot_log_recovery_point(part->log) : part->open_args.recovery_point;
 }
 
 bool
@@ -273,9 +269,12 @@ part_go_offline(struct ot_part *part, ot_err err)
 	    "%s is offline from now on: %s. Restart the broker when the disk is well",
 	    part->conf.place.path, ot_err_message(err));
 	part->state = OT_PART_OFFLINE;
+	/* A log that has failed takes back what this turn has staged. */
 	ot_turn_work_cancel(&part->write_work);
+	ot_err undone = ot_log_write_staged(part->log, ot_io_wall(part->conf.owner->io));
+	OT_ASSERT(undone == OT_OK || ot_log_failure(part->log) != OT_OK);
 	part_fail_appends(part, OT_ERR_KAFKA_STORAGE_ERROR);
-	wake_all(part);
+	part_wake_watchers(part);
 }
 
 /* ---- roles and settings -------------------------------------------------------------------- */
@@ -286,6 +285,7 @@ ot_part_lead(struct ot_part *part, int32_t leader_epoch, int32_t in_sync_count)
 	part_enter(part);
 	OT_ASSERT(leader_epoch >= part->leader_epoch && in_sync_count >= 1);
 	bool is_new_epoch = !part->is_leader || leader_epoch > part->leader_epoch;
+	part_settle(part);
 	part->is_leader = true;
 	part->leader_epoch = leader_epoch;
 	part->in_sync_count = in_sync_count;
@@ -300,7 +300,7 @@ void
 ot_part_set_settings(struct ot_part *part, const struct ot_part_settings *settings)
 {
 	part_enter(part);
-	settle(part);
+	part_settle(part);
 	part->conf.settings = *settings;
 	part->open_args.settings = settings->log;
 	if (part->log != NULL)
@@ -357,13 +357,29 @@ retain(struct ot_part *part, ot_wall_ms now)
 	ot_log_expire_producers(part->log, now);
 }
 
+/* What nobody has appended to for a while may have left the page cache; a log that nobody uses
+ * gives back what it can. The moment differs between partitions, since files are closed in the
+ * turn. */
+static void
+note_use(struct ot_part *part)
+{
+	uint32_t idle_ticks_max = PART_IDLE_TICKS + (uint32_t)part->conf.index % PART_IDLE_TICKS;
+	part->quiet_ticks++;
+	part->idle_ticks++;
+	if (part->quiet_ticks == PART_HOT_TICKS)
+		part->hot_offset = part->hot_offset_next = ot_log_end_offset(part->log);
+	if (part->idle_ticks == idle_ticks_max && ot_log_failure(part->log) == OT_OK)
+		ot_log_idle(part->log);
+}
+
 void
 ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
 {
 	part_enter(part);
-	settle(part);
+	part_settle(part);
 	if (part->state != OT_PART_ONLINE)
 		return;
+	note_use(part);
 	if (is_retention_due)
 		retain(part, now);
 	int64_t flush_ms = part->conf.settings.flush_ms;

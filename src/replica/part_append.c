@@ -17,7 +17,6 @@
 #include "record/recompress.h"
 
 enum {
-	PART_HOT_BYTES = 32 * 1024 * 1024,
 	PART_OPENED_BYTES_MAX =
 	    256 * 1024 * 1024,      /* a batch that must be opened: no more than this */
 	PART_BAD_RECORDS_MAX = 100, /* named in one answer */
@@ -111,14 +110,22 @@ check_record_by_record(struct ot_part *part, struct intake *intake)
 	return err;
 }
 
-/* The header's greatest timestamp tells that no record is too new; the oldest is inside. */
+static bool
+is_recompressed(const struct ot_part *part, const struct intake *intake)
+{
+	const struct ot_part_settings *settings = &part->conf.settings;
+	return !settings->is_codec_kept && settings->compression != intake->info.compression;
+}
+
+/* The header's greatest timestamp tells that no record is too new; the oldest is inside. What is
+ * written anew must be right to the last record: it will bear our name. */
 static bool
 must_open(const struct ot_part *part, const struct intake *intake)
 {
 	const struct ot_part_settings *settings = &part->conf.settings;
 	if (intake->append->origin != OT_ORIGIN_CLIENT)
 		return false;
-	if (settings->is_compacted)
+	if (settings->is_compacted || is_recompressed(part, intake))
 		return true;
 	if (settings->timestamp_type == OT_LOG_APPEND_TIME)
 		return false;
@@ -176,7 +183,7 @@ conform(struct ot_part *part, struct intake *intake)
 	}
 	if (append->origin == OT_ORIGIN_LEADER || intake->info.is_control)
 		return OT_OK;
-	if (!settings->is_codec_kept && settings->compression != intake->info.compression) {
+	if (is_recompressed(part, intake)) {
 		ot_err err = recompress(part, intake);
 		if (err != OT_OK)
 			return err;
@@ -188,6 +195,13 @@ conform(struct ot_part *part, struct intake *intake)
 		    &append->why);
 	}
 	return OT_OK;
+}
+
+static void
+note_appended(struct ot_part *part, size_t bytes)
+{
+	part->hot_bytes += bytes;
+	part->quiet_ticks = part->idle_ticks = 0;
 }
 
 static ot_err
@@ -229,7 +243,10 @@ take_batch(struct ot_part *part, struct ot_append *append, uint8_t *bytes, size_
 	if (append->base_offset < 0)
 		append->base_offset = staged.base_offset;
 	append->end_offset = staged.last_offset + 1;
-	part->hot_bytes += intake.info.bytes;
+	if (staged.is_duplicate)
+		append->append_time = staged.timestamp; /* as Kafka tells it, in every topic */
+	else
+		note_appended(part, intake.info.bytes);
 	return OT_OK;
 }
 
@@ -309,21 +326,28 @@ note_hot(struct ot_part *part)
 	part->hot_offset_next = ot_log_end_offset(part->log);
 }
 
-/* Appends that the failed write did not reach. */
+/* Takes the appends that the failed write did not reach out of `appends`. */
 static void
-fail_unwritten(struct ot_part *part, ot_err err)
+take_unwritten(const struct ot_part *part, struct ot_list *appends, struct ot_list *ret_unwritten)
 {
 	int64_t end = ot_log_end_offset(part->log);
-	OT_WARN("replica", "%.*s-%d: append failed: %s", OT_STR_ARG(part->conf.topic),
-	    part->conf.index, ot_err_message(err));
-	OT_LIST_FOREACH_SAFE(link, &part->staged) {
-		struct ot_append *append = OT_CONTAINER_OF(link, struct ot_append, link);
-		if (append->end_offset <= end)
+	OT_LIST_FOREACH_SAFE(link, appends) {
+		if (OT_CONTAINER_OF(link, struct ot_append, link)->end_offset <= end)
 			continue;
 		ot_list_remove(link);
-		ot_why_set(&append->why, "%s", ot_err_message(err));
-		refuse(part, append, OT_ERR_KAFKA_STORAGE_ERROR);
+		ot_list_push_back(ret_unwritten, link);
 	}
+}
+
+static void
+fail_unwritten(struct ot_part *part, struct ot_list *unwritten, ot_err err)
+{
+	OT_WARN("replica", "%.*s-%d: append failed: %s", OT_STR_ARG(part->conf.topic),
+	    part->conf.index, ot_err_message(err));
+	OT_LIST_FOREACH(link, unwritten)
+		ot_why_set(&OT_CONTAINER_OF(link, struct ot_append, link)->why, "%s",
+		    ot_err_message(err));
+	fail_list(part, unwritten, OT_ERR_KAFKA_STORAGE_ERROR);
 }
 
 static bool
@@ -356,10 +380,13 @@ part_write_staged(struct ot_turn_work *work)
 	struct ot_part *part = OT_CONTAINER_OF(work, struct ot_part, write_work);
 	part_enter(part);
 	ot_wall_ms now = ot_io_wall(part->conf.owner->io);
+	struct ot_list unwritten;
+	ot_list_init(&unwritten);
+	int64_t end_before = ot_log_end_offset(part->log);
 	ot_err err = ot_log_write_staged(part->log, now);
 	if (err != OT_OK)
-		fail_unwritten(part, err);
-	if (part->unsynced_since < 0)
+		take_unwritten(part, &part->staged, &unwritten);
+	if (part->unsynced_since < 0 && ot_log_end_offset(part->log) > end_before)
 		part->unsynced_since = now;
 	note_hot(part);
 	/* Who comes behind one that waits for a sync waits too: the high watermark is in order. */
@@ -368,11 +395,23 @@ part_write_staged(struct ot_turn_work *work)
 		part_sync(part, OT_LOG_SYNC_DATA);
 	}
 	move_all(&part->staged, &part->unsynced);
+	/* From here on the lists are as they must be: who is answered may append again at once. */
+	if (err != OT_OK)
+		fail_unwritten(part, &unwritten, err);
 	part_advance(part);
 	if (ot_log_failure(part->log) != OT_OK)
 		part_go_offline(part, ot_log_failure(part->log));
 	else
 		part_start_chore(part, now);
+}
+
+void
+part_settle(struct ot_part *part)
+{
+	if (ot_list_is_empty(&part->staged))
+		return;
+	ot_turn_work_cancel(&part->write_work);
+	part_write_staged(&part->write_work);
 }
 
 /* ---- syncs --------------------------------------------------------------------------------- */
@@ -398,9 +437,13 @@ sync_is_done(struct ot_job *job)
 	ot_err err = ot_log_job_end(part->log, sync->log_job, now);
 	ot_free(sync);
 	part->is_sync_running = false;
-	if (err != OT_OK) {
-		part_go_offline(part, err);
+	if (ot_log_failure(part->log) != OT_OK) {
+		part_go_offline(part, ot_log_failure(part->log));
 	} else {
+		/* What failed beside the records (a snapshot on a full disk) is tried again. */
+		if (err != OT_OK)
+			OT_WARN("replica", "%s: %s; tried again later", part->conf.place.path,
+			    ot_err_message(err));
 		bool is_all_synced =
 		    ot_log_synced_offset(part->log) == ot_log_end_offset(part->log);
 		part->unsynced_since = is_all_synced ? -1 : now;
@@ -453,8 +496,8 @@ replicated_end(const struct ot_part *part)
 	return OT_MIN(append->base_offset, ot_log_end_offset(part->log));
 }
 
-static void
-wake_watchers(struct ot_part *part)
+void
+part_wake_watchers(struct ot_part *part)
 {
 	OT_LIST_FOREACH_SAFE(link, &part->watchers) {
 		struct ot_part_watcher *watcher =
@@ -487,5 +530,5 @@ part_advance(struct ot_part *part)
 	}
 	answer_replicated(part);
 	if (has_moved)
-		wake_watchers(part);
+		part_wake_watchers(part);
 }

@@ -4,7 +4,12 @@
 
 #include "replica/part.h"
 
-enum { PART_MAGIC = 0x50617274 };
+enum {
+	PART_MAGIC = 0x50617274,
+	PART_HOT_BYTES = 32 * 1024 * 1024, /* the last so many are taken for cached */
+	PART_HOT_TICKS = 20,               /* and for so long after the last append */
+	PART_IDLE_TICKS = 120,             /* then the log gives files and memory back */
+};
 
 struct ot_part {
 	uint32_t magic;
@@ -38,6 +43,9 @@ struct ot_part {
 	int64_t hot_offset;      /* [owner] */
 	int64_t hot_offset_next; /* [owner] becomes hot_offset after so many more bytes */
 	uint64_t hot_bytes;      /* [owner] appended since hot_offset_next */
+
+	uint32_t quiet_ticks; /* [owner] since the last append */
+	uint32_t idle_ticks;  /* [owner] since the last append or read */
 };
 
 /* Entry of every function of the room: the right thread and a live object. */
@@ -61,12 +69,20 @@ void part_submit(struct ot_part *part, struct ot_job *job);
 /* part_append.c. The turn's write. @owner owner */
 void part_write_staged(struct ot_turn_work *work);
 
+/* part_append.c. Does the turn's write now, if one is due: for what needs a log with nothing staged
+ * in the middle of a turn (timers and messages come between appends). The partition may be offline
+ * afterwards. @owner owner */
+void part_settle(struct ot_part *part);
+
 /* part_append.c. Answers all appends that wait with `err`. @owner owner */
 void part_fail_appends(struct ot_part *part, ot_err err);
 
 /* part_append.c. What is readable may have grown: moves the high watermark, answers appends and
  * wakes watchers. @owner owner */
 void part_advance(struct ot_part *part);
+
+/* part_append.c. Tells all watchers that they should look again. @owner owner */
+void part_wake_watchers(struct ot_part *part);
 
 /* part_append.c. Starts a sync for those who wait for one, if none runs. @owner owner */
 void part_sync(struct ot_part *part, enum ot_log_sync_scope scope);

@@ -30,19 +30,25 @@ readable_end(const struct ot_part *part, enum ot_isolation isolation)
 }
 
 /* KIP-595: the reader's last epoch must end here where it says, or it has to truncate. */
-static bool
-has_diverged(struct ot_part *part, struct ot_part_read *read)
+static ot_err
+check_divergence(struct ot_part *part, struct ot_part_read *read)
 {
-	if (read->last_fetched_epoch < 0)
-		return false;
 	int32_t epoch = -1;
 	int64_t end_offset = -1;
-	ot_log_epoch_end(part->log, read->last_fetched_epoch, &epoch, &end_offset);
-	if (epoch < 0 || (epoch == read->last_fetched_epoch && end_offset >= read->offset))
-		return false;
-	read->diverging_epoch = epoch;
-	read->diverging_end_offset = end_offset;
-	return true;
+	if (read->last_fetched_epoch < 0)
+		return OT_OK;
+	ot_err err = ot_part_epoch_end(part, read->leader_epoch, read->last_fetched_epoch, &epoch,
+	    &end_offset);
+	if (err != OT_OK)
+		return err;
+	/* Older than anything here: as Kafka, the reader begins anew where the log does. */
+	if (epoch < 0 || end_offset < 0 || read->offset < ot_log_start_offset(part->log))
+		return OT_ERR_OFFSET_OUT_OF_RANGE;
+	if (epoch < read->last_fetched_epoch || end_offset < read->offset) {
+		read->diverging_epoch = epoch;
+		read->diverging_end_offset = end_offset;
+	}
+	return OT_OK;
 }
 
 struct aborted_list {
@@ -153,6 +159,7 @@ plan_read(struct ot_part *part, struct ot_part_read *read)
 		.bytes_max = read->bytes_max > 0 ? (size_t)read->bytes_max : 0,
 		.is_one_at_least = read->is_one_at_least,
 	};
+	part->idle_ticks = 0;
 	ot_err err = ot_log_plan_read(part->log, &args, &read->plan);
 	if (err == OT_ERR_AGAIN)
 		warm(part, read, index_is_warm);
@@ -185,8 +192,9 @@ ot_part_read(struct ot_part *part, struct ot_part_read *read)
 	read->high_watermark = part->high_watermark;
 	read->last_stable_offset = ot_log_last_stable_offset(part->log, part->high_watermark);
 	read->log_start_offset = ot_log_start_offset(part->log);
-	if (has_diverged(part, read))
-		give(read, OT_OK);
+	err = check_divergence(part, read);
+	if (err != OT_OK || read->diverging_epoch >= 0)
+		give(read, err);
 	else
 		plan_read(part, read);
 }
@@ -304,6 +312,7 @@ ot_err
 ot_part_trim(struct ot_part *part, int64_t offset)
 {
 	part_enter(part);
+	part_settle(part);
 	ot_err err = ot_part_check_leader(part, -1);
 	if (err != OT_OK)
 		return err;
@@ -318,6 +327,7 @@ ot_part_trim(struct ot_part *part, int64_t offset)
 ot_err
 ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_low_watermark)
 {
+	part_settle(part);
 	ot_err err = ot_part_check_leader(part, -1);
 	if (err != OT_OK)
 		return err;

@@ -25,18 +25,20 @@ struct ot_replicas_conf {
 	void *arg;
 };
 
-/* @owner shard, for all of these; none blocks */
+/* @owner shard   @blocks never */
 struct ot_replicas *ot_replicas_create(const struct ot_replicas_conf *conf);
 
-/* All partitions must be closed. Accepts NULL. */
+/* All partitions must be closed. Accepts NULL. @owner shard   @blocks never */
 void ot_replicas_destroy(struct ot_replicas *replicas);
 
-/* The partition, open or not; NULL when this shard has none of that id and number. */
+/* The partition, open or not; NULL when this shard has none of that id and number.
+ * @owner shard   @blocks never */
 struct ot_part *ot_replicas_find(struct ot_replicas *replicas, const struct ot_uuid *topic_id,
     int32_t index);
 
 /* Brings the partitions into line with `after`; `before` is what was applied last, or NULL. `done`
- * is called once the partitions that this call opened are open, or have failed to. */
+ * is called once the partitions that this call opened are open, or have failed to.
+ * @owner shard   @blocks never */
 void ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
     const struct ot_image *after, void (*done)(void *arg), void *arg);
 
@@ -48,24 +50,28 @@ struct ot_replicas_final {
 	const bool *is_dir_clean;
 };
 
-/* Closes all partitions cleanly, then calls `done`. Nothing may be applied afterwards. */
+/* Closes all partitions cleanly, then calls `done`. Images that come afterwards change nothing.
+ * @owner shard   @blocks never */
 void ot_replicas_close(struct ot_replicas *replicas,
     void (*done)(void *arg, const struct ot_replicas_final *final), void *arg);
 
-/* Visits all partitions, in no order. */
+/* Visits all partitions, in no order. @owner shard   @blocks never */
 typedef void ot_replicas_visit(void *arg, struct ot_part *part);
 void ot_replicas_each(struct ot_replicas *replicas, ot_replicas_visit *visit, void *arg);
 
-/* The directory of a partition: an index of ot_dirs. */
+/* The directory of a partition: an index of ot_dirs. @owner shard   @blocks never */
 size_t ot_replicas_dir(const struct ot_replicas *replicas, const struct ot_part *part);
 
-/* One row for each open partition, for the checkpoint files; heap, ot_free(). Topics are views of
- * the partitions, whose names are copied behind the rows. */
+/* One row for each partition, for the checkpoint files; heap, ot_free(). One whose log is not open
+ * (yet) keeps the row that it had. Topics' names are copied behind the rows.
+ * @owner shard   @blocks never */
 struct ot_dirs_row *ot_replicas_rows(struct ot_replicas *replicas, size_t *ret_count);
 
-/* Starts a sync of each partition's log that moves its recovery point. */
+/* Starts a sync of each partition's log that moves its recovery point.
+ * @owner shard   @blocks never */
 void ot_replicas_checkpoint(struct ot_replicas *replicas);
 
+/* @owner shard   @blocks never */
 uint32_t ot_replicas_count(const struct ot_replicas *replicas);
 
 #endif

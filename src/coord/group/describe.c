@@ -243,7 +243,7 @@ check_group(const struct group *group)
 	}
 	OT_ASSERT(offset_count == group->offset_count);
 	if (!group->is_soft) {
-		OT_ASSERT(group->members == NULL && group->pendings == NULL);
+		OT_ASSERT(group->members == NULL);
 		return;
 	}
 	switch (group->state) {

@@ -1,11 +1,13 @@
 /* A text that says all of the groups that their records say, for tests: a live state and a reloaded
- * one have the same. Soft state is in it where it is to be that of the records: in groups that are
- * stable or empty. */
+ * one have the same. With soft state, groups that are at rest show the members that they have
+ * instead of those in their record: the same, unless a record could not be written. */
 #include "coord/group/group_int.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "wire/recordio.h"
 
 static void put(struct ot_writer *out, const char *fmt, ...) OT_PRINTF(2, 3);
 
@@ -76,24 +78,71 @@ compare_offsets(const struct group_offset *a, const struct group_offset *b)
 /* ---- parts --------------------------------------------------------------------------------- */
 
 static void
+put_member(struct ot_writer *out, const struct ot_group_metadata_value_member *member,
+    struct ot_str leader)
+{
+	put(out, "  member %.*s instance %.*s client %.*s host %.*s timeouts %d %d",
+	    OT_STR_ARG(member->member_id), OT_STR_ARG(member->group_instance_id),
+	    OT_STR_ARG(member->client_id), OT_STR_ARG(member->client_host),
+	    member->rebalance_timeout, member->session_timeout);
+	put(out, "%s metadata ", ot_str_equal(leader, member->member_id) ? " leads" : "");
+	put_hex(out, member->subscription);
+	put(out, " assignment ");
+	put_hex(out, member->assignment);
+	put(out, "\n");
+}
+
+static void
 dump_members(const struct group *group, struct ot_writer *out)
 {
 	struct group_member **members;
 	uint32_t count;
+	put(out, "  generation %d type %.*s protocol %.*s\n", group->generation,
+	    OT_STR_ARG(group->protocol_type), OT_STR_ARG(group->protocol_name));
 	SORTED(struct group_member, group->members, compare_members, members, count);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct group_member *member = members[i];
-		put(out, "  member %.*s instance %.*s client %.*s host %.*s timeouts %d %d",
-		    OT_STR_ARG(member->id), OT_STR_ARG(member->instance_id),
-		    OT_STR_ARG(member->client_id), OT_STR_ARG(member->client_host),
-		    member->rebalance_timeout_ms, member->session_timeout_ms);
-		put(out, "%s metadata ", group->leader == member ? " leads" : "");
-		put_hex(out, group_member_metadata(member));
-		put(out, " assignment ");
-		put_hex(out, member->assignment);
-		put(out, "\n");
+		struct ot_group_metadata_value_member shown = {
+			.member_id = member->id,
+			.group_instance_id = member->instance_id,
+			.client_id = member->client_id,
+			.client_host = member->client_host,
+			.rebalance_timeout = member->rebalance_timeout_ms,
+			.session_timeout = member->session_timeout_ms,
+			.subscription = group_member_metadata(member),
+			.assignment = member->assignment,
+		};
+		put_member(out, &shown, group->leader->id);
 	}
 	ot_free(members);
+}
+
+static int
+compare_values(const void *a, const void *b)
+{
+	const struct ot_group_metadata_value_member *left = a;
+	const struct ot_group_metadata_value_member *right = b;
+	return ot_str_compare(left->member_id, right->member_id);
+}
+
+static void
+dump_hard(const struct group *group, struct ot_writer *out)
+{
+	struct ot_arena arena;
+	struct ot_group_metadata_value value;
+	int16_t version = 0;
+	ot_arena_init(&arena, 0);
+	ot_err err = ot_versioned_decode(&ot_group_metadata_value_msg, group->hard, &arena,
+	    &version, &value);
+	OT_ASSERT(err == OT_OK);
+	put(out, "  generation %d type %.*s protocol %.*s\n", value.generation,
+	    OT_STR_ARG(value.protocol_type), OT_STR_ARG(value.protocol));
+	if (value.members_count > 0)
+		qsort(value.members, (size_t)value.members_count, sizeof(*value.members),
+		    compare_values);
+	for (int32_t i = 0; i < value.members_count; i++)
+		put_member(out, &value.members[i], value.leader);
+	ot_arena_fini(&arena);
 }
 
 static void
@@ -124,27 +173,24 @@ dump_offsets(const struct group *group, struct ot_writer *out)
 }
 
 static void
-dump_group(struct group *group, struct ot_writer *out)
+dump_group(struct group *group, bool with_soft, struct ot_writer *out)
 {
 	if (group->hard.len < 0 && group->offset_count == 0 && group->txn_offset_count == 0)
 		return;
 	group_make_soft(group);
-	put(out, "group %.*s\n  hard ", OT_STR_ARG(group->id));
-	put_hex(out, group->hard);
-	put(out, "\n");
-	if (group->hard.len >= 0 && (group->state == GROUP_STABLE || group->state == GROUP_EMPTY)) {
-		put(out, "  %s generation %d type %.*s protocol %.*s\n",
-		    group_state_name(group->state), group->generation,
-		    OT_STR_ARG(group->protocol_type), OT_STR_ARG(group->protocol_name));
+	bool is_at_rest = group->state == GROUP_STABLE || group->state == GROUP_EMPTY;
+	put(out, "group %.*s\n", OT_STR_ARG(group->id));
+	if (group->hard.len >= 0 && with_soft && is_at_rest)
 		dump_members(group, out);
-	}
+	else if (group->hard.len >= 0)
+		dump_hard(group, out);
 	dump_offsets(group, out);
 	if (group->txn_offset_count > 0)
 		put(out, "  offsets of open transactions %u\n", group->txn_offset_count);
 }
 
 void
-ot_groups_dump(const struct ot_groups *groups, struct ot_writer *out)
+ot_groups_dump(const struct ot_groups *groups, bool with_soft, struct ot_writer *out)
 {
 	struct group **sorted = ot_must_alloc((groups->slot_count + 1) * sizeof(struct group *));
 	uint32_t count = 0;
@@ -154,6 +200,6 @@ ot_groups_dump(const struct ot_groups *groups, struct ot_writer *out)
 	}
 	qsort(sorted, count, sizeof(struct group *), compare_groups);
 	for (uint32_t i = 0; i < count; i++)
-		dump_group(sorted[i], out);
+		dump_group(sorted[i], with_soft, out);
 	ot_free(sorted);
 }

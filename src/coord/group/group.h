@@ -93,9 +93,10 @@ void ot_groups_get_stats(const struct ot_groups *groups, struct ot_groups_stats 
 /* Asserts what must always hold, for tests and the simulator. @owner shard */
 void ot_groups_check(const struct ot_groups *groups);
 
-/* Appends what there is to say about all groups but timers and waiting calls, the same text for the
- * same state: tests compare a live state with a reloaded one. @owner shard */
-void ot_groups_dump(const struct ot_groups *groups, struct ot_writer *out);
+/* Appends what the log says of all groups, the same text for the same state: tests compare a live
+ * state with a reloaded one. With soft state, groups at rest show the members that they have.
+ * @owner shard */
+void ot_groups_dump(const struct ot_groups *groups, bool with_soft, struct ot_writer *out);
 
 /* ---- calls --------------------------------------------------------------------------------- */
 

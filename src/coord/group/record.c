@@ -169,12 +169,12 @@ apply_metadata(struct ot_groups *groups, const struct ot_coord_record *record,
 			return err == OT_ERR_UNSUPPORTED_VERSION ? OT_ERR_MALFORMED : err;
 	}
 	struct group *group = group_intern(groups, key.group);
+	bool was_deleted = group->hard.len < 0 && group->is_soft && group->state == GROUP_EMPTY;
 	group_bytes_free(group, &group->hard);
 	group->hard = group_bytes_copy(group, record->value);
 	group->batch_number = ot_coord_batch_number(groups->machine.coord);
-	if (origin == OT_COORD_UNDO && group->state == GROUP_EMPTY && group->members == NULL &&
-	    group->is_soft) {
-		/* A deletion that did not come to pass: the soft state is built anew. */
+	if (origin == OT_COORD_UNDO && was_deleted) {
+		/* The deletion did not come to pass: the soft state is built anew. */
 		group_str_free(group, &group->protocol_type);
 		group_str_free(group, &group->protocol_name);
 		group->is_soft = false;
@@ -192,6 +192,9 @@ decode_offset(struct ot_groups *groups, const struct ot_coord_record *record, in
 	    &version, &value);
 	if (err != OT_OK)
 		return err == OT_ERR_UNSUPPORTED_VERSION ? OT_ERR_MALFORMED : err;
+	/* -1 says that there is none; all else before 1970 has passed as well as 1970 has. */
+	if (value.expire_timestamp < -1)
+		value.expire_timestamp = 0;
 	*ret_offset = (struct group_offset){
 		.partition = partition,
 		.leader_epoch = value.leader_epoch,

@@ -1,10 +1,11 @@
-/* Goal: whatever bytes lie in a partition's folder, opening it ends with a log that is sound, or with
- * an error; a log that was opened can be read from start to end, searched, appended to, closed, and
- * opened again with the same end.
+/* Goal: whatever bytes lie in a partition's folder, opening it ends with a log that is sound, or
+ * with an error; a log that was opened can be read from start to end, searched, appended to,
+ * closed, and opened again with the same end.
  *
- * Method: the first byte says which file the rest becomes (records, an index, a snapshot, the epochs'
- * file), whether the stop was clean, and whether batch lengths and CRCs are made right first, so that
- * the input reaches what lies behind them. The other files are those of a small log. */
+ * Method: the first byte says which file the rest becomes (records, an index, a snapshot, the
+ * epochs' file), whether the stop was clean, and whether batch lengths and CRCs are made right
+ * first, so that the input reaches what lies behind them. The other files are those of a small
+ * log. */
 #include <string.h>
 
 #include "base/alloc.h"

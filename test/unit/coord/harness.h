@@ -28,6 +28,7 @@ struct fake_log {
 	uint32_t batch_count;
 	int64_t start_offset;
 	int64_t end_offset;
+	int64_t read_end; /* as of the last bounds(): what comes later is not given */
 
 	/* What it does with appends. */
 	bool is_held;    /* batches are in the log but not committed until fake_log_commit() */
@@ -90,6 +91,7 @@ struct ask {
 	struct ot_arena arena;
 	const struct ot_msg *response_type; /* NULL: only a part of a response */
 	bool is_done;
+	uint64_t done_number; /* the answers' order */
 	union {
 		struct ot_join_group_request join;
 		struct ot_sync_group_request sync;
@@ -179,9 +181,12 @@ extern const struct join_args join_plain;
 struct ot_str stable_with_one(struct harness *h, const char *group);
 
 /* The dump of a group machine; heap. */
-char *groups_dump(const struct ot_groups *groups);
+char *groups_dump(const struct ot_groups *groups, bool with_soft);
 
 /* Loads the log into a second machine and compares: what is live is what a successor would load. */
 void assert_reload_equal(struct harness *h);
+
+/* The same of what the log says alone: where records could not be written. */
+void assert_hard_equal(struct harness *h);
 
 #endif

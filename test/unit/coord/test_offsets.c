@@ -213,7 +213,7 @@ test_fields(void **state)
 	char expected[400];
 	snprintf(expected, sizeof(expected),
 	    "offset t-0 100 epoch 3 commit %lld expire -1 metadata meta", (long long)now);
-	char *dump = groups_dump(h.groups);
+	char *dump = groups_dump(h.groups, true);
 	assert_non_null(strstr(dump, expected));
 	snprintf(expected, sizeof(expected),
 	    "offset t-1 101 epoch -1 commit %lld expire %lld metadata \n", (long long)now,
@@ -553,11 +553,11 @@ test_delete_group(void **state)
 	assert_state(&h, "g", "Empty");
 
 	/* It fails, and all is as it was; the group goes on with its generation. */
-	char *before = groups_dump(h.groups);
+	char *before = groups_dump(h.groups, true);
 	h.log.fail_err = OT_ERR_NOT_ENOUGH_REPLICAS;
 	assert_int_equal(delete_group("g"), OT_ERR_COORDINATOR_NOT_AVAILABLE);
 	h.log.fail_err = OT_OK;
-	char *after = groups_dump(h.groups);
+	char *after = groups_dump(h.groups, true);
 	assert_string_equal(after, before);
 	free(before);
 	free(after);

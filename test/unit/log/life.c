@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "log/jobs_int.h"
 #include "log/scan_int.h"
 
 static uint64_t
@@ -67,6 +68,8 @@ life_drop(struct life *life)
 {
 	for (uint32_t i = 0; life->kit.log != NULL && i < life->kit.log->staged_count; i++)
 		ot_blob_unref(life->kit.log->staged[i].blob);
+	log_job_destroy(life->job);
+	life->job = NULL;
 	if (life->kit.log != NULL) {
 		life->kit.log->staged_count = 0;
 		life->kit.log->is_sync_running = life->kit.log->is_chore_running = false;
@@ -79,12 +82,9 @@ life_drop(struct life *life)
 static void
 note_sync(struct life *life)
 {
-	struct ot_log *log = life->kit.log;
-	life->synced = OT_MAX(life->synced, ot_log_synced_offset(log));
-	if (ot_log_synced_offset(log) == ot_log_end_offset(log)) {
-		life->synced_base = log_active(log)->base_offset;
-		life->synced_place = log_active(log)->bytes;
-	}
+	life->synced = OT_MAX(life->synced, ot_log_synced_offset(life->kit.log));
+	life->synced_base = life->job_base;
+	life->synced_place = life->job_place;
 }
 
 /* ---- the life ------------------------------------------------------------------------------ */
@@ -170,15 +170,55 @@ turn(struct life *life)
 	return first == OT_OK ? err : first;
 }
 
+static void
+begin_sync(struct life *life, enum ot_log_sync_scope scope)
+{
+	if (life->job != NULL)
+		return;
+	life->job = ot_log_sync_begin(life->kit.log, scope);
+	life->job_scope = scope;
+	life->is_job_run = false;
+	life->job_base = log_active(life->kit.log)->base_offset;
+	life->job_place = log_active(life->kit.log)->bytes;
+}
+
+static ot_err
+end_sync(struct life *life)
+{
+	struct ot_log_job *job = life->job;
+	if (job == NULL)
+		return OT_OK;
+	if (!life->is_job_run)
+		ot_log_job_run(job);
+	life->job = NULL;
+	ot_err err = ot_log_job_end(life->kit.log, job, life->kit.now);
+	if (err == OT_OK)
+		note_sync(life);
+	if (err == OT_OK && life->job_scope == OT_LOG_SYNC_CHECKPOINT)
+		err = write_checkpoints(life, ot_log_recovery_point(life->kit.log));
+	return err;
+}
+
+/* Lets the worker, or the owner after it, come to the sync that is under way. */
+static ot_err
+move_sync(struct life *life)
+{
+	if (life->job == NULL || draw(life, 3) > 0)
+		return OT_OK;
+	if (life->is_job_run)
+		return end_sync(life);
+	ot_log_job_run(life->job);
+	life->is_job_run = true;
+	return OT_OK;
+}
+
 static ot_err
 sync_all(struct life *life, enum ot_log_sync_scope scope)
 {
-	ot_err err = kit_sync(&life->kit, scope);
+	ot_err err = end_sync(life);
 	if (err == OT_OK)
-		note_sync(life);
-	if (err == OT_OK && scope == OT_LOG_SYNC_CHECKPOINT)
-		err = write_checkpoints(life, ot_log_recovery_point(life->kit.log));
-	return err;
+		begin_sync(life, scope);
+	return err == OT_OK ? end_sync(life) : err;
 }
 
 static ot_err
@@ -240,6 +280,9 @@ truncate_log(struct life *life)
 	int64_t to = end - (int64_t)draw(life, OT_MIN((uint64_t)(end - start), 30u));
 	if (to <= life->deleted)
 		return OT_OK;
+	ot_err sync_err = end_sync(life);
+	if (sync_err != OT_OK)
+		return sync_err;
 	if (life->is_traced)
 		print_message("  truncate to %lld, active %lld\n", (long long)to,
 		    (long long)log_active(log)->base_offset);
@@ -286,8 +329,11 @@ restart_clean(struct life *life)
 	struct ot_log *log = kit->log;
 	int64_t end = ot_log_end_offset(log);
 	struct ot_checkpoint_row row = { .topic = OT_STR_LIT("topic"), .offset = end };
+	ot_err err = end_sync(life);
+	if (err != OT_OK)
+		return err;
 	kit->log = NULL;
-	ot_err err = ot_log_close(log, OT_LOG_CLOSE_CLEAN);
+	err = ot_log_close(log, OT_LOG_CLOSE_CLEAN);
 	if (err == OT_OK) {
 		life->synced = OT_MAX(life->synced, end);
 		life->synced_base = -1;
@@ -307,6 +353,19 @@ restart_clean(struct life *life)
 	return err;
 }
 
+/* Reads as a consumer that begins anywhere, in order. */
+static ot_err
+read_some(struct life *life)
+{
+	struct ot_log *log = life->kit.log;
+	int64_t start = ot_log_start_offset(log), end = ot_log_end_offset(log);
+	if (start == end || ot_log_failure(log) != OT_OK || life->has_faults)
+		return OT_OK;
+	int64_t from = start + (int64_t)draw(life, (uint64_t)(end - start));
+	kit_check_read(&life->kit, from, 1 + draw(life, 5000));
+	return OT_OK;
+}
+
 ot_err
 life_step(struct life *life)
 {
@@ -315,12 +374,23 @@ life_step(struct life *life)
 		print_message("  dice %d, change %d, end %d, segments %d\n", (int)dice,
 		    (int)ot_sim_disk_change_count(life->disk),
 		    (int)ot_log_end_offset(life->kit.log), (int)life->kit.log->segment_count);
-	if (dice < 60)
+	ot_err err = move_sync(life);
+	if (err == OT_OK && ot_sim_disk_is_stopped(life->disk))
+		err = OT_ERR_CLOSED;
+	if (err != OT_OK)
+		return err;
+	if (dice < 56)
 		return turn(life);
-	if (dice < 70)
+	if (dice < 60)
+		return read_some(life);
+	if (dice < 64)
 		return sync_all(life, OT_LOG_SYNC_DATA);
-	if (dice < 80)
+	if (dice < 72)
 		return sync_all(life, OT_LOG_SYNC_CHECKPOINT);
+	if (dice < 80) {
+		begin_sync(life, dice < 75 ? OT_LOG_SYNC_DATA : OT_LOG_SYNC_CHECKPOINT);
+		return OT_OK;
+	}
 	if (dice < 84)
 		return ot_log_roll(life->kit.log, life->kit.now, false);
 	if (dice < 88)
@@ -433,7 +503,9 @@ life_check(struct life *life)
 	struct ot_log *log = life->kit.log;
 	int64_t start = ot_log_start_offset(log), end = ot_log_end_offset(log);
 	struct reading reading = { .life = life, .end = -1 };
-	if (end < life->synced || start > life->deleted)
+	/* Where all that was synced is deleted too, what is left may begin anywhere. */
+	bool is_start_free = life->deleted >= life->synced;
+	if (end < life->synced || (start > life->deleted && !is_start_free))
 		fail_msg("the log is %lld to %lld, with all synced to %lld and deleted to %lld: %s",
 		    (long long)start, (long long)end, (long long)life->synced,
 		    (long long)life->deleted, life->kit.result.why.text);
@@ -446,6 +518,7 @@ life_check(struct life *life)
 		while (life->count > 0 && life->batches[life->count - 1].last >= end)
 			life->count--;
 	}
+	life->deleted = OT_MAX(life->deleted, start);
 	relearn_producers(life);
 	kit_check_indexes(&life->kit);
 	for (uint32_t i = 1; i < LIFE_PRODUCERS && start == 0; i++) {

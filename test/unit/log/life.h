@@ -39,7 +39,13 @@ struct life {
 	int64_t synced_base; /* segment and place behind which bits may flip; -1: unknown */
 	uint64_t synced_place;
 	struct life_producer producers[LIFE_PRODUCERS];
-	bool is_traced; /* OTTLA_TRACE: print each step */
+	struct ot_log_job *job; /* a sync under way, or NULL */
+	enum ot_log_sync_scope job_scope;
+	int64_t job_base; /* what it covers: segment and place */
+	uint64_t job_place;
+	bool is_job_run;
+	bool has_faults; /* the disk may fail a read: no reading beside */
+	bool is_traced;  /* OTTLA_TRACE: print each step */
 };
 
 struct life *life_begin(uint64_t seed);

@@ -1,4 +1,5 @@
-/* Goal: leader epochs answer as KIP-101 and KIP-279 say, and their file is Kafka's, byte for byte. */
+/* Goal: leader epochs answer as KIP-101 and KIP-279 say, and their file is Kafka's, byte for
+ * byte. */
 #include "kit.h"
 
 #include "log/rows_int.h"

@@ -44,6 +44,7 @@ run_with_call(unsigned calls, uint64_t n, ot_err failure, bool for_good)
 {
 	struct life *life = life_begin(11);
 	bool is_sync = (calls & (OT_SIM_SYNC | OT_SIM_SYNC_DIR)) != 0;
+	life->has_faults = true;
 	assert_ok(life_open(life));
 	if (life->is_traced)
 		print_message("calls %x, number %llu\n", calls, (unsigned long long)n);
@@ -126,6 +127,7 @@ test_each_allocation_fails(void **state)
 	(void)state;
 	for (uint64_t n = 1; n < 2000; n += 1 + n / 50) {
 		struct life *life = life_begin(12);
+		life->has_faults = true;
 		assert_ok(life_open(life));
 		ot_alloc_fail_at(n);
 		for (int i = 0; i < STEPS; i++) {

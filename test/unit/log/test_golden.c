@@ -1,9 +1,9 @@
 /* Goal: the files of a log are Kafka's, byte for byte.
  *
- * Method: a small log, checked field by field against Kafka's formats, stands here as it lies on the
- * disk: two segments with three and two batches, the last a transaction's record and its abort
- * marker, index.interval.bytes 100. It is written through the log and compared; opened as Kafka would
- * have left it; and opened with nothing but its records, from which the rest must follow. */
+ * Method: a small log, checked field by field against Kafka's formats, stands here as it lies on
+ * the disk: two segments with three and two batches, the last a transaction's record and its abort
+ * marker, index.interval.bytes 100. It is written through the log and compared; opened as Kafka
+ * would have left it; and opened with nothing but its records, from which the rest must follow. */
 #include "kit.h"
 
 #include "log/dump.h"

@@ -159,6 +159,18 @@ test_roll_by_time_and_request(void **state)
 	assert_ok(ot_log_roll(kit.log, KIT_TIME + 10001, false));
 	assert_int_equal(kit.log->segment_count, 3);
 	assert_int_equal(kit_check_read(&kit, 0, 10000), 3);
+	/* The first timestamp is known again after opening. */
+	kit_append(&kit, &(struct kit_batch){ .timestamp = KIT_TIME + 20000 });
+	kit_close(&kit);
+	kit_open(&kit, true);
+	kit_append(&kit, &(struct kit_batch){ .timestamp = KIT_TIME + 30000 });
+	assert_int_equal(kit.log->segment_count, 3);
+	kit_append(&kit, &(struct kit_batch){ .timestamp = KIT_TIME + 30001 });
+	assert_int_equal(kit.log->segment_count, 4);
+	/* What clients take for the time must not upset ours. */
+	kit_append(&kit, &(struct kit_batch){ .timestamp = INT64_MIN });
+	kit_append(&kit, &(struct kit_batch){ .timestamp = INT64_MAX });
+	assert_int_equal(kit_check_read(&kit, 0, 10000), 8);
 	kit_fini(&kit);
 }
 

@@ -1,5 +1,5 @@
-/* Goal: a log directory belongs to one process, one broker and one cluster, its files are Kafka's of
- * every age, and what is in them is read back or refused with a reason. */
+/* Goal: a log directory belongs to one process, one broker and one cluster, its files are Kafka's
+ * of every age, and what is in them is read back or refused with a reason. */
 #include "kit.h"
 
 #include "log/atomic_int.h"

@@ -1,8 +1,8 @@
-/* Goal: retries are harmless, gaps and zombies are refused, transactions hold the last stable offset,
- * and all of it survives a snapshot, with Kafka's error codes.
+/* Goal: retries are harmless, gaps and zombies are refused, transactions hold the last stable
+ * offset, and all of it survives a snapshot, with Kafka's error codes.
  *
- * Method: the table alone for its rules and bytes; a log for what staging, undoing and reopening make
- * of them. */
+ * Method: the table alone for its rules and bytes; a log for what staging, undoing and reopening
+ * make of them. */
 #include "kit.h"
 
 #include "base/crc.h"

@@ -268,7 +268,8 @@ test_leftovers_of_deletion_and_cleaning(void **state)
 	kit_fini(&kit);
 }
 
-/* The cleaner has joined two segments into one under .swap, and was stopped before it removed them. */
+/* The cleaner has joined two segments into one under .swap, and was stopped before it removed
+ * them. */
 static void
 test_a_swap_is_finished(void **state)
 {

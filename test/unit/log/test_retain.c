@@ -1,5 +1,5 @@
-/* Goal: retention takes what its settings name and nothing beyond the high watermark, files follow by
- * chores; truncation leaves the log as if the rest had never been. */
+/* Goal: retention takes what its settings name and nothing beyond the high watermark, files follow
+ * by chores; truncation leaves the log as if the rest had never been. */
 #include "kit.h"
 
 static uint32_t
