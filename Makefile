@@ -8,10 +8,17 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 
+# Where the protocol's facts lie beside a checkout, tests compare the schemas with them as well.
+export OTTLA_REFERENCE ?= $(abspath $(wildcard ../shared/reference))
+
 .PHONY: all
 all: ## Build build/ottla, after installing what the build needs and this machine lacks
 	@tools/deps.sh build
-	@tools/build.sh build
+	@tools/build.sh build ottla
+
+.PHONY: run
+run: all ## Build, and run a broker on localhost:9092 in the foreground, with its data in ./data
+	@exec build/ottla server config/server.properties --override log.dirs=./data
 
 .PHONY: test
 test: ## Run every test; the last line is "N passed, N failed"
@@ -32,10 +39,11 @@ tsan: ## Run the unit tests with ThreadSanitizer
 	@tools/verify.py tsan
 
 .PHONY: bench
-bench: ## Measure; figures depend on what else the machine does
+bench: ## Measure the broker beside a probe of the machine (FULL=1, ONLY=regex, SOAK=seconds)
 	@tools/deps.sh build
-	@tools/build.sh build --quiet
-	@meson test -C build --benchmark --verbose
+	@tools/build.sh build --quiet ottla bench/load bench/probe
+	@FULL="$(FULL)" ONLY="$(ONLY)" SOAK="$(SOAK)" bench/run.py
+	@test "$(FULL)" != 1 || meson test -C build --benchmark --verbose
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for FUZZ_SECONDS=60 each, or only TARGET=name

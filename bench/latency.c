@@ -63,7 +63,7 @@ send_records(struct run *run)
 		ot_put_u64(batch + run->due_at, due_ns(run, i));
 		ot_put_u32(batch + OT_BATCH_CRC_AT,
 		    ot_crc32c(0, batch + OT_BATCH_ATTRIBUTES_AT,
-		        work->batch_bytes - OT_BATCH_ATTRIBUTES_AT));
+			work->batch_bytes - OT_BATCH_ATTRIBUTES_AT));
 		sleep_until(due_ns(run, i));
 		if (i == run->warm_count)
 			run->result->start = meter_read(run->options->pid);

@@ -1,5 +1,5 @@
-/* End-to-end latency under a steady load: from the moment at which a record was due to be sent until
- * a consumer that waits for it has it in hand.
+/* End-to-end latency under a steady load: from the moment at which a record was due to be sent
+ * until a consumer that waits for it has it in hand.
  *
  * Open loop: records are due at a fixed rate, each in a batch and a request of its own, and the
  * sender does not wait for answers. What is late is counted from when it was due, not from when it

@@ -394,9 +394,20 @@ run(struct load *load, const char *what)
 int
 main(int argc, char **argv)
 {
-	struct load load = { .parts = 1, .batch = 1, .answer = 1, .count = 1, .acks = -1,
-		.conns = 1, .threads = 1, .depth = 1, .key = 18, .rate = 1000, .warm = 300,
-		.window = 1500, .bytes = INT64_C(1500000000), .topic = "bench" };
+	struct load load = { .parts = 1,
+		.batch = 1,
+		.answer = 1,
+		.count = 1,
+		.acks = -1,
+		.conns = 1,
+		.threads = 1,
+		.depth = 1,
+		.key = 18,
+		.rate = 1000,
+		.warm = 300,
+		.window = 1500,
+		.bytes = INT64_C(1500000000),
+		.topic = "bench" };
 	if (argc < 2)
 		meter_die("usage: load WHAT --name=value...");
 	int next = 2;

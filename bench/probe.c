@@ -3,13 +3,14 @@
  * A bare server takes the same frames as the broker from the same load generator and does only what
  * no broker can leave out. Its figures stand beside the broker's, from the same run.
  *
- *   append   receive, find the batch, check its CRC-32C, append it to a file in space reserved
- *            before, all batches of a turn in one gathered write; then answer. With --sync one
- *            fdatasync covers the turn.
+ *   append   receive, find the batch, check its CRC-32C, append it to the file of its partition in
+ *            space reserved before, all batches of a turn for one file in one gathered write; then
+ *            answer. With --sync the files are synced before. Each thread has files of its own, so
+ *            that nothing passes between threads.
  *   fetch    answer with a few bytes of header and a range of a file, by sendfile
  *   ping     answer
  *
- * Two fields of Kafka's request header mean something else here, so that the probe needs no codec:
+ * Some fields of Kafka's request header mean something else here, so that the probe needs no codec:
  *
  *   offset  bytes  field
  *   0       4      length of what follows
@@ -17,6 +18,7 @@
  *   6       2      of an append, where the batch begins in the frame; of a fetch, where the
  *                  position in the file stands (8 bytes), with the count of bytes 20 bytes behind
  *   8       4      correlation id
+ *   14      2      of an append, the partition; in Kafka's header the client id is there
  *
  * One thread per core, each with an epoll of its own; the first also accepts, and deals connections
  * out in turn. What is received lands in the thread's buffer and is written from there at the end
@@ -58,7 +60,9 @@ enum {
 	STAGED_MAX = 1024,          /* IOV_MAX */
 	FRAME_BYTES_MAX = 64 * 1024 * 1024,
 	REPLIES_MAX = 256, /* open ones of a connection */
-	CHUNK_BYTES = 256 * 1024 * 1024,
+	FILES_MAX = 4096,  /* partitions */
+	RESERVE_BYTES_MIN = 1024 * 1024,
+	RESERVE_BYTES_MAX = 256 * 1024 * 1024,
 	HEADER_BYTES = 12, /* of a request, as above */
 };
 
@@ -85,20 +89,35 @@ struct conn {
 	struct conn *next_dirty;
 };
 
+/* One partition at one thread. */
+struct append_file {
+	int fd; /* 0: not made yet */
+	int64_t end;
+	int64_t reserved_end;
+	uint32_t first; /* staged batches, a list in server->staged; 0: none */
+	uint32_t last;
+	struct append_file *next_staged;
+};
+
+struct staged {
+	struct iovec piece;
+	uint32_t next; /* of the same file; 0: the last */
+};
+
 struct server {
 	int epoll;
 	uint8_t *turn; /* TURN_BYTES */
 	size_t turn_used;
-	struct iovec staged[STAGED_MAX];
-	int staged_count;
-	size_t staged_bytes;
+	struct staged staged[STAGED_MAX + 1]; /* from 1 on */
+	uint32_t staged_count;
+	struct append_file *staged_files;
 	struct conn *dirty;
-	int file;
-	int64_t file_end;
-	int64_t reserved_end;
+	struct append_file files[FILES_MAX];
+	uint32_t file_count;
+	uint32_t made[FILES_MAX]; /* which files there are, file_count of them */
 };
 
-static struct server servers[THREADS_MAX];
+static struct server *servers;
 static uint32_t server_count;
 static int listener;
 static int folder;
@@ -117,43 +136,68 @@ new_file(const char *name)
 }
 
 static void
-new_append_file(struct server *server)
+make_append_file(struct server *server, uint32_t index)
 {
-	if (server->file >= 0)
-		close(server->file);
 	char name[32];
-	snprintf(name, sizeof(name), "append-%u", (uint32_t)(server - servers));
-	server->file = new_file(name);
-	server->file_end = 0;
-	server->reserved_end = 0;
+	snprintf(name, sizeof(name), "append-%u-%u", (uint32_t)(server - servers), index);
+	server->files[index] = (struct append_file){ .fd = new_file(name) };
+	server->made[server->file_count++] = index;
 }
 
 static void
-reserve(struct server *server)
+drop_append_files(struct server *server)
 {
-	if (server->file_end + (int64_t)server->staged_bytes <= server->reserved_end)
+	for (uint32_t i = 0; i < server->file_count; i++) {
+		struct append_file *file = &server->files[server->made[i]];
+		close(file->fd);
+		file->fd = 0;
+	}
+	server->file_count = 0;
+}
+
+/* As much again as is there already, once that is something. */
+static void
+reserve(struct append_file *file, int64_t bytes)
+{
+	if (file->end + bytes <= file->reserved_end || file->end < RESERVE_BYTES_MIN)
 		return;
-	if (fallocate(server->file, FALLOC_FL_KEEP_SIZE, server->reserved_end, CHUNK_BYTES) != 0)
+	int64_t chunk = OT_MAX(OT_MIN(file->end, RESERVE_BYTES_MAX), bytes);
+	if (fallocate(file->fd, FALLOC_FL_KEEP_SIZE, file->end, chunk) != 0)
 		meter_die("cannot reserve space: %s", strerror(errno));
-	server->reserved_end += CHUNK_BYTES;
+	file->reserved_end = file->end + chunk;
+}
+
+static void
+write_file(struct server *server, struct append_file *file)
+{
+	struct iovec pieces[STAGED_MAX];
+	int count = 0;
+	int64_t bytes = 0;
+	for (uint32_t i = file->first; i != 0; i = server->staged[i].next) {
+		pieces[count++] = server->staged[i].piece;
+		bytes += (int64_t)server->staged[i].piece.iov_len;
+	}
+	file->first = 0;
+	reserve(file, bytes);
+	ssize_t put = pwritev(file->fd, pieces, count, file->end);
+	if (put != bytes)
+		meter_die("a write of %lld bytes gave %zd", (long long)bytes, put);
+	file->end += bytes;
 }
 
 /* Writes what the turn staged; its memory may be used anew afterwards. */
 static void
 write_staged(struct server *server)
 {
-	if (server->staged_count == 0)
-		return;
-	reserve(server);
-	ssize_t bytes =
-	    pwritev(server->file, server->staged, server->staged_count, server->file_end);
-	if (bytes != (ssize_t)server->staged_bytes)
-		meter_die("a write of %zu bytes gave %zd", server->staged_bytes, bytes);
-	server->file_end += bytes;
+	for (struct append_file *file = server->staged_files; file; file = file->next_staged)
+		write_file(server, file);
+	for (struct append_file *file = server->staged_files; is_sync && file;
+	     file = file->next_staged) {
+		if (fdatasync(file->fd) != 0)
+			meter_die("fdatasync: %s", strerror(errno));
+	}
+	server->staged_files = NULL;
 	server->staged_count = 0;
-	server->staged_bytes = 0;
-	if (is_sync && fdatasync(server->file) != 0)
-		meter_die("fdatasync: %s", strerror(errno));
 }
 
 /* Where the next range of sendfile, or the answer's header, goes out. True when the oldest answer
@@ -166,9 +210,9 @@ send_reply(struct conn *conn)
 		uint8_t header[PROBE_ANSWER_BYTES] = { 0 };
 		ot_put_u32(header, (uint32_t)(PROBE_ANSWER_BYTES - 4 + reply->bytes));
 		ot_put_u32(header + 4, (uint32_t)reply->correlation);
-		ssize_t sent = send(conn->fd, header + conn->reply_sent,
-		    PROBE_ANSWER_BYTES - conn->reply_sent,
-		    MSG_NOSIGNAL | MSG_DONTWAIT | (reply->bytes > 0 ? MSG_MORE : 0));
+		ssize_t sent =
+		    send(conn->fd, header + conn->reply_sent, PROBE_ANSWER_BYTES - conn->reply_sent,
+			MSG_NOSIGNAL | MSG_DONTWAIT | (reply->bytes > 0 ? MSG_MORE : 0));
 		if (sent < 0)
 			return false;
 		conn->reply_sent += (size_t)sent;
@@ -248,6 +292,24 @@ end_turn(struct server *server)
 }
 
 static void
+add_staged(struct server *server, uint32_t partition, struct iovec piece)
+{
+	struct append_file *file = &server->files[partition];
+	uint32_t index = ++server->staged_count;
+	if (file->fd == 0)
+		make_append_file(server, partition);
+	server->staged[index] = (struct staged){ .piece = piece };
+	if (file->first == 0) {
+		file->first = index;
+		file->next_staged = server->staged_files;
+		server->staged_files = file;
+	} else {
+		server->staged[file->last].next = index;
+	}
+	file->last = index;
+}
+
+static void
 stage(struct server *server, const uint8_t *frame, size_t frame_bytes)
 {
 	size_t at = ot_get_u16(frame + 6);
@@ -262,9 +324,8 @@ stage(struct server *server, const uint8_t *frame, size_t frame_bytes)
 		meter_die("a batch fails its checksum");
 	if (server->staged_count == STAGED_MAX)
 		write_staged(server);
-	server->staged[server->staged_count++] =
-	    (struct iovec){ .iov_base = (void *)(uintptr_t)batch, .iov_len = bytes };
-	server->staged_bytes += bytes;
+	add_staged(server, ot_get_u16(frame + PROBE_PARTITION_AT) % FILES_MAX,
+	    (struct iovec){ .iov_base = (void *)(uintptr_t)batch, .iov_len = bytes });
 }
 
 static void
@@ -365,8 +426,7 @@ static void
 close_conn(struct server *server, struct conn *conn)
 {
 	end_turn(server);
-	if (server->file_end > 0)
-		new_append_file(server);
+	drop_append_files(server);
 	close(conn->fd);
 	ot_free(conn->frame);
 	ot_free(conn);
@@ -451,11 +511,10 @@ start_servers(void)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	server_count = (uint32_t)OT_MIN(OT_MAX(cores, 1), THREADS_MAX);
+	servers = ot_must_alloc(server_count * sizeof(*servers));
 	for (uint32_t i = 0; i < server_count; i++) {
 		servers[i].epoll = epoll_create1(EPOLL_CLOEXEC);
 		servers[i].turn = ot_must_alloc(TURN_BYTES);
-		servers[i].file = -1;
-		new_append_file(&servers[i]);
 	}
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
 	epoll_ctl(servers[0].epoll, EPOLL_CTL_ADD, listener, &event);

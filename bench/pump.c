@@ -16,10 +16,10 @@
 
 enum {
 	EVENTS_MAX = 64,
-	GATHER_MAX = 64,             /* requests in one write */
-	COPY_BYTES_MAX = 2048,       /* larger bodies go as vectors */
-	RECEIVE_BYTES = 64 * 1024,   /* at once, while answers are small */
-	DROP_BYTES_MIN = 16 * 1024,  /* answers of more are dropped in the kernel */
+	GATHER_MAX = 64,            /* requests in one write */
+	COPY_BYTES_MAX = 2048,      /* larger bodies go as vectors */
+	RECEIVE_BYTES = 64 * 1024,  /* at once, while answers are small */
+	DROP_BYTES_MIN = 16 * 1024, /* answers of more are dropped in the kernel */
 	POLL_MS = 5,
 	DRAIN_MS_MAX = 10 * 1000,
 };
@@ -50,8 +50,8 @@ struct worker {
 	int epoll;
 	struct conn *conns;
 	int32_t conn_count;
-	int32_t active_count; /* connections with something left to do */
-	uint8_t *in;          /* RECEIVE_BYTES behind the room for a carry */
+	int32_t active_count;      /* connections with something left to do */
+	uint8_t *in;               /* RECEIVE_BYTES behind the room for a carry */
 	_Atomic uint64_t answered; /* [atomic] of all connections; with acks=0, what was sent */
 	_Atomic bool is_done;      /* [atomic] */
 	struct hist latency_ns;
@@ -195,8 +195,7 @@ take_answer(struct worker *worker, struct conn *conn, struct ot_bytes head, size
 	if (!work_judge(pump->work, conn->answered, head, frame_bytes))
 		meter_die("a bad answer of %zu bytes to request %llu of connection %d", frame_bytes,
 		    (unsigned long long)conn->answered, conn->index);
-	uint64_t asked_at =
-	    conn->asked_at_ns[conn->answered % (uint64_t)pump->options->depth];
+	uint64_t asked_at = conn->asked_at_ns[conn->answered % (uint64_t)pump->options->depth];
 	conn->answered++;
 	count_answers(worker, 1);
 	if (atomic_load_explicit(&pump->is_recording, memory_order_relaxed))
@@ -232,8 +231,7 @@ static bool
 receive(struct worker *worker, struct conn *conn)
 {
 	const struct work *work = worker->pump->work;
-	bool is_large =
-	    work->options.kind == WORK_FETCH && work->payload_bytes >= DROP_BYTES_MIN;
+	bool is_large = work->options.kind == WORK_FETCH && work->payload_bytes >= DROP_BYTES_MIN;
 	ssize_t got;
 	if (conn->drop_bytes > 0 && is_large) {
 		got = recv(conn->fd, worker->in, conn->drop_bytes, MSG_TRUNC);
@@ -265,7 +263,7 @@ end_conn_if_done(struct worker *worker, struct conn *conn)
 {
 	const struct pump *pump = worker->pump;
 	bool is_last = atomic_load_explicit(&pump->is_stopped, memory_order_relaxed) ||
-	    (pump->options->quota > 0 && conn->asked == (uint64_t)pump->options->quota);
+	               (pump->options->quota > 0 && conn->asked == (uint64_t)pump->options->quota);
 	if (conn->fd < 0 || !is_last || conn->asked != conn->answered ||
 	    conn->out_next < conn->out_count || conn->drop_bytes > 0)
 		return;
@@ -316,8 +314,7 @@ open_conn(struct worker *worker, struct conn *conn, int32_t index)
 	if (conn->fd < 0 || fcntl(conn->fd, F_SETFL, O_NONBLOCK) != 0)
 		meter_die("connection %d: %s", index, strerror(errno));
 	conn->asked_at_ns = ot_must_alloc((size_t)pump->options->depth * sizeof(uint64_t));
-	size_t step =
-	    is_copied(pump->work) ? request_bytes(pump->work) : pump->work->head_bytes;
+	size_t step = is_copied(pump->work) ? request_bytes(pump->work) : pump->work->head_bytes;
 	conn->scratch = ot_must_alloc(step * GATHER_MAX);
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = conn };
 	epoll_ctl(worker->epoll, EPOLL_CTL_ADD, conn->fd, &event);
@@ -333,8 +330,8 @@ open_conns(struct pump *pump)
 		worker->pump = pump;
 		worker->epoll = epoll_create1(EPOLL_CLOEXEC);
 		worker->in = ot_must_alloc(WORK_ANSWER_HEAD_BYTES + RECEIVE_BYTES);
-		worker->conn_count = pump->options->conn_count / threads +
-		    (i < pump->options->conn_count % threads);
+		worker->conn_count =
+		    pump->options->conn_count / threads + (i < pump->options->conn_count % threads);
 		worker->active_count = worker->conn_count;
 		worker->conns = ot_must_alloc((size_t)worker->conn_count * sizeof(struct conn));
 		for (int32_t j = 0; j < worker->conn_count; j++)
@@ -407,9 +404,8 @@ pump_run(const struct work *work, const struct pump_options *options,
 		if (pthread_create(&worker->thread, NULL, work_thread, worker) != 0)
 			meter_die("cannot start a thread");
 	}
-	uint64_t requests_max = work->payload_bytes > 0 ?
-	    (uint64_t)options->window_bytes / work->payload_bytes :
-	    0;
+	uint64_t requests_max =
+	    work->payload_bytes > 0 ? (uint64_t)options->window_bytes / work->payload_bytes : 0;
 	uint64_t first = wait_for(&pump, options->warm_ms, requests_max / 4);
 	hist_reset(&ret_result->latency_ns);
 	atomic_store(&pump.is_recording, true);

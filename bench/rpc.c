@@ -134,9 +134,9 @@ parse_configs(char *text, struct ot_create_topics_request_config *ret_configs)
 		if (value == NULL || count == CONFIGS_MAX)
 			meter_die("--configs wants name=value, at most %d of them", CONFIGS_MAX);
 		*value++ = '\0';
-		ret_configs[count++] = (struct ot_create_topics_request_config){
-			.name = ot_str_from(item), .value = ot_str_from(value)
-		};
+		ret_configs[count++] =
+		    (struct ot_create_topics_request_config){ .name = ot_str_from(item),
+			    .value = ot_str_from(value) };
 	}
 	return count;
 }

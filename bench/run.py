@@ -255,7 +255,9 @@ class Matrix:
 
     def options(self, case):
         names = ("batch", "conns", "parts", "acks", "depth", "answer")
-        return self.window | {name: case[name] for name in names if name in case}
+        # With many partitions it takes a while until each has its file.
+        warm = {"warm": 600} if case["parts"] >= 1000 else {}
+        return self.window | warm | {name: case[name] for name in names if name in case}
 
     def new_topic(self, parts, **configs):
         self.topic_count += 1
@@ -265,8 +267,8 @@ class Matrix:
 
     def run_probe(self, case):
         probe = self.probes[case.get("flush", 0)]
-        options = self.options(case) | {"parts": 1}
-        return with_costs(load(case["kind"], port=probe.port, pid=probe.pid, probe=1, **options))
+        return with_costs(load(case["kind"], port=probe.port, pid=probe.pid, probe=1,
+                               **self.options(case)))
 
     def run_produce(self, case):
         topic = self.new_topic(case["parts"], **({"flush_messages": 1} if case["flush"] else {}))
@@ -296,9 +298,12 @@ class Matrix:
 
     def run(self, case):
         key = tuple(case.get(name) for name in
-                    ("kind", "batch", "conns", "acks", "flush", "answer"))
-        if case.get("acks", 0) > 0:
-            key = tuple(-1 if i == 3 else value for i, value in enumerate(key))
+                    ("kind", "batch", "conns", "parts", "acks", "flush", "answer"))
+        # Neither means anything to the probe.
+        if case["kind"] == "fetch":
+            key = tuple(value for i, value in enumerate(key) if i != 3)
+        elif case["acks"] == 1:
+            key = tuple(-1 if i == 4 else value for i, value in enumerate(key))
         run_broker = self.run_produce if case["kind"] == "produce" else self.run_fetch
         probe_results, broker_results = self.ceilings.setdefault(key, []), []
         needs_probe = not probe_results

@@ -49,7 +49,7 @@ make_batch(struct work *work, struct ot_writer *out)
 	do {
 		ot_batch_builder_append(&builder, &record);
 	} while (ot_batch_builder_bytes(&builder) + ot_record_data_bytes_max(&record) <=
-	         work->options.batch_bytes);
+		 work->options.batch_bytes);
 	struct ot_batch_info info;
 	ot_err err = ot_batch_builder_finish(&builder, &info);
 	if (err != OT_OK)
@@ -137,11 +137,12 @@ find(const struct ot_writer *frame, const void *bytes, size_t size)
 
 /* Turns a request to a broker into one to the probe: see probe.c. */
 static void
-patch_for_probe(const struct work *work, size_t place, uint8_t *head)
+patch_for_probe(const struct work *work, int32_t partition, size_t place, uint8_t *head)
 {
 	uint16_t key = ot_get_u16(head + KEY_AT);
 	ot_put_u16(head + KEY_AT, (uint16_t)(work->is_answered ? key : key + PROBE_QUIET));
 	ot_put_u16(head + VERSION_AT, (uint16_t)place);
+	ot_put_u16(head + PROBE_PARTITION_AT, (uint16_t)partition);
 }
 
 static void
@@ -159,7 +160,7 @@ add_head(struct work *work, int32_t partition, const struct ot_writer *frame, si
 	uint8_t *head = work->heads + (size_t)partition * work->head_bytes;
 	memcpy(head, frame->data, work->head_bytes);
 	if (work->options.is_probe)
-		patch_for_probe(work, place, head);
+		patch_for_probe(work, partition, place, head);
 }
 
 static void
@@ -251,9 +252,8 @@ work_ask(const struct work *work, int32_t conn, uint64_t turn, uint8_t *ret_head
 	ot_put_u32(ret_head + CORRELATION_AT, (uint32_t)turn);
 	if (work->options.kind != WORK_FETCH)
 		return;
-	int64_t offset = work->options.is_probe ?
-	    probe_position(work, conn, turn) :
-	    batch_of(work, conn, turn) * work->batch_records;
+	int64_t offset = work->options.is_probe ? probe_position(work, conn, turn)
+	                                        : batch_of(work, conn, turn) * work->batch_records;
 	ot_put_u64(ret_head + work->offset_at, (uint64_t)offset);
 }
 
@@ -303,8 +303,8 @@ work_read_fetch(struct ot_reader *in)
 	ot_read_i64(in); /* last stable offset */
 	ot_read_i64(in); /* log start */
 	if (ot_read_uvarint(in) > 1)
-		return -1;       /* aborted transactions: there are none */
-	ot_read_i32(in);         /* preferred replica */
+		return -1; /* aborted transactions: there are none */
+	ot_read_i32(in);   /* preferred replica */
 	return (int64_t)ot_read_uvarint(in) - 1;
 }
 

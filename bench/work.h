@@ -26,9 +26,9 @@ struct work_options {
 	enum work_kind kind;
 	bool is_probe;
 	int acks;
-	int ping_key;             /* API key of a ping: 18 ApiVersions, 3 Metadata */
-	size_t batch_bytes;       /* of a batch at most, unless one record is more already */
-	size_t answer_bytes;      /* of a fetch at most, at least one batch */
+	int ping_key;        /* API key of a ping: 18 ApiVersions, 3 Metadata */
+	size_t batch_bytes;  /* of a batch at most, unless one record is more already */
+	size_t answer_bytes; /* of a fetch at most, at least one batch */
 	int32_t partition_count;
 	int64_t part_batch_count; /* batches in each partition, for a fetch */
 	const char *topic;
@@ -37,17 +37,17 @@ struct work_options {
 
 struct work {
 	struct work_options options;
-	bool is_answered;        /* not with acks=0 */
-	size_t head_bytes;       /* of one head */
-	uint8_t *heads;          /* partition_count of them */
+	bool is_answered;  /* not with acks=0 */
+	size_t head_bytes; /* of one head */
+	uint8_t *heads;    /* partition_count of them */
 	uint8_t *body;
 	size_t body_bytes;
-	size_t offset_at;        /* of a fetch: where the offset stands in a head */
-	size_t batch_bytes;      /* of one batch as it is */
+	size_t offset_at;   /* of a fetch: where the offset stands in a head */
+	size_t batch_bytes; /* of one batch as it is */
 	int32_t batch_records;
-	int64_t answer_batches;  /* that the answer to a fetch brings */
-	size_t payload_bytes;    /* of records that a request or its answer carries */
-	int64_t records;         /* the same, counted */
+	int64_t answer_batches; /* that the answer to a fetch brings */
+	size_t payload_bytes;   /* of records that a request or its answer carries */
+	int64_t records;        /* the same, counted */
 };
 
 enum {
@@ -67,8 +67,8 @@ void work_ask(const struct work *work, int32_t conn, uint64_t turn, uint8_t *ret
  * all of it or WORK_ANSWER_HEAD_BYTES, `frame_bytes` its length with the length field. */
 bool work_judge(const struct work *work, uint64_t turn, struct ot_bytes head, size_t frame_bytes);
 
-/* Reads the beginning of an answer to a fetch of one partition, its length first, up to the records.
- * Returns their length, or -1 when the answer is not such a one or has an error. */
+/* Reads the beginning of an answer to a fetch of one partition, its length first, up to the
+ * records. Returns their length, or -1 when the answer is not such a one or has an error. */
 int64_t work_read_fetch(struct ot_reader *in);
 
 #endif

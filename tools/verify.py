@@ -136,6 +136,7 @@ SUITES = [
     ("unit, sanitized", "san", lambda: unit_tests("build-san")),
     ("unit, threads", "tsan", lambda: unit_tests("build-tsan")),
     ("system", "test", lambda: system_tests("build")),
+    ("system, sanitized", "san", lambda: system_tests("build-san")),
 ]
 
 

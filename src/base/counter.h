@@ -36,4 +36,11 @@ ot_once_take(struct ot_once *once)
 	return !atomic_exchange(&once->is_taken, true);
 }
 
+/* @owner any thread */
+static inline bool
+ot_once_is_taken(const struct ot_once *once)
+{
+	return atomic_load(&once->is_taken);
+}
+
 #endif

@@ -17,6 +17,8 @@
 #include "wire/msg_broker_heartbeat.h"
 #include "wire/msg_broker_registration.h"
 
+enum { CONTROL_OPEN_MS = 250 };
+
 /* A version on its way to the shards. */
 struct publication {
 	struct ot_list link;
@@ -42,7 +44,9 @@ struct broker_control {
 	uint64_t version;            /* of the newest image */
 	struct ot_list publications; /* oldest first; those not adopted by all */
 	struct ot_timer heartbeat;
-	int64_t broker_epoch; /* -1: not registered */
+	int64_t broker_epoch;       /* -1: not registered */
+	struct ot_timer open_timer; /* how long accepting waits for partitions to open */
+	bool is_unfenced;
 	bool is_ready;
 	bool is_closing;
 
@@ -77,10 +81,30 @@ return_call(struct broker_call *call)
 	ot_shard_post(call->home, &call->mail);
 }
 
+/* Clients are let in once the partitions are open that open at once, so that a restart does not
+ * show them leaders that do not answer yet. Those that must be scanned first are not waited for. */
 static void
-publication_is_adopted(struct publication *publication)
+announce(struct broker_control *control)
+{
+	if (!control->is_unfenced || control->is_ready || control->is_closing)
+		return;
+	ot_timer_cancel(control->shard->io, &control->open_timer);
+	control->is_ready = true;
+	control->args.on_ready(control->args.arg);
+}
+
+static void
+on_open_time_over(struct ot_timer *timer)
+{
+	announce(OT_CONTAINER_OF(timer, struct broker_control, open_timer));
+}
+
+static void
+publication_is_adopted(struct broker_control *control, struct publication *publication)
 {
 	ot_list_remove(&publication->link);
+	if (ot_list_is_empty(&control->publications))
+		announce(control);
 	while (!ot_list_is_empty(&publication->calls)) {
 		struct broker_call *call =
 		    OT_LIST_FIRST(&publication->calls, struct broker_call, link);
@@ -108,7 +132,7 @@ adoption_is_back(struct ot_mail *mail)
 	struct publication *publication = find_publication(adoption->control, adoption->version);
 	OT_ASSERT(publication != NULL && publication->pending_count > 0);
 	if (--publication->pending_count == 0)
-		publication_is_adopted(publication);
+		publication_is_adopted(adoption->control, publication);
 	ot_free(adoption);
 }
 
@@ -286,9 +310,13 @@ heartbeat_is_done(struct broker_call *call)
 	ot_arena_reset(&control->arena);
 	if (err != OT_OK)
 		OT_WARN("broker", "heartbeat: %s", ot_err_message(err));
-	if (is_unfenced && !control->is_ready) {
-		control->is_ready = true;
-		control->args.on_ready(control->args.arg);
+	if (is_unfenced && !control->is_unfenced) {
+		control->is_unfenced = true;
+		if (ot_list_is_empty(&control->publications))
+			announce(control);
+		else
+			ot_timer_arm_in_ms(control->shard->io, &control->open_timer,
+			    CONTROL_OPEN_MS);
 	}
 	if (err == OT_ERR_STALE_BROKER_EPOCH || err == OT_ERR_BROKER_ID_NOT_REGISTERED)
 		register_broker(control);
@@ -365,6 +393,7 @@ broker_control_create(const struct broker_control_args *args)
 	ot_list_init(&control->publications);
 	ot_arena_init(&control->arena, 0);
 	ot_timer_init(&control->heartbeat, on_heartbeat_due);
+	ot_timer_init(&control->open_timer, on_open_time_over);
 	const struct ot_metalog_local_args log_args = {
 		.io = control->shard->io,
 		.dir = broker->settings->metadata_log_dir,
@@ -398,6 +427,7 @@ broker_control_close(struct broker_control *control, void (*on_closed)(void *arg
 {
 	control->is_closing = true;
 	ot_timer_cancel(control->shard->io, &control->heartbeat);
+	ot_timer_cancel(control->shard->io, &control->open_timer);
 	ot_controller_close(control->controller, on_closed, arg);
 	control->controller = NULL;
 }

@@ -6,12 +6,11 @@
  */
 #include "cli/tools_int.h"
 
-#include <stdlib.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "cli/filter_int.h"
 #include "cli/formatter_int.h"
 #include "cli/stream_int.h"
 #include "cli/subscription_int.h"
@@ -162,12 +161,14 @@ enum {
 	CONSUMER_BATCH_RECORDS = 4096,
 	CONSUMER_OUTPUT_BYTES = 256 * OT_KIB,
 	CONSUMER_POLL_MS = 100, /* how soon a signal is seen */
+	CONSUMER_METADATA_MS = 2000,
 };
 
 struct consumer {
 	struct cli *cli;
 	struct stream stream;
 	struct subscription *subscription; /* NULL when a partition was assigned by hand */
+	rd_kafka_topic_t *topic;           /* of that one */
 	struct formatter *formatter;
 	struct ot_writer out;
 	struct ot_writer log;
@@ -325,13 +326,38 @@ find_offset(struct cli *cli, int64_t *ret_offset)
 	return true;
 }
 
+/* Librdkafka looks for the beginning and the end of a partition every half second; if it knows the
+ * leader before it is asked to, the first look finds them. False for a topic that has no such
+ * partition, which librdkafka would wait for. */
+static bool
+find_leader(struct consumer *consumer, int32_t partition)
+{
+	const struct rd_kafka_metadata *metadata;
+	const char *name = cli_get(&consumer->cli->args, CONSUMER_TOPIC);
+	consumer->topic = rd_kafka_topic_new(consumer->stream.client, name, NULL);
+	if (consumer->topic == NULL ||
+	    rd_kafka_metadata(consumer->stream.client, 0, consumer->topic, &metadata,
+		CONSUMER_METADATA_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return true; /* to be found later */
+	const struct rd_kafka_metadata_topic *topic = &metadata->topics[0];
+	bool is_there = metadata->topic_cnt != 1 || topic->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
+	                partition < topic->partition_cnt;
+	if (!is_there)
+		cli_fail(consumer->cli, "The topic %s has %d partitions, from 0 on: there is no %d",
+		    name, topic->partition_cnt, partition);
+	rd_kafka_metadata_destroy(metadata);
+	return is_there;
+}
+
 static bool
 assign_partition(struct consumer *consumer, int64_t offset)
 {
 	struct cli *cli = consumer->cli;
+	int32_t partition = (int32_t)cli_get_number(&cli->args, CONSUMER_PARTITION);
+	if (!find_leader(consumer, partition))
+		return false;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(list, cli_get(&cli->args, CONSUMER_TOPIC),
-	    (int32_t)cli_get_number(&cli->args, CONSUMER_PARTITION))
+	rd_kafka_topic_partition_list_add(list, cli_get(&cli->args, CONSUMER_TOPIC), partition)
 	    ->offset = offset;
 	rd_kafka_resp_err_t err = rd_kafka_assign(consumer->stream.client, list);
 	rd_kafka_topic_partition_list_destroy(list);
@@ -358,14 +384,30 @@ begin(struct consumer *consumer, int64_t offset, bool includes_internal)
 /* ---- printing ------------------------------------------------------------------------------ */
 
 static void
+lose_reader(struct consumer *consumer)
+{
+	consumer->has_reader = false;
+	if (stream_signal() == 0)
+		fprintf(stderr, "Unable to write to standard out, closing consumer.\n");
+}
+
+/* Whether nobody takes what is printed any more; seen while there is nothing to print. */
+static bool
+is_reader_gone(struct consumer *consumer)
+{
+	struct pollfd polled = { .fd = STDOUT_FILENO };
+	if (poll(&polled, 1, 0) <= 0 || (polled.revents & POLLERR) == 0)
+		return false;
+	lose_reader(consumer);
+	return true;
+}
+
+static void
 flush_output(struct consumer *consumer)
 {
 	if (consumer->has_reader && consumer->out.bytes > 0 &&
-	    !stream_write(STDOUT_FILENO, consumer->out.data, consumer->out.bytes)) {
-		consumer->has_reader = false;
-		if (stream_signal() == 0)
-			fprintf(stderr, "Unable to write to standard out, closing consumer.\n");
-	}
+	    !stream_write(STDOUT_FILENO, consumer->out.data, consumer->out.bytes))
+		lose_reader(consumer);
 	ot_writer_reset(&consumer->out);
 }
 
@@ -530,6 +572,8 @@ take_some(struct consumer *consumer, int64_t *last_us)
 	int64_t wait_ms = (consumer->timeout_us - waited_us) / 1000 + 1;
 	size_t count =
 	    stream_consume(&consumer->stream, batch, room, (int)OT_MIN(wait_ms, CONSUMER_POLL_MS));
+	if (count == 0)
+		return !is_reader_gone(consumer);
 	int64_t before = consumer->message_count;
 	bool goes_on = take_batch(consumer, batch, count);
 	if (consumer->message_count > before)
@@ -591,6 +635,8 @@ static void
 close_consumer(struct consumer *consumer)
 {
 	subscription_close(consumer->subscription);
+	if (consumer->topic != NULL)
+		rd_kafka_topic_destroy(consumer->topic);
 	stream_close(&consumer->stream);
 	formatter_destroy(consumer->formatter);
 	ot_writer_fini(&consumer->out);

@@ -3,6 +3,9 @@
  * Lines are read in large pieces and handed to librdkafka without a copy in between; it is polled
  * when its queue is full, and woken up for when it has an answer that matters. At the end of the
  * input, and at SIGINT or SIGTERM, everything that was read is sent.
+ *
+ * Where nobody chooses, a batch is eight times as large as Kafka's: with its 16 KiB, half of the
+ * time would be spent on requests (3.9 s of CPU for 2 million lines of 100 bytes, not 1.1 s).
  */
 #include "cli/tools_int.h"
 
@@ -62,7 +65,7 @@ static const struct cli_option options[] = {
 	[PRODUCER_BATCH_SIZE] = { .names = "batch-size",
 	    .arg = "size",
 	    .kind = CLI_INTEGER,
-	    .fallback = "16384",
+	    .fallback = "131072",
 	    .text = "Bytes of a batch, unless --max-partition-memory-bytes says it." },
 	[PRODUCER_RETRIES] = { .names = "message-send-max-retries",
 	    .arg = "count",
@@ -109,7 +112,7 @@ static const struct cli_option options[] = {
 	[PRODUCER_PARTITION_MEMORY] = { .names = "max-partition-memory-bytes",
 	    .arg = "memory in bytes per partition",
 	    .kind = CLI_INTEGER,
-	    .fallback = "16384",
+	    .fallback = "131072",
 	    .text = "Bytes of a batch (batch.size)." },
 	[PRODUCER_LINE_READER] = { .names = "line-reader",
 	    .arg = "reader_class",

@@ -8,15 +8,10 @@
  */
 #include "cli/tools_int.h"
 
-#include <poll.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/panic.h"
-#include "base/report.h"
+#include "cli/run_int.h"
 #include "cli/usage_int.h"
-#include "io/process.h"
 
 static const struct cli_tool *const tools[] = {
 	&cli_broker_api_versions_tool,
@@ -25,14 +20,16 @@ static const struct cli_tool *const tools[] = {
 	&cli_console_consumer_tool,
 	&cli_console_producer_tool,
 	&cli_consumer_groups_tool,
+	&cli_perf_consumer_tool,
 	&cli_delete_records_tool,
+	&cli_dump_log_tool,
+	&cli_e2e_latency_tool,
 	&cli_get_offsets_tool,
 	&cli_log_dirs_tool,
-	&cli_server_tool,
-	&cli_topics_tool,
 	&cli_perf_producer_tool,
-	&cli_perf_consumer_tool,
-	&cli_e2e_latency_tool,
+	&cli_server_tool,
+	&cli_storage_tool,
+	&cli_topics_tool,
 };
 
 static const char introduction[] =
@@ -86,98 +83,6 @@ find_tool_of_path(const char *path)
 	if (name.len > 3 && memcmp(name.data + name.len - 3, ".sh", 3) == 0)
 		name.len -= 3;
 	return find_tool(name);
-}
-
-static const struct cli_command *
-find_command(const struct cli_tool *tool, const char *name)
-{
-	for (size_t i = 0; i < tool->command_count; i++) {
-		if (strcmp(tool->commands[i].name, name) == 0)
-			return &tool->commands[i];
-	}
-	return NULL;
-}
-
-/* ---- running it ---------------------------------------------------------------------------- */
-
-/* Whether who read the output has gone, as head(1) does: no news for anybody. */
-static bool
-is_reader_gone(void)
-{
-	struct pollfd out = { .fd = STDOUT_FILENO };
-	return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
-}
-
-/* What was written must have arrived: a full disk is a failure, not a short result. */
-static int
-finish_output(int status)
-{
-	bool is_written = fflush(stdout) == 0 && ferror(stdout) == 0;
-	if (is_written)
-		return status;
-	if (!is_reader_gone())
-		fprintf(stderr, "ottla: standard output cannot be written\n");
-	return CLI_EXIT_FAILURE;
-}
-
-static int
-print_version(void)
-{
-	printf("%s (Ottla)\n", OT_VERSION);
-	return CLI_EXIT_OK;
-}
-
-static int
-run_command(struct cli *cli, char **words, size_t word_count)
-{
-	const struct cli_command *command = cli->command;
-	struct ot_why why = { "" };
-	if (word_count == 0 && !command->is_happy_alone) {
-		cli_usage_print(cli->tool, command, stderr);
-		return CLI_EXIT_FAILURE;
-	}
-	ot_err err = cli_args_parse(command->options, command->option_count, words, word_count,
-	    &cli->arena, &cli->args, &why);
-	if (err != OT_OK)
-		return cli_fail_usage(cli, "%s", why.text);
-	if (cli_has(&cli->args, CLI_OPTION_HELP)) {
-		cli_usage_print(cli->tool, command, stdout);
-		return CLI_EXIT_OK;
-	}
-	if (cli_has(&cli->args, CLI_OPTION_VERSION))
-		return print_version();
-	err = cli_args_check_required(&cli->args, &why);
-	if (err == OT_OK && command->rules != NULL)
-		err = cli_args_check(&cli->args, command->rules, &why);
-	if (err != OT_OK)
-		return cli_fail_usage(cli, "%s", why.text);
-	for (size_t i = 0; command->rest == NULL && i < cli->args.rest.count; i++)
-		fprintf(stderr, "%s: no option, ignored\n", cli->args.rest.items[i]);
-	if (command->run == NULL)
-		return cli_fail_usage(cli, "%s needs a command", cli->tool->self.name);
-	return command->run(cli);
-}
-
-static int
-run_tool(const struct cli_tool *tool, char **words, size_t word_count)
-{
-	struct cli cli = { .tool = tool, .command = &tool->self };
-	if (tool->command_count > 0 && word_count > 0 && words[0][0] != '-') {
-		cli.command = find_command(tool, words[0]);
-		if (cli.command == NULL) {
-			cli.command = &tool->self;
-			return cli_fail_usage(&cli, "%s has no command %s", tool->self.name,
-			    words[0]);
-		}
-		words++;
-		word_count--;
-	}
-	ot_report_set_sink(ot_report_to_stderr, OT_REPORT_WARN);
-	ot_arena_init(&cli.arena, 0);
-	int status = run_command(&cli, words, word_count);
-	ot_client_close(cli.client);
-	ot_arena_fini(&cli.arena);
-	return finish_output(status);
 }
 
 /* ---- help about the whole ------------------------------------------------------------------ */
@@ -252,20 +157,20 @@ main(int argc, char **argv)
 {
 	const struct cli_tool *tool = argc > 0 ? find_tool_of_path(argv[0]) : NULL;
 	if (tool != NULL)
-		return run_tool(tool, argv + 1, (size_t)argc - 1);
+		return cli_run(tool, argv + 1, (size_t)argc - 1);
 	if (argc < 2) {
 		print_tools(stderr);
 		return CLI_EXIT_FAILURE;
 	}
 	const char *name = argv[1];
 	if (strcmp(name, "--version") == 0)
-		return finish_output(print_version());
+		return cli_print_version();
 	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-		return run_tool(&help_tool, argv + 2, (size_t)argc - 2);
+		return cli_run(&help_tool, argv + 2, (size_t)argc - 2);
 	tool = find_tool_of_path(name);
 	if (tool == NULL) {
 		fprintf(stderr, "ottla: there is no tool %s; `ottla help` lists them\n", name);
 		return CLI_EXIT_FAILURE;
 	}
-	return run_tool(tool, argv + 2, (size_t)argc - 2);
+	return cli_run(tool, argv + 2, (size_t)argc - 2);
 }

@@ -79,26 +79,31 @@ first_name(const struct cli_option *option)
 	return name;
 }
 
-/* Letters to add, drop or change (Levenshtein), given up at 255. */
+enum { NAME_BYTES_MAX = 63 };
+
+/* Letters to add, drop, change, or swap with their neighbours; 255 for longer words. */
 static int
 edit_distance(struct ot_str a, struct ot_str b)
 {
-	uint8_t row[64];
-	if (a.len >= (int32_t)sizeof(row) || b.len >= (int32_t)sizeof(row))
+	uint8_t table[NAME_BYTES_MAX + 1][NAME_BYTES_MAX + 1];
+	if (a.len > NAME_BYTES_MAX || b.len > NAME_BYTES_MAX)
 		return 255;
 	for (int32_t j = 0; j <= b.len; j++)
-		row[j] = (uint8_t)j;
+		table[0][j] = (uint8_t)j;
 	for (int32_t i = 1; i <= a.len; i++) {
-		uint8_t diagonal = row[0];
-		row[0] = (uint8_t)i;
+		table[i][0] = (uint8_t)i;
 		for (int32_t j = 1; j <= b.len; j++) {
-			uint8_t above = row[j];
 			int cost = a.data[i - 1] == b.data[j - 1] ? 0 : 1;
-			row[j] = (uint8_t)OT_MIN(OT_MIN(above, row[j - 1]) + 1, diagonal + cost);
-			diagonal = above;
+			int best = OT_MIN(table[i - 1][j], table[i][j - 1]) + 1;
+			best = OT_MIN(best, table[i - 1][j - 1] + cost);
+			bool is_swap = i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
+			               a.data[i - 2] == b.data[j - 1];
+			if (is_swap)
+				best = OT_MIN(best, table[i - 2][j - 2] + 1);
+			table[i][j] = (uint8_t)best;
 		}
 	}
-	return row[b.len];
+	return table[a.len][b.len];
 }
 
 /* The name that is spelled most like `word`; null when none is near. */

@@ -1,12 +1,12 @@
 /* ottla server [FILE] [--override KEY=VALUE]...: reads the settings and runs the broker. */
-#include "cli/tools_int.h"
+#include "cli/settings_int.h"
 
 #include <string.h>
 
 #include "base/report.h"
 #include "broker/server.h"
+#include "cli/tools_int.h"
 #include "config/properties.h"
-#include "config/settings.h"
 #include "io/process.h"
 
 enum { SERVER_OVERRIDE = CLI_OPTION_COUNT, SERVER_OPTION_COUNT };
@@ -32,16 +32,6 @@ parse_override(const char *text, struct ot_config_pair *ret_pair)
 	return true;
 }
 
-/* Every note is one report. True when none of them was a mistake. */
-static bool
-report_notes(const struct ot_config_notes *notes)
-{
-	for (const struct ot_config_note *note = notes->first; note != NULL; note = note->next)
-		ot_report(note->is_error ? OT_REPORT_ERROR : OT_REPORT_WARN, "config", "%s",
-		    note->text);
-	return notes->error_count == 0;
-}
-
 static struct ot_settings *
 make_settings(struct cli *cli, const struct ot_properties *file)
 {
@@ -53,22 +43,7 @@ make_settings(struct cli *cli, const struct ot_properties *file)
 			return NULL;
 		}
 	}
-	const struct ot_settings_input input = {
-		.file = file,
-		.overrides = overrides,
-		.override_count = given.count,
-	};
-	struct ot_config_notes notes;
-	struct ot_settings *settings = NULL;
-	ot_config_notes_init(&notes);
-	ot_err err = ot_settings_create(&input, &notes, &settings);
-	bool is_good = report_notes(&notes) && err == OT_OK;
-	ot_config_notes_fini(&notes);
-	if (is_good)
-		return settings;
-	ot_settings_unref(settings);
-	cli_fail(cli, "the broker does not start with these settings");
-	return NULL;
+	return cli_load_settings(cli, file, overrides, given.count);
 }
 
 static int

@@ -26,7 +26,7 @@
 #include "wire/msg_metadata_log.h"
 #include "wire/recordio.h"
 
-enum { DRAFTS_MAX = 1024, REPLICAS_MAX = INT16_MAX };
+enum { DRAFTS_MAX = 1024, REPLICAS_MAX = INT16_MAX, LEADER_STAYS = -2 };
 
 struct draft {
 	struct ot_uuid id;
@@ -199,10 +199,21 @@ ids_of(const int32_t *items, int32_t count, struct ot_ids otherwise)
 static bool
 lists_are_sane(const struct image_partition_lists *lists, int32_t directory_count)
 {
-	return lists->replicas.count <= REPLICAS_MAX && lists->isr.count <= REPLICAS_MAX &&
-	       lists->adding.count <= REPLICAS_MAX && lists->removing.count <= REPLICAS_MAX &&
-	       lists->elr.count <= REPLICAS_MAX && lists->last_known_elr.count <= REPLICAS_MAX &&
+	const struct ot_ids *all[] = { &lists->replicas, &lists->isr, &lists->adding,
+		&lists->removing, &lists->elr, &lists->last_known_elr };
+
+	for (size_t i = 0; i < OT_ARRAY_COUNT(all); i++) {
+		if (all[i]->count > REPLICAS_MAX)
+			return false;
+	}
+	return lists->replicas.count >= 1 &&
 	       (directory_count <= 0 || directory_count == lists->replicas.count);
+}
+
+static bool
+leader_is_sane(const struct image_partition_lists *lists, int32_t leader)
+{
+	return leader == OT_NO_LEADER || ot_ids_have(lists->replicas, leader);
 }
 
 static int
@@ -285,7 +296,8 @@ apply_partition(struct ot_image_edit *edit, const struct ot_partition_record *re
 	if (topic == NULL)
 		return refuse(why, "a partition of no topic", &record->topic_id,
 		    record->partition_id);
-	if (record->partition_id < 0 || !lists_are_sane(&lists, record->directories_count))
+	if (record->partition_id < 0 || !lists_are_sane(&lists, record->directories_count) ||
+	    !leader_is_sane(&lists, record->leader))
 		return refuse(why, "a partition that makes no sense", &record->topic_id,
 		    record->partition_id);
 	edit->gap_count -= gap_count(topic);
@@ -310,7 +322,7 @@ partition_changed(const struct ot_partition_image *old,
     const struct ot_partition_change_record *record, const struct image_partition_lists *lists)
 {
 	struct ot_partition_image *new = image_partition_create(lists);
-	bool has_leader = record->leader != -2;
+	bool has_leader = record->leader != LEADER_STAYS;
 
 	new->index = old->index;
 	new->leader = has_leader ? record->leader : old->leader;
@@ -351,7 +363,8 @@ apply_partition_change(struct ot_image_edit *edit, const struct ot_partition_cha
 		lists.directories = record->directories_count > 0 ? record->directories : NULL;
 	else if (lists.replicas.count != old->replica_count)
 		lists.directories = NULL; /* written before directories were known */
-	if (lists_are_sane(&lists, record->directories_count))
+	if (lists_are_sane(&lists, record->directories_count) &&
+	    leader_is_sane(&lists, record->leader == LEADER_STAYS ? old->leader : record->leader))
 		tree_put(&topic->partitions, &image_partitions,
 		    partition_changed(old, record, &lists));
 	else

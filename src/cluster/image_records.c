@@ -227,12 +227,17 @@ ot_err
 image_broker_apply(struct ot_image *image, const struct ot_typed_record *record, struct ot_why *why)
 {
 	const void *msg = record->msg;
+	const struct ot_register_broker_record *registered = msg;
 	const struct ot_fence_broker_record *fence = msg;
 	const struct ot_unfence_broker_record *unfence = msg;
 
 	switch (record->type->type) {
 	case OT_REGISTER_BROKER_RECORD_TYPE:
-		register_broker(image, msg);
+		if (registered->broker_id < 0) {
+			ot_why_set(why, "a broker with the id %d", registered->broker_id);
+			return OT_ERR_MALFORMED;
+		}
+		register_broker(image, registered);
 		return OT_OK;
 	case OT_UNREGISTER_BROKER_RECORD_TYPE:
 		return unregister_broker(image, msg, why);

@@ -20,7 +20,8 @@ struct loop_io {
 	uv_loop_t uv;
 	uv_prepare_t prepare; /* end of a turn, right before the wait */
 	uv_timer_t timer;     /* the least deadline of io.timers */
-	uv_async_t doorbell;
+	int doorbell;         /* [const] an eventfd: see loop_ring() */
+	uv_poll_t doorbell_poll;
 	ot_mono_ns now;           /* [owner] of this turn; 0: not read yet */
 	ot_mono_ns wake_at;       /* [owner] what `timer` is set to; UINT64_MAX: nothing */
 	_Atomic bool is_stopping; /* [atomic] */

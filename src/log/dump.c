@@ -79,6 +79,23 @@ destroy(struct ot_dump *dump)
 	ot_free(dump);
 }
 
+static ot_err
+open_kind(struct ot_fs *fs, const char *path, enum ot_dump_kind kind, int64_t base_offset,
+    struct ot_dump **ret_dump, struct ot_why *why)
+{
+	struct ot_dump *dump = OT_NEW(struct ot_dump);
+	dump->kind = kind;
+	dump->base_offset = base_offset;
+	ot_writer_init(&dump->snapshot);
+	ot_err err = kind == OT_DUMP_SNAPSHOT ? open_snapshot(dump, fs, path, why)
+	                                      : open_file(dump, fs, path);
+	if (err == OT_OK)
+		*ret_dump = dump;
+	else
+		destroy(dump);
+	return err;
+}
+
 ot_err
 ot_dump_open(struct ot_fs *fs, const char *path, struct ot_dump **ret_dump, struct ot_why *why)
 {
@@ -92,17 +109,14 @@ ot_dump_open(struct ot_fs *fs, const char *path, struct ot_dump **ret_dump, stru
 		    path);
 		return OT_ERR_INVALID_REQUEST;
 	}
-	struct ot_dump *dump = OT_NEW(struct ot_dump);
-	dump->kind = kind_of_file[name.kind];
-	dump->base_offset = name.offset;
-	ot_writer_init(&dump->snapshot);
-	ot_err err = dump->kind == OT_DUMP_SNAPSHOT ? open_snapshot(dump, fs, path, why)
-	                                            : open_file(dump, fs, path);
-	if (err == OT_OK)
-		*ret_dump = dump;
-	else
-		destroy(dump);
-	return err;
+	return open_kind(fs, path, kind_of_file[name.kind], name.offset, ret_dump, why);
+}
+
+ot_err
+ot_dump_open_batches(struct ot_fs *fs, const char *path, struct ot_dump **ret_dump,
+    struct ot_why *why)
+{
+	return open_kind(fs, path, OT_DUMP_RECORDS, 0, ret_dump, why);
 }
 
 enum ot_dump_kind

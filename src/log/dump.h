@@ -76,6 +76,11 @@ struct ot_dump_item {
 OT_MUST_USE ot_err ot_dump_open(struct ot_fs *fs, const char *path, struct ot_dump **ret_dump,
     struct ot_why *why);
 
+/* Opens a file of batches whatever its name is, as the metadata log's checkpoints are. Errors as
+ * above, but for the name. @owner any thread   @blocks: worker */
+OT_MUST_USE ot_err ot_dump_open_batches(struct ot_fs *fs, const char *path,
+    struct ot_dump **ret_dump, struct ot_why *why);
+
 /* @owner the dump's */
 enum ot_dump_kind ot_dump_get_kind(const struct ot_dump *dump);
 int64_t ot_dump_base_offset(const struct ot_dump *dump);
@@ -85,8 +90,8 @@ uint64_t ot_dump_file_bytes(const struct ot_dump *dump);
  * @owner the dump's   @blocks: worker */
 bool ot_dump_next(struct ot_dump *dump, struct ot_dump_item *ret_item);
 
-/* Where the next item begins: after the last one, the end of what could be read. @owner the
- * dump's */
+/* Where the next item begins: after the last one, the end of what could be read. @owner the dump's
+ */
 uint64_t ot_dump_place(const struct ot_dump *dump);
 
 /* OT_OK when all of the file was read; else why not: OT_ERR_CORRUPT_FILE, OT_ERR_IO, NO_MEMORY.

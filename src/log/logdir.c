@@ -502,6 +502,7 @@ ot_checkpoint_name(enum ot_checkpoint checkpoint)
 		[OT_CHECKPOINT_RECOVERY_POINT] = "recovery-point-offset-checkpoint",
 		[OT_CHECKPOINT_LOG_START] = "log-start-offset-checkpoint",
 		[OT_CHECKPOINT_REPLICATION] = "replication-offset-checkpoint",
+		[OT_CHECKPOINT_TOPIC] = "topic-checkpoint",
 	};
 	return names[checkpoint];
 }

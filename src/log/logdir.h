@@ -6,6 +6,8 @@
  *   recovery-point-offset-checkpoint     per partition: all before it is synced
  *   log-start-offset-checkpoint          per partition, where it is not a segment's base
  *   replication-offset-checkpoint        per partition: the high watermark
+ *   topic-checkpoint                     per partition: of which topic the rows above are, as the
+ *                                        first 63 bits of its id. Ours alone: others ignore it
  *   .kafka_cleanshutdown                 there between a clean stop and the next start
  *   <topic>-<n>/                         a partition; partition.metadata in it has the topic's id
  *   <topic>-<n>.<32 hex digits>-delete/  one that is being removed; -future/ one that moves in here
@@ -131,6 +133,7 @@ enum ot_checkpoint {
 	OT_CHECKPOINT_RECOVERY_POINT,
 	OT_CHECKPOINT_LOG_START,
 	OT_CHECKPOINT_REPLICATION,
+	OT_CHECKPOINT_TOPIC,
 };
 
 struct ot_checkpoint_row {

@@ -14,18 +14,22 @@ enum { DIRS_COUNT_MAX = 64, DIRS_NODE_ID_DEFAULT = 0 };
 /* A partition's folder that was there at the start, or a row of a checkpoint file. [const] */
 struct found {
 	char key[OT_LOGDIR_NAME_BYTES_MAX + 1]; /* "topic-0" */
-	size_t dir;
+	struct ot_str topic;                    /* a view of the key */
+	int32_t index;
+	size_t dir; /* where the folder is, or else the rows */
 	bool is_folder;
 	struct ot_once claim; /* [atomic] some topic of the metadata has it */
 	struct ot_uuid topic_id;
 	int64_t recovery_point;
 	int64_t start_offset;
+	int64_t row_topic; /* OT_CHECKPOINT_TOPIC's row; -1: none */
 	UT_hash_handle hh;
 };
 
 struct dir {
 	struct ot_logdir *logdir;
 	bool was_clean;
+	bool has_topic_rows;
 	struct ot_counter part_count; /* [atomic] for placing new partitions */
 };
 
@@ -64,9 +68,31 @@ get_found(struct ot_dirs *dirs, struct ot_str topic, int32_t index, size_t dir)
 		return found;
 	found = OT_NEW(struct found);
 	make_key(found->key, topic, index);
+	found->topic = (struct ot_str){ found->key, topic.len };
+	found->index = index;
 	found->dir = dir;
+	found->row_topic = -1;
 	HASH_ADD_STR(dirs->by_key, key, found);
 	return found;
+}
+
+/* What a row of OT_CHECKPOINT_TOPIC says of an id. */
+static int64_t
+topic_number(const struct ot_uuid *topic_id)
+{
+	return (int64_t)(ot_get_u64(topic_id->bytes) >> 1);
+}
+
+/* Rows go by name, and a topic that was deleted may have been made again: after a crash the files
+ * may still speak of the one before. Rows of another topic, or of nobody knows which, are not
+ * believed: a log that is scanned from its beginning costs time alone. A clean stop has written all
+ * anew. */
+static bool
+are_rows_wrong(const struct ot_dirs *dirs, const struct found *found)
+{
+	const struct dir *dir = &dirs->items[found->dir];
+	return !dir->was_clean && dir->has_topic_rows &&
+	       found->row_topic != topic_number(&found->topic_id);
 }
 
 struct visit {
@@ -118,26 +144,58 @@ visit_folder(void *arg, const char *name, const struct ot_partition_dir *folder)
 		OT_WARN("replica", "%s/partition.metadata cannot be read, it is written anew",
 		    path);
 	found->is_folder = true;
+	/* Rows of another directory are of a folder that was there once. */
+	if (found->dir != visit->dir) {
+		found->recovery_point = found->start_offset = 0;
+		found->row_topic = -1;
+	}
 	found->dir = visit->dir;
 	ot_counter_add(&dirs->items[visit->dir].part_count, 1);
 	ot_free(path);
 	return OT_OK;
 }
 
+/* What the row speaks of; NULL when a directory before this one has the folder. */
+static struct found *
+find_row(struct visit *visit, const struct ot_checkpoint_row *row)
+{
+	struct found *found = get_found(visit->dirs, row->topic, row->partition, visit->dir);
+	if (found->dir == visit->dir)
+		return found;
+	if (found->is_folder)
+		return NULL;
+	found->dir = visit->dir;
+	found->recovery_point = found->start_offset = 0;
+	found->row_topic = -1;
+	return found;
+}
+
 static ot_err
 visit_recovery_point(void *arg, const struct ot_checkpoint_row *row)
 {
-	struct visit *visit = arg;
-	get_found(visit->dirs, row->topic, row->partition, visit->dir)->recovery_point =
-	    row->offset;
+	struct found *found = find_row(arg, row);
+	if (found != NULL)
+		found->recovery_point = row->offset;
 	return OT_OK;
 }
 
 static ot_err
 visit_log_start(void *arg, const struct ot_checkpoint_row *row)
 {
+	struct found *found = find_row(arg, row);
+	if (found != NULL)
+		found->start_offset = row->offset;
+	return OT_OK;
+}
+
+static ot_err
+visit_topic(void *arg, const struct ot_checkpoint_row *row)
+{
 	struct visit *visit = arg;
-	get_found(visit->dirs, row->topic, row->partition, visit->dir)->start_offset = row->offset;
+	struct found *found = find_row(visit, row);
+	visit->dirs->items[visit->dir].has_topic_rows = true;
+	if (found != NULL)
+		found->row_topic = row->offset;
 	return OT_OK;
 }
 
@@ -166,6 +224,16 @@ remove_leftovers(struct visit *visit)
 	}
 }
 
+static void
+forget_wrong_rows(struct ot_dirs *dirs, size_t dir)
+{
+	struct found *found, *next;
+	HASH_ITER(hh, dirs->by_key, found, next) {
+		if (found->dir == dir && found->is_folder && are_rows_wrong(dirs, found))
+			found->recovery_point = found->start_offset = 0;
+	}
+}
+
 static ot_err
 read_dir(struct ot_dirs *dirs, size_t index)
 {
@@ -174,13 +242,16 @@ read_dir(struct ot_dirs *dirs, size_t index)
 	ot_list_init(&visit.leftovers);
 	read_checkpoint(&visit, OT_CHECKPOINT_RECOVERY_POINT, visit_recovery_point);
 	read_checkpoint(&visit, OT_CHECKPOINT_LOG_START, visit_log_start);
+	read_checkpoint(&visit, OT_CHECKPOINT_TOPIC, visit_topic);
 	ot_err err = ot_logdir_list(dirs->items[index].logdir, visit_folder, &visit);
 	remove_leftovers(&visit);
 	if (err == OT_OK)
 		err = ot_logdir_take_stop(dirs->items[index].logdir, &stop);
-	if (err == OT_OK)
-		dirs->items[index].was_clean = stop.was_clean;
-	return err;
+	if (err != OT_OK)
+		return err;
+	dirs->items[index].was_clean = stop.was_clean;
+	forget_wrong_rows(dirs, index);
+	return OT_OK;
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
@@ -337,8 +408,8 @@ ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uuid *to
 	bool is_other = found != NULL && found->is_folder && !ot_uuid_is_zero(&found->topic_id) &&
 	                !ot_uuid_equal(&found->topic_id, topic_id);
 	/* What was found is used once: the topic may be deleted and made anew later. */
-	bool is_ours =
-	    found != NULL && found->is_folder && !is_other && ot_once_take(&found->claim);
+	bool is_first = found != NULL && ot_once_take(&found->claim);
+	bool is_ours = is_first && found->is_folder && !is_other;
 	*ret_place = (struct ot_dirs_place){ .is_found = is_ours };
 	if (is_ours) {
 		ret_place->dir = found->dir;
@@ -403,6 +474,8 @@ row_offset(const struct ot_dirs_row *row, enum ot_checkpoint checkpoint)
 		return row->recovery_point;
 	case OT_CHECKPOINT_LOG_START:
 		return row->start_offset;
+	case OT_CHECKPOINT_TOPIC:
+		return topic_number(&row->topic_id);
 	default:
 		return row->high_watermark;
 	}
@@ -424,26 +497,75 @@ write_one(struct ot_dirs *dirs, size_t dir, enum ot_checkpoint checkpoint,
 	return ot_checkpoint_write(dirs->fs, ot_dirs_path(dirs, dir), checkpoint, scratch, kept);
 }
 
+/* A folder that no topic of the metadata has had so far: at the start, before the first image, all
+ * of them. */
+static bool
+is_unclaimed(const struct found *found)
+{
+	return found->is_folder && !ot_once_is_taken(&found->claim);
+}
+
+/* The rows that the files are to have: those given, and those of folders that nobody has touched,
+ * as they were found. Heap. */
+static struct ot_dirs_row *
+complete_rows(const struct ot_dirs *dirs, const struct ot_dirs_row *rows, size_t count,
+    size_t *ret_count)
+{
+	size_t capacity = count + HASH_COUNT(dirs->by_key);
+	struct ot_dirs_row *all = ot_must_alloc(capacity * sizeof(*all));
+	const struct found *found, *next;
+	if (count > 0)
+		memcpy(all, rows, count * sizeof(*all));
+	HASH_ITER(hh, dirs->by_key, found, next) {
+		if (!is_unclaimed(found))
+			continue;
+		all[count++] = (struct ot_dirs_row){
+			.topic = found->topic,
+			.topic_id = found->topic_id,
+			.index = found->index,
+			.dir = found->dir,
+			.recovery_point = found->recovery_point,
+			.start_offset = found->start_offset,
+		};
+	}
+	*ret_count = count;
+	return all;
+}
+
 ot_err
 ot_dirs_write_checkpoints(struct ot_dirs *dirs, const struct ot_dirs_row *rows, size_t count)
 {
-	struct ot_checkpoint_row *scratch = ot_must_alloc(OT_MAX(count, 1u) * sizeof(*scratch));
+	/* The topics come last: rows are believed when they are of the folder's topic. */
+	static const enum ot_checkpoint order[] = {
+		OT_CHECKPOINT_RECOVERY_POINT,
+		OT_CHECKPOINT_LOG_START,
+		OT_CHECKPOINT_REPLICATION,
+		OT_CHECKPOINT_TOPIC,
+	};
+	size_t all_count = 0;
+	struct ot_dirs_row *all = complete_rows(dirs, rows, count, &all_count);
+	struct ot_checkpoint_row *scratch = ot_must_alloc(all_count * sizeof(*scratch));
 	ot_err first = OT_OK;
 	for (size_t dir = 0; dir < dirs->count; dir++) {
-		ot_err err =
-		    write_one(dirs, dir, OT_CHECKPOINT_RECOVERY_POINT, rows, count, scratch);
-		if (err == OT_OK)
-			err = write_one(dirs, dir, OT_CHECKPOINT_LOG_START, rows, count, scratch);
-		if (err == OT_OK)
-			err = write_one(dirs, dir, OT_CHECKPOINT_REPLICATION, rows, count, scratch);
+		ot_err err = OT_OK;
+		for (size_t i = 0; err == OT_OK && i < OT_ARRAY_COUNT(order); i++)
+			err = write_one(dirs, dir, order[i], all, all_count, scratch);
 		first = first == OT_OK ? err : first;
 	}
 	ot_free(scratch);
+	ot_free(all);
 	return first;
 }
 
 ot_err
 ot_dirs_mark_clean(struct ot_dirs *dirs, size_t dir, int64_t broker_epoch)
 {
+	const struct found *found, *next;
+	HASH_ITER(hh, dirs->by_key, found, next) {
+		/* Nobody has looked whether this log needs recovery, and nobody would again. */
+		bool is_in_doubt = !dirs->items[dir].was_clean && is_unclaimed(found);
+		if (is_in_doubt && found->dir == dir)
+			return OT_OK;
+	}
 	return ot_logdir_put_stop(dirs->items[dir].logdir, broker_epoch);
 }

@@ -5,9 +5,12 @@
  * was not found goes into the directory with the fewest.
  *
  * Crash: the checkpoint files only save work. A recovery point that is too low lets more be
- * scanned, a log start that is too low shows records that were deleted a short while ago; both
- * files are replaced whole. The clean-shutdown mark is the last thing written by a stop and the
- * first thing removed by a start. */
+ * scanned, a log start that is too low shows records that were deleted a short while ago; the files
+ * are replaced whole, one after the other. Rows that are too high would be another matter: those of
+ * a deleted topic, read for one of the same name that was made since, could hide damage, or
+ * records. So a file of our own tells of which topic the rows are; it is written last, and what it
+ * does not confirm is not believed after a crash. The clean-shutdown mark is the last thing written
+ * by a stop and the first thing removed by a start. */
 #ifndef OT_REPLICA_DIRS_H
 #define OT_REPLICA_DIRS_H
 
@@ -73,9 +76,10 @@ OT_MUST_USE ot_err ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_pl
 OT_MUST_USE ot_err ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path,
     const struct ot_uuid *unique, char **ret_path);
 
-/* One row of a checkpoint file. */
+/* What the checkpoint files say of one partition. */
 struct ot_dirs_row {
 	struct ot_str topic;
+	struct ot_uuid topic_id;
 	int32_t index;
 	size_t dir;
 	int64_t recovery_point;
@@ -83,12 +87,16 @@ struct ot_dirs_row {
 	int64_t high_watermark;
 };
 
-/* Replaces recovery-point-offset-checkpoint, log-start-offset-checkpoint and
- * replication-offset-checkpoint of all directories. @owner worker   @blocks: worker */
+/* Replaces the checkpoint files of all directories. Folders that no topic of the metadata has had
+ * since the start (all, until the first image) keep the rows with which they were found.
+ * @owner worker   @blocks: worker */
 OT_MUST_USE ot_err ot_dirs_write_checkpoints(struct ot_dirs *dirs, const struct ot_dirs_row *rows,
     size_t count);
 
-/* All logs of that directory were closed cleanly. @owner main thread   @blocks */
+/* All logs of that directory that were opened were closed cleanly. A directory that was not clean
+ * at the start is only so when each folder that was found has been opened. @owner main thread
+ * @blocks
+ */
 OT_MUST_USE ot_err ot_dirs_mark_clean(struct ot_dirs *dirs, size_t dir, int64_t broker_epoch);
 
 #endif

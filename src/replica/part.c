@@ -30,8 +30,8 @@ part_submit(struct ot_part *part, struct ot_job *job)
 struct log_job {
 	struct ot_job job;
 	struct ot_part *part;
-	struct ot_log_job *log_job; /* of a chore */
-	struct ot_log *log;         /* of opening and closing */
+	struct ot_log_job *log_job;        /* of a chore */
+	struct ot_log *log;                /* of opening and closing */
 	struct ot_log_open_args open_args; /* a copy: settings may change while a worker opens */
 	struct ot_log_open_result opened;
 	enum ot_log_close_how how;
@@ -118,6 +118,9 @@ ot_part_create(const struct ot_part_conf *conf, const struct ot_log_open_args *a
 	part->open_args.dir = part->conf.place.path;
 	part->leader_epoch = -1;
 	part->unsynced_since = -1;
+	/* What holds for a log that cannot be opened: nothing of it has moved. */
+	part->final_start = args->start_offset;
+	part->final_recovery_point = part->final_end = args->recovery_point;
 	ot_list_init(&part->staged);
 	ot_list_init(&part->unsynced);
 	ot_list_init(&part->unreplicated);
@@ -227,6 +230,17 @@ ot_part_final_offsets(const struct ot_part *part, int64_t *ret_start, int64_t *r
 	OT_ASSERT(part->state == OT_PART_CLOSED);
 	*ret_start = part->final_start;
 	*ret_recovery_point = part->is_clean ? part->final_end : part->final_recovery_point;
+}
+
+void
+ot_part_checkpoint_offsets(const struct ot_part *part, int64_t *ret_start,
+    int64_t *ret_recovery_point)
+{
+	part_enter(part);
+	bool is_open = part->log != NULL;
+	*ret_start = is_open ? ot_log_start_offset(part->log) : part->open_args.start_offset;
+	*ret_recovery_point =
+	    is_open ? ot_log_recovery_point(part->log) : part->open_args.recovery_point;
 }
 
 bool
@@ -343,6 +357,21 @@ retain(struct ot_part *part, ot_wall_ms now)
 	ot_log_expire_producers(part->log, now);
 }
 
+/* What nobody has appended to for a while may have left the page cache; a log that nobody uses
+ * gives back what it can. The moment differs between partitions, since files are closed in the
+ * turn. */
+static void
+note_use(struct ot_part *part)
+{
+	uint32_t idle_ticks_max = PART_IDLE_TICKS + (uint32_t)part->conf.index % PART_IDLE_TICKS;
+	part->quiet_ticks++;
+	part->idle_ticks++;
+	if (part->quiet_ticks == PART_HOT_TICKS)
+		part->hot_offset = part->hot_offset_next = ot_log_end_offset(part->log);
+	if (part->idle_ticks == idle_ticks_max && ot_log_failure(part->log) == OT_OK)
+		ot_log_idle(part->log);
+}
+
 void
 ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
 {
@@ -350,6 +379,7 @@ ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
 	part_settle(part);
 	if (part->state != OT_PART_ONLINE)
 		return;
+	note_use(part);
 	if (is_retention_due)
 		retain(part, now);
 	int64_t flush_ms = part->conf.settings.flush_ms;

@@ -205,6 +205,11 @@ void ot_part_open(struct ot_part *part);
 /* Whether a partition that is CLOSED left a log that need not be scanned. @owner owner */
 bool ot_part_is_clean(const struct ot_part *part);
 
+/* Where the log begins, and up to where it is on the disk for good: what its rows in the checkpoint
+ * files say. Of a log that is not open, what they said before. @owner owner */
+void ot_part_checkpoint_offsets(const struct ot_part *part, int64_t *ret_start,
+    int64_t *ret_recovery_point);
+
 /* Where the log of a partition that is CLOSED begins, and up to where it is on the disk for good:
  * what its checkpoint rows say. @owner owner */
 void ot_part_final_offsets(const struct ot_part *part, int64_t *ret_start,

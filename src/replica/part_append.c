@@ -17,7 +17,6 @@
 #include "record/recompress.h"
 
 enum {
-	PART_HOT_BYTES = 32 * 1024 * 1024,
 	PART_OPENED_BYTES_MAX =
 	    256 * 1024 * 1024,      /* a batch that must be opened: no more than this */
 	PART_BAD_RECORDS_MAX = 100, /* named in one answer */
@@ -198,6 +197,13 @@ conform(struct ot_part *part, struct intake *intake)
 	return OT_OK;
 }
 
+static void
+note_appended(struct ot_part *part, size_t bytes)
+{
+	part->hot_bytes += bytes;
+	part->quiet_ticks = part->idle_ticks = 0;
+}
+
 static ot_err
 take_batch(struct ot_part *part, struct ot_append *append, uint8_t *bytes, size_t left,
     size_t *ret_bytes)
@@ -240,7 +246,7 @@ take_batch(struct ot_part *part, struct ot_append *append, uint8_t *bytes, size_
 	if (staged.is_duplicate)
 		append->append_time = staged.timestamp; /* as Kafka tells it, in every topic */
 	else
-		part->hot_bytes += intake.info.bytes;
+		note_appended(part, intake.info.bytes);
 	return OT_OK;
 }
 

@@ -4,7 +4,12 @@
 
 #include "replica/part.h"
 
-enum { PART_MAGIC = 0x50617274 };
+enum {
+	PART_MAGIC = 0x50617274,
+	PART_HOT_BYTES = 32 * 1024 * 1024, /* the last so many are taken for cached */
+	PART_HOT_TICKS = 20,               /* and for so long after the last append */
+	PART_IDLE_TICKS = 120,             /* then the log gives files and memory back */
+};
 
 struct ot_part {
 	uint32_t magic;
@@ -38,6 +43,9 @@ struct ot_part {
 	int64_t hot_offset;      /* [owner] */
 	int64_t hot_offset_next; /* [owner] becomes hot_offset after so many more bytes */
 	uint64_t hot_bytes;      /* [owner] appended since hot_offset_next */
+
+	uint32_t quiet_ticks; /* [owner] since the last append */
+	uint32_t idle_ticks;  /* [owner] since the last append or read */
 };
 
 /* Entry of every function of the room: the right thread and a live object. */

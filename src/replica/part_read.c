@@ -159,6 +159,7 @@ plan_read(struct ot_part *part, struct ot_part_read *read)
 		.bytes_max = read->bytes_max > 0 ? (size_t)read->bytes_max : 0,
 		.is_one_at_least = read->is_one_at_least,
 	};
+	part->idle_ticks = 0;
 	ot_err err = ot_log_plan_read(part->log, &args, &read->plan);
 	if (err == OT_ERR_AGAIN)
 		warm(part, read, index_is_warm);

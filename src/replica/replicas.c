@@ -52,6 +52,7 @@ struct replica {
 	struct removal *waits_for; /* its folder's owner before; NULL: the folder is its own */
 	struct removal *removal; /* of its folder, once the log is closed; NULL: the folder stays */
 	bool is_leading;         /* on_lead was told */
+	int32_t told_epoch;      /* with it */
 	UT_hash_handle hh;
 	UT_hash_handle hh_part;
 };
@@ -62,6 +63,7 @@ struct ot_replicas {
 	struct replica *by_part;      /* [owner] those that are closing, too */
 	struct ot_list removals;      /* [owner] */
 	struct ot_timer tick;
+	bool is_closing; /* [owner] images change nothing any more */
 	ot_wall_ms retention_due;
 	int64_t retention_interval_ms;
 	void (*closed)(void *arg, const struct ot_replicas_final *final);
@@ -123,6 +125,7 @@ make_settings(const struct ot_image *image, const struct ot_topic_image *topic)
 			.segment_index_bytes = from->segment_index_bytes,
 			.index_interval_bytes = from->index_interval_bytes,
 			.is_deleting = from->cleanup_delete,
+			.is_compacted = from->cleanup_compact,
 		},
 		.flush_messages = from->flush_messages,
 		.flush_ms = from->flush_ms,
@@ -192,7 +195,11 @@ tell_lead(struct replica *replica)
 {
 	if (ot_part_check_leader(replica->part, -1) != OT_OK)
 		return;
+	int32_t epoch = ot_part_leader_epoch(replica->part);
+	if (replica->is_leading && replica->told_epoch == epoch)
+		return;
 	replica->is_leading = true;
+	replica->told_epoch = epoch;
 	replica->replicas->conf.events->on_lead(replica->replicas->conf.arg, replica->part);
 }
 
@@ -383,6 +390,7 @@ note_final_row(struct ot_replicas *replicas, const struct replica *replica)
 	struct ot_dirs_row *row = &replicas->final_rows[replicas->final_count++];
 	*row = (struct ot_dirs_row){
 		.topic = { ot_must_strndup(topic.data, (size_t)topic.len), topic.len },
+		.topic_id = *ot_part_topic_id(replica->part),
 		.index = ot_part_index(replica->part),
 		.dir = replica->dir,
 		.high_watermark = ot_part_high_watermark(replica->part),
@@ -444,8 +452,7 @@ take_role(struct ot_replicas *replicas, struct replica *replica,
 	if (partition->leader != replicas->conf.node_id)
 		return;
 	ot_part_lead(replica->part, partition->leader_epoch, partition->isr_count);
-	if (!replica->is_leading)
-		tell_lead(replica);
+	tell_lead(replica);
 }
 
 static void
@@ -510,6 +517,10 @@ ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
     const struct ot_image *after, void (*done)(void *arg), void *arg)
 {
 	OT_ON_SHARD(replicas->conf.shard);
+	if (replicas->is_closing) {
+		done(arg);
+		return;
+	}
 	struct ot_arena arena;
 	struct ot_image_delta delta;
 	ot_arena_init(&arena, 0);
@@ -588,7 +599,9 @@ ot_replicas_close(struct ot_replicas *replicas,
     void (*done)(void *arg, const struct ot_replicas_final *final), void *arg)
 {
 	OT_ON_SHARD(replicas->conf.shard);
+	OT_ASSERT(!replicas->is_closing);
 	ot_timer_cancel(replicas->conf.shard->io, &replicas->tick);
+	replicas->is_closing = true;
 	replicas->closed = done;
 	replicas->closed_arg = arg;
 	replicas->final_rows =
@@ -631,19 +644,17 @@ ot_replicas_rows(struct ot_replicas *replicas, size_t *ret_count)
 	char *names = (char *)(rows + capacity);
 	size_t count = 0;
 	HASH_ITER(hh, replicas->by_key, replica, next) {
-		struct ot_log *log = ot_part_log(replica->part);
 		struct ot_str topic = ot_part_topic(replica->part);
-		if (log == NULL)
-			continue;
+		struct ot_dirs_row *row = &rows[count++];
 		memcpy(names, topic.data, (size_t)topic.len);
-		rows[count++] = (struct ot_dirs_row){
+		*row = (struct ot_dirs_row){
 			.topic = { names, topic.len },
+			.topic_id = *ot_part_topic_id(replica->part),
 			.index = ot_part_index(replica->part),
 			.dir = replica->dir,
-			.recovery_point = ot_log_recovery_point(log),
-			.start_offset = ot_log_start_offset(log),
 			.high_watermark = ot_part_high_watermark(replica->part),
 		};
+		ot_part_checkpoint_offsets(replica->part, &row->start_offset, &row->recovery_point);
 		names += topic.len;
 	}
 	*ret_count = count;

@@ -50,7 +50,7 @@ struct ot_replicas_final {
 	const bool *is_dir_clean;
 };
 
-/* Closes all partitions cleanly, then calls `done`. Nothing may be applied afterwards.
+/* Closes all partitions cleanly, then calls `done`. Images that come afterwards change nothing.
  * @owner shard   @blocks never */
 void ot_replicas_close(struct ot_replicas *replicas,
     void (*done)(void *arg, const struct ot_replicas_final *final), void *arg);
@@ -62,8 +62,9 @@ void ot_replicas_each(struct ot_replicas *replicas, ot_replicas_visit *visit, vo
 /* The directory of a partition: an index of ot_dirs. @owner shard   @blocks never */
 size_t ot_replicas_dir(const struct ot_replicas *replicas, const struct ot_part *part);
 
-/* One row for each open partition, for the checkpoint files; heap, ot_free(). Topics are views of
- * the partitions, whose names are copied behind the rows. @owner shard   @blocks never */
+/* One row for each partition, for the checkpoint files; heap, ot_free(). One whose log is not open
+ * (yet) keeps the row that it had. Topics' names are copied behind the rows.
+ * @owner shard   @blocks never */
 struct ot_dirs_row *ot_replicas_rows(struct ot_replicas *replicas, size_t *ret_count);
 
 /* Starts a sync of each partition's log that moves its recovery point.

@@ -15,8 +15,12 @@ enum {
 	CONN_POOLED_BYTES_MAX = 64 * 1024, /* a pooled request keeps no more than this */
 	CONN_FRAME_LENGTH_BYTES = 4,
 	CONN_IDLE_SWEEP_MS = 1000,
+	CONN_REPORTS_PER_SECOND = 10,
 	CONN_SEND_BYTES_PER_TURN =
 	    4 * 1024 * 1024, /* per connection, so that one cannot starve all */
+	/* Smaller file ranges are copied, through a buffer of the shard: see plan_range(). */
+	CONN_RANGE_COPY_BYTES_MAX = 65536,
+	CONN_COPY_BYTES = 256 * 1024,
 	API_KEY_PRODUCE = 0,
 };
 
@@ -93,6 +97,7 @@ ot_conn_host_init(struct ot_conn_host *host, struct ot_shard *shard,
 	};
 	ot_list_init(&host->conns);
 	ot_list_init(&host->pool);
+	ot_list_init(&host->orphans);
 	ot_timer_init(&host->idle_timer, sweep_idle);
 }
 
@@ -631,6 +636,8 @@ struct send_plan {
 	size_t bytes;
 	const struct ot_records *range; /* what follows the pieces; NULL: nothing */
 	size_t range_skip;
+	size_t copied_bytes; /* of the shard's buffer */
+	ot_err err;          /* a range could not be read */
 	bool more_follows;
 };
 
@@ -644,6 +651,39 @@ plan_bytes(struct send_plan *plan, const struct ot_request *request, size_t from
 		return false;
 	plan->pieces[plan->piece_count++] = (struct iovec){ request->out.data + from, to - from };
 	plan->bytes += to - from;
+	return true;
+}
+
+/* Plans a file range without its first `skip` bytes; false when it must wait for what is planned.
+ *
+ * A small range is copied, so that it goes out with the bytes around it, and several answers
+ * together. By sendfile each range would be a call of its own and end a segment on the network,
+ * and so would the few bytes that stand behind the records of every Fetch answer. */
+static bool
+plan_range(struct send_plan *plan, struct ot_conn_host *host, const struct ot_records *records,
+    size_t skip)
+{
+	size_t bytes = (size_t)records->len - skip;
+	size_t room = CONN_COPY_BYTES - plan->copied_bytes;
+	if (bytes > CONN_RANGE_COPY_BYTES_MAX || bytes > room ||
+	    plan->piece_count == CONN_PIECES_MAX) {
+		plan->range = records;
+		plan->range_skip = skip;
+		return false;
+	}
+	if (host->copy == NULL)
+		host->copy = ot_must_alloc(CONN_COPY_BYTES);
+	const struct ot_file_range *range = records->source;
+	uint8_t *to = host->copy + plan->copied_bytes;
+	size_t got = 0;
+	plan->err = ot_file_read(range->file, to, bytes, range->place + skip, &got);
+	if (plan->err == OT_OK && got < bytes)
+		plan->err = OT_ERR_IO;
+	if (plan->err != OT_OK)
+		return false;
+	plan->pieces[plan->piece_count++] = (struct iovec){ to, bytes };
+	plan->bytes += bytes;
+	plan->copied_bytes += bytes;
 	return true;
 }
 
@@ -666,11 +706,9 @@ plan_response(struct send_plan *plan, const struct ot_request *request)
 			return true;
 		const struct ot_records *records = request->splices.items[i].records;
 		size_t range_bytes = (size_t)records->len;
-		if (sent < begins + range_bytes) {
-			plan->range = records;
-			plan->range_skip = sent > begins ? sent - begins : 0;
+		if (sent < begins + range_bytes &&
+		    !plan_range(plan, request->host, records, sent > begins ? sent - begins : 0))
 			return false;
-		}
 		begins += range_bytes;
 	}
 	return true;
@@ -689,6 +727,8 @@ plan_send(struct ot_conn *conn, struct send_plan *plan)
 	plan->piece_count = 0;
 	plan->bytes = 0;
 	plan->range = NULL;
+	plan->copied_bytes = 0;
+	plan->err = OT_OK;
 	plan->more_follows = false;
 	OT_LIST_FOREACH(link, &conn->pipeline) {
 		struct ot_request *request = OT_CONTAINER_OF(link, struct ot_request, link);
@@ -731,6 +771,24 @@ send_once(struct ot_conn *conn, const struct send_plan *plan, size_t *ret_bytes)
 	    (size_t)plan->range->len - plan->range_skip, ret_bytes);
 }
 
+/* A thousand clients with the same fault are told of in a few lines. */
+static void
+report_close(struct ot_conn *conn)
+{
+	struct ot_conn_host *host = conn->host;
+	ot_mono_ns now = ot_io_now(host->shard->io);
+	if (now - host->report_since >= OT_NS_PER_S) {
+		if (host->report_count > CONN_REPORTS_PER_SECOND)
+			OT_WARN("wire", "%u more connections closed for such reasons",
+			    host->report_count - CONN_REPORTS_PER_SECOND);
+		host->report_since = now;
+		host->report_count = 0;
+	}
+	if (++host->report_count <= CONN_REPORTS_PER_SECOND)
+		OT_WARN("wire", "connection of %s:%u closed: %s", conn->peer.host, conn->peer.port,
+		    conn->why);
+}
+
 static void
 finish_close(struct ot_conn *conn)
 {
@@ -738,18 +796,19 @@ finish_close(struct ot_conn *conn)
 	if (host->handler->on_close != NULL)
 		host->handler->on_close(host->handler_arg, conn);
 	if (conn->why[0] != '\0')
-		OT_WARN("wire", "connection of %s:%u closed: %s", conn->peer.host, conn->peer.port,
-		    conn->why);
+		report_close(conn);
 	ot_budget_wait_cancel(&conn->waiter);
 	ot_stream_close(conn->stream);
 	OT_LIST_FOREACH_SAFE(link, &conn->pipeline) {
 		struct ot_request *request = OT_CONTAINER_OF(link, struct ot_request, link);
 		request->conn = NULL;
 		ot_list_remove(link);
-		if (request->state == OT_REQUEST_RUNNING)
-			request->state = OT_REQUEST_ORPHAN;
-		else
+		if (request->state != OT_REQUEST_RUNNING) {
 			give_request(request);
+			continue;
+		}
+		request->state = OT_REQUEST_ORPHAN;
+		ot_list_push_back(&host->orphans, link);
 	}
 	ot_blob_unref(conn->frame);
 	ot_blob_unref(conn->held);
@@ -774,6 +833,8 @@ send_ready(struct ot_conn *conn)
 	while (first_ready(conn) != NULL) {
 		struct send_plan plan;
 		plan_send(conn, &plan);
+		if (plan.err != OT_OK)
+			return plan.err;
 		size_t bytes = 0;
 		if (plan.piece_count > 0 || plan.range != NULL) {
 			ot_err err = send_once(conn, &plan, &bytes);
@@ -883,10 +944,15 @@ ot_conn_host_close(struct ot_conn_host *host)
 void
 ot_conn_host_fini(struct ot_conn_host *host)
 {
+	OT_ASSERT(ot_list_is_empty(&host->conns));
+	OT_LIST_FOREACH_SAFE(link, &host->orphans)
+		give_request(OT_CONTAINER_OF(link, struct ot_request, link));
 	OT_LIST_FOREACH_SAFE(link, &host->pool) {
 		ot_list_remove(link);
 		free_request(OT_CONTAINER_OF(link, struct ot_request, link));
 	}
 	ot_blob_unref(host->rx);
+	ot_free(host->copy);
 	host->rx = NULL;
+	host->copy = NULL;
 }

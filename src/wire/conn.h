@@ -55,14 +55,18 @@ struct ot_conn_host {
 	struct ot_conn_limits limits;          /* [owner] */
 	struct ot_blob *rx;                    /* [owner] receive blob; NULL until the first byte */
 	size_t rx_used;                        /* [owner] bytes of rx that frames hold */
+	uint8_t *copy;                         /* [owner] of file ranges; NULL until the first */
 	struct ot_list conns;                  /* [owner] least recently active first */
 	struct ot_list pool;                   /* [owner] spare requests */
+	struct ot_list orphans;                /* [owner] running, their connections gone */
 	uint32_t conn_count;                   /* [owner] */
 	uint32_t pool_count;                   /* [owner] */
 	struct ot_timer idle_timer;            /* [owner] */
 	uint64_t request_count;                /* [owner] */
 	uint64_t bytes_in;                     /* [owner] */
 	uint64_t bytes_out;                    /* [owner] */
+	ot_mono_ns report_since; /* [owner] of the second in which report_count counts */
+	uint32_t report_count;   /* [owner] connections that were closed for a reason */
 };
 
 /* @owner the shard's thread, or before it runs */
@@ -73,7 +77,7 @@ void ot_conn_host_init(struct ot_conn_host *host, struct ot_shard *shard,
  * @owner the shard */
 void ot_conn_host_close(struct ot_conn_host *host);
 
-/* Frees what close left; all requests must have ended. @owner the shard's thread */
+/* Frees what close left, orphans too: nobody may end one any more. @owner the shard's thread */
 void ot_conn_host_fini(struct ot_conn_host *host);
 
 /* Takes over an accepted connection; `listener` is the handler's mark for where it came in.
@@ -97,10 +101,10 @@ enum ot_request_state {
 };
 
 struct ot_request {
-	struct ot_list link;         /* [owner] in the connection's pipeline or the pool */
-	struct ot_conn_host *host;   /* [const] */
-	struct ot_conn *conn;        /* [owner] NULL once the connection has gone */
-	const void *listener;        /* [const] where the connection came in */
+	struct ot_list link;       /* [owner] in the connection's pipeline, orphans, or the pool */
+	struct ot_conn_host *host; /* [const] */
+	struct ot_conn *conn;      /* [owner] NULL once the connection has gone */
+	const void *listener;      /* [const] where the connection came in */
 	enum ot_request_state state; /* [owner] */
 	struct ot_request_header header;
 	const struct ot_api *api;  /* of header.api_key */

@@ -105,6 +105,6 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "produce") == 0)
 		produce(conf, argv[3]);
 	else if (argc == 5)
-		consume(conf, argv[3], atoi(argv[4]));
+		consume(conf, argv[3], (int)strtol(argv[4], NULL, 10));
 	return 0;
 }

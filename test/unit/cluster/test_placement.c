@@ -90,6 +90,19 @@ check_partition(const struct cluster *cluster, const int32_t *ids, int32_t facto
 	    OT_MIN(factor, OT_MIN(cluster->rack_count, cluster->broker_count)));
 }
 
+/* 20 partitions of every factor. */
+static void
+check_cluster(struct cluster *cluster)
+{
+	for (int16_t factor = 1; factor <= cluster->broker_count; factor++) {
+		int32_t *ids;
+
+		assert_ok(place(cluster, 20, factor, &ids, NULL));
+		for (int32_t i = 0; i < 20; i++)
+			check_partition(cluster, &ids[i * factor], factor);
+	}
+}
+
 /* Goal: every partition is placed as the rules want. Method: clusters of 1 to 12 brokers on 0 to 4
  * racks, some fenced, every factor. */
 static void
@@ -102,13 +115,7 @@ test_rules(void **state)
 
 			cluster_create(&cluster, (uint64_t)(brokers * 10 + rack_count), brokers,
 			    rack_count, brokers % 3 == 0 ? 3 : 0);
-			for (int16_t factor = 1; factor <= brokers; factor++) {
-				int32_t *ids;
-
-				assert_ok(place(&cluster, 20, factor, &ids, NULL));
-				for (int32_t i = 0; i < 20; i++)
-					check_partition(&cluster, &ids[i * factor], factor);
-			}
+			check_cluster(&cluster);
 			cluster_destroy(&cluster);
 		}
 	}

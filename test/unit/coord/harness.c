@@ -73,6 +73,29 @@ log_keep(struct fake_log *log, struct ot_blob *blob, const struct ot_batch_info 
 	log->end_offset += info->last_offset_delta + 1;
 }
 
+/* Whether the newest of those that wait is going to fail: then all behind it fail too. */
+static bool
+is_last_failing(const struct fake_log *log)
+{
+	if (ot_list_is_empty(&log->waiting))
+		return false;
+	return OT_CONTAINER_OF(log->waiting.prev, struct ot_coord_append, link)->next_offset < 0;
+}
+
+static ot_err
+append_err(struct fake_log *log)
+{
+	if (is_last_failing(log))
+		return (ot_err)-OT_CONTAINER_OF(log->waiting.prev, struct ot_coord_append, link)
+		    ->next_offset;
+	if (log->fail_err == OT_OK)
+		return OT_OK;
+	if (log->fail_countdown == 0)
+		return log->fail_err;
+	log->fail_countdown--;
+	return OT_OK;
+}
+
 static void
 log_append(struct ot_coord_log *base, struct ot_coord_append *append)
 {
@@ -85,14 +108,12 @@ log_append(struct ot_coord_log *base, struct ot_coord_append *append)
 	assert_int_equal(info.record_count, append->info.record_count);
 	assert_true(info.bytes <= base->batch_bytes_max);
 
-	bool is_failing = log->fail_err != OT_OK && log->fail_countdown == 0;
-	if (log->fail_err != OT_OK && log->fail_countdown > 0)
-		log->fail_countdown--;
-	if (is_failing && !log->is_failing_late) {
-		append->on_done(append, log->fail_err);
+	ot_err err = append_err(log);
+	if (err != OT_OK && !log->is_failing_late && !is_last_failing(log)) {
+		append->on_done(append, err); /* overtakes those that wait */
 		return;
 	}
-	if (!is_failing) {
+	if (err == OT_OK) {
 		log_keep(log, append->blob, &info);
 		append->next_offset = log->end_offset;
 		if (!log->is_held && ot_list_is_empty(&log->waiting)) {
@@ -100,7 +121,7 @@ log_append(struct ot_coord_log *base, struct ot_coord_append *append)
 			return;
 		}
 	} else {
-		append->next_offset = -1;
+		append->next_offset = -err;
 	}
 	ot_list_push_back(&log->waiting, &append->link);
 }
@@ -109,15 +130,13 @@ void
 fake_log_commit(struct harness *h)
 {
 	struct fake_log *log = &h->log;
-	ot_err failure = OT_OK;
 	ot_shard_enter(h->shard);
 	while (!ot_list_is_empty(&log->waiting)) {
 		struct ot_coord_append *append =
 		    OT_LIST_FIRST(&log->waiting, struct ot_coord_append, link);
 		ot_list_remove(&append->link);
-		if (append->next_offset < 0)
-			failure = log->fail_err;
-		append->on_done(append, failure);
+		append->on_done(append,
+		    append->next_offset < 0 ? (ot_err)-append->next_offset : OT_OK);
 	}
 	harness_turn(h);
 }
@@ -136,7 +155,8 @@ read_answer(struct fake_log *log, struct ot_coord_read *read)
 		struct ot_blob *batch = log->batches[i];
 		if (ot_batch_last_offset(batch->data) < read->offset)
 			continue;
-		if (bytes > 0 && bytes + batch->bytes > read->bytes_max)
+		if (ot_batch_base_offset(batch->data) >= log->read_end ||
+		    (bytes > 0 && bytes + batch->bytes > read->bytes_max))
 			break;
 		first = OT_MIN(first, i);
 		end = i + 1;
@@ -171,6 +191,7 @@ log_bounds(struct ot_coord_log *base, int64_t *ret_start, int64_t *ret_end)
 {
 	*ret_start = from_log(base)->start_offset;
 	*ret_end = from_log(base)->end_offset;
+	from_log(base)->read_end = *ret_end;
 }
 
 static void
@@ -373,6 +394,8 @@ str(const char *text)
 	return ot_str_from(text);
 }
 
+static uint64_t done_count;
+
 /* Whatever is answered can be said in the version that was asked in. */
 static void
 ask_on_done(struct ot_group_call *call)
@@ -380,6 +403,7 @@ ask_on_done(struct ot_group_call *call)
 	struct ask *ask = (struct ask *)call;
 	assert_false(ask->is_done);
 	ask->is_done = true;
+	ask->done_number = ++done_count;
 	if (ask->response_type == NULL)
 		return;
 	struct ot_writer out;
@@ -718,12 +742,13 @@ reload_equal(struct harness *h, bool with_soft)
 	    .write_timeout_ms = 5000,
 	    .load_chunk_bytes = 4096,
 	});
+	/* Time goes on while it loads: what is live now counts. */
 	ot_shard_enter(h->shard);
+	char *live = groups_dump(h->groups, with_soft);
 	ot_coord_load(coord, 1);
 	harness_advance(h, 1);
 	assert_int_equal(ot_coord_state(coord), OT_COORD_ACTIVE);
 	ot_groups_check(other);
-	char *live = groups_dump(h->groups, with_soft);
 	char *loaded = groups_dump(other, with_soft);
 	if (strcmp(loaded, live) != 0) {
 		fprintf(stderr, "--- loaded\n%s--- live\n%s", loaded, live);

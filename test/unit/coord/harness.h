@@ -28,6 +28,7 @@ struct fake_log {
 	uint32_t batch_count;
 	int64_t start_offset;
 	int64_t end_offset;
+	int64_t read_end; /* as of the last bounds(): what comes later is not given */
 
 	/* What it does with appends. */
 	bool is_held;    /* batches are in the log but not committed until fake_log_commit() */
@@ -90,6 +91,7 @@ struct ask {
 	struct ot_arena arena;
 	const struct ot_msg *response_type; /* NULL: only a part of a response */
 	bool is_done;
+	uint64_t done_number; /* the answers' order */
 	union {
 		struct ot_join_group_request join;
 		struct ot_sync_group_request sync;

@@ -54,7 +54,8 @@ static int life; /* how often the coordinator was loaded */
 static struct client clients[CLIENT_COUNT];
 static struct commit commits[4096];
 static int commit_count;
-static int32_t generations[GROUP_COUNT]; /* the greatest that was told in this life */
+static int32_t generations[GROUP_COUNT];  /* the greatest that was told in this life */
+static uint64_t told_number[GROUP_COUNT]; /* and which answer told it */
 static int64_t acked[GROUP_COUNT][PARTITION_COUNT];
 static int64_t issued[GROUP_COUNT][PARTITION_COUNT];
 /* Who has a partition in a generation of this life. */
@@ -116,6 +117,19 @@ take_members(struct client *client)
 	assert_true(response->members_count == 0 || has_self);
 }
 
+/* In the order in which they were told, generations never go back. */
+static void
+check_generation(int group, int32_t generation, uint64_t done_number)
+{
+	if (done_number > told_number[group]) {
+		assert_true(generation >= generations[group]);
+		generations[group] = generation;
+		told_number[group] = done_number;
+	} else {
+		assert_true(generation <= generations[group]);
+	}
+}
+
 static void
 client_joined(struct client *client)
 {
@@ -129,10 +143,9 @@ client_joined(struct client *client)
 		client_out(client);
 	if (err == OT_OK) {
 		assert_true(response->generation_id > 0);
-		assert_true(
-		    client->life != life || response->generation_id >= generations[client->group]);
 		if (client->life == life)
-			generations[client->group] = response->generation_id;
+			check_generation(client->group, response->generation_id,
+			    client->ask->done_number);
 		client->generation = response->generation_id;
 		client->state = CLIENT_JOINED;
 		take_members(client);
@@ -185,7 +198,7 @@ check_assignment(const struct client *client, struct ot_bytes assignment)
 	snprintf(start, sizeof(start), "%d:", client->generation);
 	assert_memory_equal(text, start, strlen(start));
 	for (const char *p = strchr(text, ','); p != NULL; p = strchr(p + 1, ',')) {
-		int partition = atoi(p + 1);
+		long partition = strtol(p + 1, NULL, 10);
 		assert_true(client->generation < GENERATION_MAX);
 		char *owner = owners[client->group][client->generation][partition];
 		const char *self = client->instance != NULL ? client->instance : client->id;
@@ -327,6 +340,13 @@ move_log(void)
 }
 
 static void
+forget_group(int group)
+{
+	generations[group] = 0;
+	memset(owners[group], 0, sizeof(owners[group]));
+}
+
+static void
 lead_anew(void)
 {
 	if (dice(2) == 0) {
@@ -342,8 +362,8 @@ lead_anew(void)
 	ot_coord_unload(h.coord);
 	harvest();
 	life++;
-	memset(generations, 0, sizeof(generations));
-	memset(owners, 0, sizeof(owners));
+	for (int i = 0; i < GROUP_COUNT; i++)
+		forget_group(i);
 	harness_load(&h);
 	harness_advance(&h, 1);
 }
@@ -399,6 +419,12 @@ step(void)
 		lead_anew();
 	}
 	harvest();
+	for (int i = 0; i < GROUP_COUNT; i++) {
+		/* Nothing is left of it, not even a record: the next one is another group. */
+		if (ot_coord_state(h.coord) == OT_COORD_ACTIVE &&
+		    strcmp(state_of(&h, group_names[i]), "Dead") == 0)
+			forget_group(i);
+	}
 }
 
 static void
@@ -406,6 +432,8 @@ run_seed(void)
 {
 	struct ot_group_options options = OT_GROUP_OPTIONS_DEFAULT;
 	options.member_count_max = 5;
+	/* A group that is gone begins with generation 1 again: not here. */
+	options.retention_check_ms = INT64_C(24) * 60 * 60 * 1000;
 	random_state = seed;
 	life = 0;
 	commit_count = 0;

@@ -259,8 +259,8 @@ stage_build(struct stage *stage, const struct stage_batch *batch, struct stage_a
 	ot_batch_builder_begin(&builder, &options, &ret->bytes);
 	for (uint32_t i = 0; i < OT_MAX(batch->record_count, 1u); i++) {
 		const struct ot_record_data record = {
-			.timestamp = batch->timestamp != 0 ? batch->timestamp
-			                                   : ot_io_wall(stage->shard->io),
+			.timestamp =
+			    batch->timestamp != 0 ? batch->timestamp : ot_io_wall(stage->shard->io),
 			.key = batch->has_no_key ? OT_BYTES_NULL
 			                         : (struct ot_bytes){ (const uint8_t *)"k", 1 },
 			.value = { (const uint8_t *)filling,
@@ -350,13 +350,13 @@ static inline void
 stage_begin_read(struct stage *stage, int64_t offset, struct stage_read *read)
 {
 	*read = (struct stage_read){ .read = {
-		.offset = offset,
-		.bytes_max = 1024 * 1024,
-		.leader_epoch = -1,
-		.last_fetched_epoch = -1,
-		.is_one_at_least = true,
-		.done = stage_read_is_done,
-	} };
+					 .offset = offset,
+					 .bytes_max = 1024 * 1024,
+					 .leader_epoch = -1,
+					 .last_fetched_epoch = -1,
+					 .is_one_at_least = true,
+					 .done = stage_read_is_done,
+				     } };
 	ot_part_read(stage->part, &read->read);
 }
 

@@ -17,9 +17,9 @@ static void
 test_written_appends_are_answered(void **state)
 {
 	(void)state;
-	/* Goal: acks=0, 1 and all are answered after the turn's write, in order, with their offsets,
-	 * and the high watermark is behind them then.
-	 * Method: three appends in one turn; nothing is answered before the turn has ended. */
+	/* Goal: acks=0, 1 and all are answered after the turn's write, in order, with their
+	 * offsets, and the high watermark is behind them then. Method: three appends in one turn;
+	 * nothing is answered before the turn has ended. */
 	struct stage stage;
 	stage_init(&stage, 1);
 	stage_open_part(&stage);
@@ -145,10 +145,10 @@ static void
 test_duplicate_waits_for_the_first(void **state)
 {
 	(void)state;
-	/* Goal: a batch that an idempotent producer sends again is not acknowledged before the first
-	 * one is on the disk, and gets the first one's offset and time.
-	 * Method: the same sequence twice with flush.messages=1, the second between write and sync;
-	 * then once more, much later. */
+	/* Goal: a batch that an idempotent producer sends again is not acknowledged before the
+	 * first one is on the disk, and gets the first one's offset and time. Method: the same
+	 * sequence twice with flush.messages=1, the second between write and sync; then once more,
+	 * much later. */
 	struct stage stage;
 	stage_init(&stage, 1);
 	stage.settings.flush_messages = 1;
@@ -218,9 +218,9 @@ static void
 test_full_disk_during_a_checkpoint(void **state)
 {
 	(void)state;
-	/* Goal: a file beside the records that finds no space (the epochs, a snapshot) does not take
-	 * the partition offline; the next checkpoint makes it good.
-	 * Method: the rename of the epoch file fails once in a checkpoint. */
+	/* Goal: a file beside the records that finds no space (the epochs, a snapshot) does not
+	 * take the partition offline; the next checkpoint makes it good. Method: the rename of the
+	 * epoch file fails once in a checkpoint. */
 	struct stage stage;
 	stage_init(&stage, 1);
 	stage_open_part(&stage);
@@ -288,7 +288,8 @@ test_full_disk_and_recovery(void **state)
 	stage_open_part(&stage);
 	stage_append_many(&stage, 4, &one_record);
 	fill_disk(&stage);
-	const struct stage_batch large = { .producer_id = 9, .value_bytes = 4000,
+	const struct stage_batch large = { .producer_id = 9,
+		.value_bytes = 4000,
 		.record_count = 200 };
 	struct stage_append *appends[3];
 	for (int i = 0; i < 3; i++) {
@@ -492,15 +493,16 @@ test_close_while_opening(void **state)
 	stage_fini(&stage);
 }
 
-/* ---- reads and offsets ------------------------------------------------------------------------ */
+/* ---- reads and offsets ------------------------------------------------------------------------
+ */
 
 static void
 test_reads(void **state)
 {
 	(void)state;
-	/* Goal: reads are bounded by the high watermark, refused out of range and with wrong epochs,
-	 * and cold ranges take the way through a worker.
-	 * Method: hot and cold reads of the same range; offsets and epochs around the bounds. */
+	/* Goal: reads are bounded by the high watermark, refused out of range and with wrong
+	 * epochs, and cold ranges take the way through a worker. Method: hot and cold reads of the
+	 * same range; offsets and epochs around the bounds. */
 	struct stage stage;
 	stage_init(&stage, 1);
 	stage_open_part(&stage);
@@ -565,12 +567,12 @@ test_divergence(void **state)
 	};
 	for (size_t i = 0; i < OT_ARRAY_COUNT(cases); i++) {
 		struct stage_read read = { .read = {
-			.offset = cases[i].offset,
-			.bytes_max = 1000,
-			.leader_epoch = -1,
-			.last_fetched_epoch = cases[i].last_epoch,
-			.done = stage_read_is_done,
-		} };
+					       .offset = cases[i].offset,
+					       .bytes_max = 1000,
+					       .leader_epoch = -1,
+					       .last_fetched_epoch = cases[i].last_epoch,
+					       .done = stage_read_is_done,
+					   } };
 		ot_part_read(stage.part, &read.read);
 		stage_until(&stage, stage_is_read, &read);
 		assert_int_equal(read.read.err, cases[i].err);
@@ -602,10 +604,10 @@ static int64_t
 find_offset(struct stage *stage, int64_t timestamp)
 {
 	struct finding finding = { .find = {
-		.timestamp = timestamp,
-		.leader_epoch = -1,
-		.done = find_is_done,
-	} };
+				       .timestamp = timestamp,
+				       .leader_epoch = -1,
+				       .done = find_is_done,
+				   } };
 	ot_part_find(stage->part, &finding.find);
 	stage_until(stage, is_found, &finding);
 	assert_ok(finding.find.err);
@@ -624,8 +626,7 @@ test_find(void **state)
 	stage.settings.log.retention_ms = -1;
 	stage_open_part(&stage);
 	for (int i = 0; i < 5; i++)
-		stage_append_many(&stage, 1,
-		    &(struct stage_batch){ .timestamp = 1000 + 100 * i });
+		stage_append_many(&stage, 1, &(struct stage_batch){ .timestamp = 1000 + 100 * i });
 	int64_t low = -1;
 	assert_ok(ot_part_delete_records(stage.part, 1, &low));
 	assert_int_equal(find_offset(&stage, OT_LIST_EARLIEST), 1);
@@ -638,8 +639,9 @@ test_find(void **state)
 	assert_int_equal(find_offset(&stage, 1401), -1);
 	stage.settings.flush_messages = 1;
 	ot_part_set_settings(stage.part, &stage.settings);
-	struct finding finding = { .find = {
-		.timestamp = 1401, .leader_epoch = -1, .done = find_is_done } };
+	struct finding finding = {
+		.find = { .timestamp = 1401, .leader_epoch = -1, .done = find_is_done }
+	};
 	struct stage_append *append =
 	    stage_append(&stage, 1, &(struct stage_batch){ .timestamp = 2000 });
 	ot_shard_end_turn(stage.shard);
@@ -681,7 +683,8 @@ test_delete_records(void **state)
 	stage_fini(&stage);
 }
 
-/* ---- what the topic demands of batches ---------------------------------------------------------- */
+/* ---- what the topic demands of batches ----------------------------------------------------------
+ */
 
 static void
 read_first_batch(struct stage *stage, int64_t offset, struct ot_batch_info *ret_info,
@@ -693,7 +696,8 @@ read_first_batch(struct stage *stage, int64_t offset, struct ot_batch_info *ret_
 	assert_ok(read.read.err);
 	size_t bytes = 0;
 	assert_true(read.read.bytes <= bytes_max);
-	assert_ok(ot_file_read(read.read.file, ret_bytes, read.read.bytes, read.read.place, &bytes));
+	assert_ok(
+	    ot_file_read(read.read.file, ret_bytes, read.read.bytes, read.read.place, &bytes));
 	assert_ok(ot_batch_parse(ret_bytes, bytes, ret_info, NULL));
 	ot_file_unref(read.read.file);
 }
@@ -742,8 +746,7 @@ test_recompression(void **state)
 	assert_int_equal(info.compression, OT_COMPRESSION_NONE);
 	assert_true(info.bytes > 4000);
 	batch.record_count = 10;
-	assert_int_equal(stage_append_and_wait(&stage, 1, &batch, NULL),
-	    OT_ERR_MESSAGE_TOO_LARGE);
+	assert_int_equal(stage_append_and_wait(&stage, 1, &batch, NULL), OT_ERR_MESSAGE_TOO_LARGE);
 	struct stage_append *append = OT_NEW(struct stage_append);
 	batch = (struct stage_batch){ .compression = OT_COMPRESSION_LZ4, .record_count = 3 };
 	stage_build(&stage, &batch, append);
@@ -751,7 +754,7 @@ test_recompression(void **state)
 	ot_put_u32(append->bytes.data + OT_BATCH_LAST_OFFSET_DELTA_AT, 3);
 	ot_put_u32(append->bytes.data + OT_BATCH_CRC_AT,
 	    ot_crc32c(0, append->bytes.data + OT_BATCH_ATTRIBUTES_AT,
-	        append->bytes.bytes - OT_BATCH_ATTRIBUTES_AT));
+		append->bytes.bytes - OT_BATCH_ATTRIBUTES_AT));
 	append->append = (struct ot_append){
 		.records = { append->bytes.data, (int32_t)append->bytes.bytes },
 		.acks = 1,
@@ -786,8 +789,8 @@ test_record_rules(void **state)
 	assert_ok(stage_append_and_wait(&stage, 1, &batch, NULL));
 	stage.settings.is_compacted = true;
 	ot_part_set_settings(stage.part, &stage.settings);
-	struct stage_append *append = stage_append(&stage, 1,
-	    &(struct stage_batch){ .has_no_key = true, .record_count = 3 });
+	struct stage_append *append =
+	    stage_append(&stage, 1, &(struct stage_batch){ .has_no_key = true, .record_count = 3 });
 	stage_until(&stage, stage_is_answered, append);
 	assert_int_equal(append->append.err, OT_ERR_INVALID_RECORD);
 	assert_int_equal(append->append.bad_record_count, 3);

@@ -1,0 +1,349 @@
+/* Tests of the log directories: which partition lies where, whose folders are believed, what the
+ * checkpoint files carry over a stop and over a crash. */
+#include "../test.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "log/logdir.h"
+#include "replica/dirs.h"
+#include "sim/disk.h"
+
+static const char *const two_paths[] = { "/a", "/b" };
+static const struct ot_uuid dir_ids[] = { { { 1 } }, { { 2 } } };
+static const struct ot_uuid old_id = { { 0x11, 1 } };
+static const struct ot_uuid new_id = { { 0x22, 2 } };
+
+struct stand {
+	struct ot_sim_disk *disk;
+	struct ot_fs *fs;
+	struct ot_dirs *dirs;
+	struct ot_why why;
+};
+
+static ot_err
+try_open(struct stand *stand, int32_t node_id, size_t path_count)
+{
+	const struct ot_dirs_conf conf = {
+		.fs = stand->fs,
+		.paths = two_paths,
+		.path_count = path_count,
+		.node_id = node_id,
+		.new_cluster_id = "cluster",
+		.new_dir_ids = dir_ids,
+	};
+	return ot_dirs_open(&conf, &stand->dirs, &stand->why);
+}
+
+static void
+open_stand(struct stand *stand)
+{
+	*stand = (struct stand){ .disk = ot_sim_disk_create(1) };
+	stand->fs = ot_sim_disk_fs(stand->disk);
+	assert_ok(try_open(stand, 1, 2));
+}
+
+static void
+close_stand(struct stand *stand)
+{
+	ot_dirs_close(stand->dirs);
+	assert_int_equal(ot_sim_disk_open_count(stand->disk), 0);
+	ot_sim_disk_destroy(stand->disk);
+}
+
+/* Stops as the power does, and starts again. */
+static void
+crash(struct stand *stand)
+{
+	ot_sim_disk_stop(stand->disk);
+	ot_dirs_close(stand->dirs);
+	ot_sim_disk_restart(stand->disk, OT_SIM_POWER_LOST);
+	assert_ok(try_open(stand, 1, 2));
+}
+
+static struct ot_dirs_place
+find(struct stand *stand, const char *topic, const struct ot_uuid *id)
+{
+	struct ot_dirs_place place;
+	ot_dirs_find(stand->dirs, ot_str_from(topic), id, 0, &place);
+	return place;
+}
+
+static struct ot_dirs_place
+make(struct stand *stand, const char *topic, const struct ot_uuid *id)
+{
+	struct ot_dirs_place place = find(stand, topic, id);
+	assert_ok(ot_dirs_prepare(stand->dirs, &place, id));
+	return place;
+}
+
+static struct ot_dirs_row
+row_of(const struct ot_dirs_place *place, const char *topic, const struct ot_uuid *id,
+    int64_t start, int64_t recovery_point)
+{
+	return (struct ot_dirs_row){
+		.topic = ot_str_from(topic),
+		.topic_id = *id,
+		.dir = place->dir,
+		.start_offset = start,
+		.recovery_point = recovery_point,
+		.high_watermark = recovery_point,
+	};
+}
+
+static void
+stop_cleanly(struct stand *stand)
+{
+	for (size_t i = 0; i < ot_dirs_count(stand->dirs); i++)
+		assert_ok(ot_dirs_mark_clean(stand->dirs, i, 5));
+	ot_dirs_close(stand->dirs);
+	assert_ok(try_open(stand, 1, 2));
+}
+
+static void
+test_placement_and_return(void **state)
+{
+	(void)state;
+	/* Goal: new partitions go to the directory with the fewest; at the next start they are
+	 * found where they are, with their checkpoints, clean after a clean stop and only then.
+	 * Method: four topics over two directories, a clean stop, a crash. */
+	struct stand stand;
+	open_stand(&stand);
+	struct ot_dirs_place places[4];
+	struct ot_dirs_row rows[4];
+	size_t per_dir[2] = { 0, 0 };
+	const char *const topics[4] = { "t0", "t1", "t2", "t3" };
+	for (int i = 0; i < 4; i++) {
+		places[i] = make(&stand, topics[i], &old_id);
+		assert_false(places[i].is_found);
+		rows[i] = row_of(&places[i], topics[i], &old_id, i, 100 + i);
+		per_dir[places[i].dir]++;
+	}
+	assert_int_equal(per_dir[0], 2);
+	assert_int_equal(per_dir[1], 2);
+	assert_ok(ot_dirs_write_checkpoints(stand.dirs, rows, 4));
+	stop_cleanly(&stand);
+	for (int i = 0; i < 4; i++) {
+		struct ot_dirs_place place = find(&stand, topics[i], &old_id);
+		assert_true(place.is_found && place.is_clean);
+		assert_string_equal(place.path, places[i].path);
+		assert_int_equal(place.start_offset, i);
+		assert_int_equal(place.recovery_point, 100 + i);
+	}
+	crash(&stand);
+	for (int i = 0; i < 4; i++) {
+		struct ot_dirs_place place = find(&stand, topics[i], &old_id);
+		assert_true(place.is_found && !place.is_clean);
+		assert_int_equal(place.recovery_point, 100 + i);
+	}
+	close_stand(&stand);
+}
+
+static void
+test_foreign_directories(void **state)
+{
+	(void)state;
+	/* Goal: a directory of another broker or cluster is refused with both names; a broker
+	 * without a number takes the directory's. */
+	struct stand stand;
+	open_stand(&stand);
+	struct ot_dirs *dirs = stand.dirs;
+	assert_int_equal(try_open(&stand, 1, 2), OT_ERR_EXISTS);
+	ot_dirs_close(dirs);
+	assert_int_equal(try_open(&stand, 2, 2), OT_ERR_INVALID_CONFIG);
+	assert_non_null(strstr(stand.why.text, "2"));
+	const struct ot_dirs_conf conf = {
+		.fs = stand.fs,
+		.paths = two_paths,
+		.path_count = 2,
+		.node_id = 1,
+		.cluster_id = "another",
+		.new_cluster_id = "another",
+		.new_dir_ids = dir_ids,
+	};
+	assert_int_equal(ot_dirs_open(&conf, &stand.dirs, &stand.why),
+	    OT_ERR_INCONSISTENT_CLUSTER_ID);
+	assert_non_null(strstr(stand.why.text, "another"));
+	assert_non_null(strstr(stand.why.text, "cluster"));
+	assert_ok(try_open(&stand, -1, 2));
+	assert_int_equal(ot_dirs_node_id(stand.dirs), 1);
+	assert_string_equal(ot_dirs_cluster_id(stand.dirs), "cluster");
+	close_stand(&stand);
+}
+
+static void
+test_folder_of_a_deleted_topic(void **state)
+{
+	(void)state;
+	/* Goal: a folder whose id is not the topic's is of a topic that was deleted: it is emptied,
+	 * and its rows are not believed. A folder without an id is taken for the topic's.
+	 * Method: both kinds, met at a start. */
+	struct stand stand;
+	open_stand(&stand);
+	struct ot_dirs_place place = make(&stand, "t", &old_id);
+	struct ot_dirs_row row = row_of(&place, "t", &old_id, 30, 50);
+	assert_ok(ot_dirs_write_checkpoints(stand.dirs, &row, 1));
+	char path[1100];
+	struct ot_file *file = NULL;
+	snprintf(path, sizeof(path), "%s/leftover", place.path);
+	assert_ok(ot_fs_open(stand.fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE, &file));
+	ot_file_unref(file);
+	assert_ok(ot_fs_mkdir(stand.fs, "/b/bare-0"));
+	stop_cleanly(&stand);
+	struct ot_dirs_place other = make(&stand, "t", &new_id);
+	assert_false(other.is_found);
+	assert_int_equal(other.start_offset, 0);
+	assert_int_equal(other.recovery_point, 0);
+	assert_string_equal(other.path, place.path);
+	struct ot_fs_stat stat;
+	assert_int_equal(ot_fs_stat(stand.fs, path, &stat), OT_ERR_NOT_FOUND);
+	struct ot_dirs_place bare = make(&stand, "bare", &new_id);
+	assert_true(bare.is_found);
+	assert_string_equal(bare.path, "/b/bare-0");
+	close_stand(&stand);
+}
+
+static void
+test_rows_of_a_topic_made_again(void **state)
+{
+	(void)state;
+	/* Goal: a topic is deleted and made again, and the machine stops before the next
+	 * checkpoint: the new folder is not judged by the old topic's rows, which would hide its
+	 * records. Method: do it; then the same with the next checkpoint cut short after any of its
+	 * files. */
+	struct stand stand;
+	open_stand(&stand);
+	struct ot_dirs_place place = make(&stand, "t", &old_id);
+	struct ot_dirs_row row = row_of(&place, "t", &old_id, 3000, 5000);
+	assert_ok(ot_dirs_write_checkpoints(stand.dirs, &row, 1));
+	crash(&stand);
+	place = find(&stand, "t", &old_id);
+	assert_int_equal(place.start_offset, 3000);
+	char *moved = NULL;
+	assert_ok(ot_dirs_give_up(stand.dirs, place.dir, place.path, &new_id, &moved));
+	assert_ok(ot_fs_remove_all(stand.fs, moved));
+	ot_free(moved);
+	make(&stand, "t", &new_id);
+	crash(&stand);
+	place = find(&stand, "t", &new_id);
+	assert_true(place.is_found);
+	assert_int_equal(place.start_offset, 0);
+	assert_int_equal(place.recovery_point, 0);
+	row = row_of(&place, "t", &new_id, 1, 2);
+	for (uint64_t n = 1;; n++) {
+		ot_sim_disk_crash_at(stand.disk, n);
+		bool is_whole = ot_dirs_write_checkpoints(stand.dirs, &row, 1) == OT_OK;
+		ot_sim_disk_crash_at(stand.disk, 0);
+		crash(&stand);
+		place = find(&stand, "t", &new_id);
+		assert_in_range(place.start_offset, 0, 1);
+		assert_in_range(place.recovery_point, 0, 2);
+		if (!is_whole)
+			continue;
+		assert_int_equal(place.recovery_point, 2);
+		break;
+	}
+	close_stand(&stand);
+}
+
+static void
+test_stop_before_anything_was_opened(void **state)
+{
+	(void)state;
+	/* Goal: a broker that is stopped before it has opened its partitions neither forgets their
+	 * rows nor calls logs clean that nobody has looked at.
+	 * Method: a crash, a start that stops at once, another start. Then the same after a clean
+	 * stop, which stays one. */
+	struct stand stand;
+	open_stand(&stand);
+	struct ot_dirs_place place = make(&stand, "t", &old_id);
+	struct ot_dirs_row row = row_of(&place, "t", &old_id, 3, 50);
+	assert_ok(ot_dirs_write_checkpoints(stand.dirs, &row, 1));
+	crash(&stand);
+	assert_ok(ot_dirs_write_checkpoints(stand.dirs, NULL, 0));
+	stop_cleanly(&stand);
+	place = find(&stand, "t", &old_id);
+	assert_false(place.is_clean);
+	assert_int_equal(place.start_offset, 3);
+	assert_int_equal(place.recovery_point, 50);
+	assert_ok(ot_dirs_write_checkpoints(stand.dirs, &row, 1));
+	stop_cleanly(&stand);
+	assert_ok(ot_dirs_write_checkpoints(stand.dirs, NULL, 0));
+	stop_cleanly(&stand);
+	place = find(&stand, "t", &old_id);
+	assert_true(place.is_clean);
+	assert_int_equal(place.start_offset, 3);
+	close_stand(&stand);
+}
+
+static void
+test_rows_of_another_directory(void **state)
+{
+	(void)state;
+	/* Goal: rows count for the folder in their own directory only, whichever is read first.
+	 * Method: the folder in one directory, rows of its name in the other. */
+	for (int with_folder = 0; with_folder < 2; with_folder++) {
+		struct stand stand;
+		open_stand(&stand);
+		const char *folder = two_paths[with_folder];
+		const char *other = two_paths[1 - with_folder];
+		char path[64];
+		snprintf(path, sizeof(path), "%s/t-0", folder);
+		assert_ok(ot_fs_mkdir(stand.fs, path));
+		assert_ok(ot_partition_metadata_write(stand.fs, path, &old_id));
+		const struct ot_checkpoint_row row = { OT_STR_LIT("t"), 0, 900 };
+		assert_ok(ot_checkpoint_write(stand.fs, other, OT_CHECKPOINT_LOG_START, &row, 1));
+		assert_ok(
+		    ot_checkpoint_write(stand.fs, other, OT_CHECKPOINT_RECOVERY_POINT, &row, 1));
+		ot_dirs_close(stand.dirs);
+		assert_ok(try_open(&stand, 1, 2));
+		struct ot_dirs_place place = find(&stand, "t", &old_id);
+		assert_true(place.is_found);
+		assert_string_equal(place.path, path);
+		assert_int_equal(place.start_offset, 0);
+		assert_int_equal(place.recovery_point, 0);
+		close_stand(&stand);
+	}
+}
+
+static void
+test_leftovers(void **state)
+{
+	(void)state;
+	/* Goal: folders that a stop kept from being removed go at the next start; strays and
+	 * folders that are no partition's stay, and so does a second folder of one name. */
+	struct stand stand;
+	open_stand(&stand);
+	assert_ok(ot_fs_mkdir(stand.fs, "/a/t-0.00112233445566778899aabbccddeeff-delete"));
+	assert_ok(ot_fs_mkdir(stand.fs, "/a/t-1.00112233445566778899aabbccddeeff-stray"));
+	assert_ok(ot_fs_mkdir(stand.fs, "/a/lost+found"));
+	assert_ok(ot_fs_mkdir(stand.fs, "/a/t-0"));
+	assert_ok(ot_fs_mkdir(stand.fs, "/b/t-0"));
+	ot_dirs_close(stand.dirs);
+	assert_ok(try_open(&stand, 1, 2));
+	struct ot_fs_stat stat;
+	assert_int_equal(
+	    ot_fs_stat(stand.fs, "/a/t-0.00112233445566778899aabbccddeeff-delete", &stat),
+	    OT_ERR_NOT_FOUND);
+	assert_ok(ot_fs_stat(stand.fs, "/a/t-1.00112233445566778899aabbccddeeff-stray", &stat));
+	assert_ok(ot_fs_stat(stand.fs, "/a/lost+found", &stat));
+	assert_ok(ot_fs_stat(stand.fs, "/b/t-0", &stat));
+	struct ot_dirs_place place = find(&stand, "t", &old_id);
+	assert_string_equal(place.path, "/a/t-0");
+	close_stand(&stand);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_placement_and_return),
+		cmocka_unit_test(test_foreign_directories),
+		cmocka_unit_test(test_folder_of_a_deleted_topic),
+		cmocka_unit_test(test_rows_of_a_topic_made_again),
+		cmocka_unit_test(test_stop_before_anything_was_opened),
+		cmocka_unit_test(test_rows_of_another_directory),
+		cmocka_unit_test(test_leftovers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
