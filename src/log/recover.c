@@ -446,8 +446,7 @@ can_follow(struct log_opening *opening, const struct log_segment *segment, int64
 {
 	if (segment->base_offset == next_offset)
 		return true;
-	bool may_have_gaps =
-	    opening->log->settings.is_compacted || next_offset < opening->recovery_point;
+	bool may_have_gaps = opening->may_have_gaps || next_offset < opening->recovery_point;
 	if (segment->base_offset > next_offset && may_have_gaps)
 		return true;
 	ot_why_set(&opening->result->why,
