@@ -97,6 +97,7 @@ ot_conn_host_init(struct ot_conn_host *host, struct ot_shard *shard,
 	};
 	ot_list_init(&host->conns);
 	ot_list_init(&host->pool);
+	ot_list_init(&host->orphans);
 	ot_timer_init(&host->idle_timer, sweep_idle);
 }
 
@@ -802,10 +803,12 @@ finish_close(struct ot_conn *conn)
 		struct ot_request *request = OT_CONTAINER_OF(link, struct ot_request, link);
 		request->conn = NULL;
 		ot_list_remove(link);
-		if (request->state == OT_REQUEST_RUNNING)
-			request->state = OT_REQUEST_ORPHAN;
-		else
+		if (request->state != OT_REQUEST_RUNNING) {
 			give_request(request);
+			continue;
+		}
+		request->state = OT_REQUEST_ORPHAN;
+		ot_list_push_back(&host->orphans, link);
 	}
 	ot_blob_unref(conn->frame);
 	ot_blob_unref(conn->held);
@@ -941,6 +944,9 @@ ot_conn_host_close(struct ot_conn_host *host)
 void
 ot_conn_host_fini(struct ot_conn_host *host)
 {
+	OT_ASSERT(ot_list_is_empty(&host->conns));
+	OT_LIST_FOREACH_SAFE(link, &host->orphans)
+		give_request(OT_CONTAINER_OF(link, struct ot_request, link));
 	OT_LIST_FOREACH_SAFE(link, &host->pool) {
 		ot_list_remove(link);
 		free_request(OT_CONTAINER_OF(link, struct ot_request, link));

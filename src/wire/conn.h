@@ -58,6 +58,7 @@ struct ot_conn_host {
 	uint8_t *copy;                         /* [owner] of file ranges; NULL until the first */
 	struct ot_list conns;                  /* [owner] least recently active first */
 	struct ot_list pool;                   /* [owner] spare requests */
+	struct ot_list orphans;                /* [owner] running, their connections gone */
 	uint32_t conn_count;                   /* [owner] */
 	uint32_t pool_count;                   /* [owner] */
 	struct ot_timer idle_timer;            /* [owner] */
@@ -76,7 +77,7 @@ void ot_conn_host_init(struct ot_conn_host *host, struct ot_shard *shard,
  * @owner the shard */
 void ot_conn_host_close(struct ot_conn_host *host);
 
-/* Frees what close left; all requests must have ended. @owner the shard's thread */
+/* Frees what close left, orphans too: nobody may end one any more. @owner the shard's thread */
 void ot_conn_host_fini(struct ot_conn_host *host);
 
 /* Takes over an accepted connection; `listener` is the handler's mark for where it came in.
@@ -100,10 +101,10 @@ enum ot_request_state {
 };
 
 struct ot_request {
-	struct ot_list link;         /* [owner] in the connection's pipeline or the pool */
-	struct ot_conn_host *host;   /* [const] */
-	struct ot_conn *conn;        /* [owner] NULL once the connection has gone */
-	const void *listener;        /* [const] where the connection came in */
+	struct ot_list link;       /* [owner] in the connection's pipeline, orphans, or the pool */
+	struct ot_conn_host *host; /* [const] */
+	struct ot_conn *conn;      /* [owner] NULL once the connection has gone */
+	const void *listener;      /* [const] where the connection came in */
 	enum ot_request_state state; /* [owner] */
 	struct ot_request_header header;
 	const struct ot_api *api;  /* of header.api_key */
