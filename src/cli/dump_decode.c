@@ -267,6 +267,19 @@ dump_record_put(const struct dump_decoding *decoding, const struct ot_record *re
 
 /* ---- control records ----------------------------------------------------------------------- */
 
+/* Such a message has its version as its first field. */
+static void *
+decode_control(const struct ot_msg *type, struct ot_bytes bytes, struct ot_arena *arena,
+    int16_t *ret_version)
+{
+	struct ot_reader in = ot_reader_of(bytes.data, (size_t)OT_MAX(bytes.len, 0));
+	void *msg = ot_arena_alloc(arena, type->body->bytes);
+	*ret_version = ot_versioned_peek(bytes);
+	if (msg == NULL || ot_msg_decode_prefix(type, *ret_version, &in, arena, msg) != OT_OK)
+		return NULL;
+	return msg;
+}
+
 void
 dump_control_put(const struct ot_record *record, struct ot_arena *arena, struct ot_writer *out)
 {
@@ -292,7 +305,8 @@ dump_control_put(const struct ot_record *record, struct ot_arena *arena, struct 
 	}
 	const char *name = is_read && type >= 0 ? known[type].message : NULL;
 	const struct ot_msg *message = name != NULL ? ot_msg_find_name(ot_str_from(name)) : NULL;
-	void *msg = message != NULL ? decode(message, record->value, arena, &version) : NULL;
+	void *msg =
+	    message != NULL ? decode_control(message, record->value, arena, &version) : NULL;
 	json_t *json = msg != NULL ? json_of(message, version, msg) : NULL;
 	if (json == NULL) {
 		put(out, " controlType: %s(%d)", ot_control_type_name(type), number);
