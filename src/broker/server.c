@@ -19,6 +19,7 @@
 
 enum {
 	SERVER_BUDGET_SHARE = 4, /* of the machine's memory by default: a quarter */
+	SERVER_BUDGET_BESIDE_FRAME = 8 * 1024 * 1024,
 	SERVER_WORKERS_PER_CPU = 2,
 };
 
@@ -115,13 +116,16 @@ run_threads(struct server *server)
 
 /* ---- the process --------------------------------------------------------------------------- */
 
+/* Each shard must be able to take the largest frame beside its usual work: a frame that can never
+ * be admitted would wait for ever. */
 static size_t
-memory_budget(const struct ot_settings *settings)
+memory_budget(const struct ot_settings *settings, uint32_t shard_count)
 {
 	int64_t wanted = ot_settings_number(settings, OT_BROKER_MEMORY_BUDGET_BYTES);
-	if (wanted > 0)
-		return (size_t)wanted;
-	return ot_process_memory_bytes() / SERVER_BUDGET_SHARE;
+	size_t budget =
+	    wanted > 0 ? (size_t)wanted : ot_process_memory_bytes() / SERVER_BUDGET_SHARE;
+	size_t frame = (size_t)ot_settings_int(settings, OT_BROKER_SOCKET_REQUEST_MAX_BYTES);
+	return OT_MAX(budget, shard_count * (frame + SERVER_BUDGET_BESIDE_FRAME));
 }
 
 static ot_err
@@ -140,7 +144,7 @@ create_loops(struct server *server)
 			return err;
 		server->io_count++;
 	}
-	size_t budget = memory_budget(server->settings);
+	size_t budget = memory_budget(server->settings, count);
 	server->set = ot_shard_set_create(count, server->ios, budget);
 	OT_INFO("broker", "%u shards, %zu MiB for requests under way, %llu files may be open",
 	    count, budget / OT_MIB, (unsigned long long)ot_process_raise_file_limit());
