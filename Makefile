@@ -39,10 +39,11 @@ tsan: ## Run the unit tests with ThreadSanitizer
 	@tools/verify.py tsan
 
 .PHONY: bench
-bench: ## Measure; figures depend on what else the machine does
+bench: ## Measure the broker beside a probe of the machine (FULL=1, ONLY=regex, SOAK=seconds)
 	@tools/deps.sh build
-	@tools/build.sh build --quiet
-	@meson test -C build --benchmark --verbose
+	@tools/build.sh build --quiet ottla bench/load bench/probe
+	@FULL="$(FULL)" ONLY="$(ONLY)" SOAK="$(SOAK)" bench/run.py
+	@test "$(FULL)" != 1 || meson test -C build --benchmark --verbose
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for FUZZ_SECONDS=60 each, or only TARGET=name

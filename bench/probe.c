@@ -155,14 +155,13 @@ drop_append_files(struct server *server)
 	server->file_count = 0;
 }
 
-/* As much again as is there already, within bounds. */
+/* As much again as is there already, once that is something. */
 static void
 reserve(struct append_file *file, int64_t bytes)
 {
-	if (file->end + bytes <= file->reserved_end)
+	if (file->end + bytes <= file->reserved_end || file->end < RESERVE_BYTES_MIN)
 		return;
-	int64_t chunk = OT_MAX(OT_MIN(file->end, RESERVE_BYTES_MAX), RESERVE_BYTES_MIN);
-	chunk = OT_MAX(chunk, bytes);
+	int64_t chunk = OT_MAX(OT_MIN(file->end, RESERVE_BYTES_MAX), bytes);
 	if (fallocate(file->fd, FALLOC_FL_KEEP_SIZE, file->end, chunk) != 0)
 		meter_die("cannot reserve space: %s", strerror(errno));
 	file->reserved_end = file->end + chunk;

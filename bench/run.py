@@ -255,7 +255,9 @@ class Matrix:
 
     def options(self, case):
         names = ("batch", "conns", "parts", "acks", "depth", "answer")
-        return self.window | {name: case[name] for name in names if name in case}
+        # With many partitions it takes a while until each has its file.
+        warm = {"warm": 600} if case["parts"] >= 1000 else {}
+        return self.window | warm | {name: case[name] for name in names if name in case}
 
     def new_topic(self, parts, **configs):
         self.topic_count += 1

@@ -336,6 +336,16 @@ run_wake_work(struct ot_turn_work *work)
 	wake(OT_CONTAINER_OF(work, struct fetch_op, wake_work));
 }
 
+/* Nobody waits any more: as if its time were over. */
+static void
+on_orphan(struct ot_request *request)
+{
+	struct fetch_op *op = request->op;
+	op->deadline = 0;
+	if (op->state == FETCH_WATCHING)
+		ot_shard_defer(op->self->shard, &op->wake_work, OT_TURN_SEND);
+}
+
 /* On the partition's owner: one wake for all of the operation's partitions there. */
 static void
 on_more(struct ot_part_watcher *watcher)
@@ -634,6 +644,8 @@ create_op(struct broker_shard *self, struct ot_request *request, struct ot_fetch
 	op->request = request;
 	op->self = self;
 	op->body = body;
+	request->op = op;
+	request->on_orphan = on_orphan;
 	op->deadline =
 	    ot_io_now(self->shard->io) + (ot_mono_ns)OT_MAX(body->max_wait_ms, 0) * OT_NS_PER_MS;
 	ot_timer_init(&op->timer, on_deadline);

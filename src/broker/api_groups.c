@@ -54,7 +54,11 @@ visit(struct ot_scatter_item *scatter_item)
 {
 	struct group_item *item = OT_CONTAINER_OF(scatter_item, struct group_item, item);
 	struct broker_shard *self = ot_shard_self->user;
-	item->op->run(broker_groups_find(self->groups, item->partition), item);
+	struct ot_groups *groups = broker_groups_find(self->groups, item->partition);
+	if (groups != NULL)
+		item->op->run(groups, item);
+	else
+		ot_scatter_item_done(scatter_item); /* the broker stops: only orphans come here */
 }
 
 /* The response may point into the items' arenas, which end with the request. */
@@ -71,6 +75,11 @@ static void
 all_are_back(struct ot_scatter *scatter)
 {
 	struct group_op *op = OT_CONTAINER_OF(scatter, struct group_op, scatter);
+	if (op->request->state == OT_REQUEST_ORPHAN) {
+		free_arenas(op);
+		ot_request_end(op->request);
+		return;
+	}
 	op->finish(op);
 }
 

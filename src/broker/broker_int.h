@@ -50,6 +50,7 @@ struct broker {
 	struct broker_control *control;    /* [const] */
 	struct ot_dirs *dirs;              /* [const] */
 	int32_t node_id;                   /* [const] */
+	struct broker_life *life;          /* [const] see life_int.h */
 };
 
 static inline struct broker_shard *

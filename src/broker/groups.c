@@ -30,6 +30,7 @@ struct broker_groups {
 	struct broker_shard *self;
 	struct coordinator *by_partition; /* kept once made: leadership may come back */
 	struct coordinator *idle;         /* of no partition */
+	bool is_closed;                   /* nobody is asked any more */
 	uint32_t destroying_count;
 	void (*closed)(void *arg);
 	void *closed_arg;
@@ -43,6 +44,7 @@ struct log_append {
 	struct coordinator *coordinator;
 	struct ot_coord_append *wanted;
 	bool is_in_call; /* inside ot_part_append(): the coordinator must not be called back yet */
+	bool is_unknown; /* the log has failed: nobody knows what became of the batch */
 };
 
 static void
@@ -51,8 +53,7 @@ finish_append(struct log_append *op)
 	struct ot_coord_append *wanted = op->wanted;
 	ot_err err = op->append.err;
 	wanted->next_offset = op->append.end_offset;
-	bool is_unknown = err != OT_OK && ot_part_state(op->coordinator->part) == OT_PART_OFFLINE;
-	if (is_unknown)
+	if (op->is_unknown)
 		ot_coord_unload(op->coordinator->coord);
 	ot_free(op);
 	wanted->on_done(wanted, err);
@@ -68,6 +69,9 @@ static void
 append_is_done(struct ot_append *append)
 {
 	struct log_append *op = OT_CONTAINER_OF(append, struct log_append, append);
+	/* Looked at here, where the partition is certain to be there. */
+	op->is_unknown =
+	    append->err != OT_OK && ot_part_state(op->coordinator->part) == OT_PART_OFFLINE;
 	if (!op->is_in_call) {
 		finish_append(op);
 		return;
@@ -325,6 +329,8 @@ broker_groups_resign(struct broker_groups *groups, struct ot_part *part)
 struct ot_groups *
 broker_groups_find(struct broker_groups *groups, int32_t partition)
 {
+	if (groups->is_closed)
+		return NULL;
 	struct coordinator *coordinator = find_coordinator(groups, partition);
 	return coordinator != NULL ? coordinator->machine : groups->idle->machine;
 }
@@ -333,6 +339,8 @@ void
 broker_groups_each(struct broker_groups *groups, broker_groups_visit *visit, void *arg)
 {
 	struct coordinator *coordinator, *next;
+	if (groups->is_closed)
+		return;
 	HASH_ITER(hh, groups->by_partition, coordinator, next) {
 		if (coordinator->is_leading)
 			visit(arg, coordinator->machine);
@@ -390,6 +398,7 @@ finish_closing(void *arg)
 void
 broker_groups_close(struct broker_groups *groups, void (*done)(void *arg), void *arg)
 {
+	groups->is_closed = true;
 	groups->closed = done;
 	groups->closed_arg = arg;
 	groups->destroying_count = 2 + HASH_COUNT(groups->by_partition);

@@ -28,7 +28,7 @@ void broker_groups_adopt(struct broker_groups *groups, const struct ot_image *be
     const struct ot_image *after);
 
 /* The groups of a partition. When this shard does not coordinate it, groups of an idle coordinator,
- * which answers NOT_COORDINATOR in the way of each API. Never NULL. */
+ * which answers NOT_COORDINATOR in the way of each API. NULL once closed. */
 struct ot_groups *broker_groups_find(struct broker_groups *groups, int32_t partition);
 
 /* Visits the groups of all partitions that are coordinated here. */

@@ -27,8 +27,8 @@ broker_shard_adopt(struct broker_shard *self, struct ot_image *image, void (*don
 	adoption->done = done;
 	adoption->arg = arg;
 	self->image = image;
-	if (self->replicas == NULL) {
-		/* The shard is stopping: nothing is opened any more. */
+	if (self->is_closing) {
+		/* Nothing is opened or closed by images any more. */
 		partitions_are_open(adoption);
 	} else {
 		ot_replicas_apply(self->replicas, before, image, partitions_are_open, adoption);

@@ -327,27 +327,37 @@ find_offset(struct cli *cli, int64_t *ret_offset)
 }
 
 /* Librdkafka looks for the beginning and the end of a partition every half second; if it knows the
- * leader before it is asked to, the first look finds them. */
-static void
-find_leader(struct consumer *consumer)
+ * leader before it is asked to, the first look finds them. False for a topic that has no such
+ * partition, which librdkafka would wait for. */
+static bool
+find_leader(struct consumer *consumer, int32_t partition)
 {
 	const struct rd_kafka_metadata *metadata;
 	const char *name = cli_get(&consumer->cli->args, CONSUMER_TOPIC);
 	consumer->topic = rd_kafka_topic_new(consumer->stream.client, name, NULL);
-	if (consumer->topic != NULL &&
+	if (consumer->topic == NULL ||
 	    rd_kafka_metadata(consumer->stream.client, 0, consumer->topic, &metadata,
-		CONSUMER_METADATA_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
-		rd_kafka_metadata_destroy(metadata);
+		CONSUMER_METADATA_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return true; /* to be found later */
+	const struct rd_kafka_metadata_topic *topic = &metadata->topics[0];
+	bool is_there = metadata->topic_cnt != 1 || topic->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
+	                partition < topic->partition_cnt;
+	if (!is_there)
+		cli_fail(consumer->cli, "The topic %s has %d partitions, from 0 on: there is no %d",
+		    name, topic->partition_cnt, partition);
+	rd_kafka_metadata_destroy(metadata);
+	return is_there;
 }
 
 static bool
 assign_partition(struct consumer *consumer, int64_t offset)
 {
 	struct cli *cli = consumer->cli;
-	find_leader(consumer);
+	int32_t partition = (int32_t)cli_get_number(&cli->args, CONSUMER_PARTITION);
+	if (!find_leader(consumer, partition))
+		return false;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(list, cli_get(&cli->args, CONSUMER_TOPIC),
-	    (int32_t)cli_get_number(&cli->args, CONSUMER_PARTITION))
+	rd_kafka_topic_partition_list_add(list, cli_get(&cli->args, CONSUMER_TOPIC), partition)
 	    ->offset = offset;
 	rd_kafka_resp_err_t err = rd_kafka_assign(consumer->stream.client, list);
 	rd_kafka_topic_partition_list_destroy(list);

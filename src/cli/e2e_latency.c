@@ -215,13 +215,7 @@ open_producer(struct e2e *e2e)
 	if (conf == NULL)
 		return false;
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-	if (!stream_open(e2e->cli, OT_CLIENT_PRODUCER, conf, &e2e->producer))
-		return false;
-	e2e->topic = rd_kafka_topic_new(e2e->producer.client, e2e->plan.topic, NULL);
-	if (e2e->topic == NULL)
-		cli_fail(e2e->cli, "The topic %s: %s", e2e->plan.topic,
-		    rd_kafka_err2str(rd_kafka_last_error()));
-	return e2e->topic != NULL;
+	return stream_open(e2e->cli, OT_CLIENT_PRODUCER, conf, &e2e->producer);
 }
 
 static bool
@@ -295,6 +289,24 @@ count_partitions(struct e2e *e2e)
 	return count;
 }
 
+/* Where a partition ends. A topic that was just made may not have a leader yet. */
+static rd_kafka_resp_err_t
+find_end(struct e2e *e2e, int32_t partition, int64_t *ret_offset)
+{
+	int64_t until = stream_now_us() + (int64_t)E2E_TIMEOUT_MS * 1000;
+	for (;;) {
+		int64_t low;
+		rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(e2e->consumer.client,
+		    e2e->plan.topic, partition, &low, ret_offset, E2E_TIMEOUT_MS / 2);
+		bool passes = err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+		              err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+		              err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+		if (!passes || stream_now_us() > until || stream_signal() != 0)
+			return err;
+		rd_kafka_poll(e2e->producer.client, E2E_POLL_MS);
+	}
+}
+
 /* Begins at the end of every partition: asks where that is, so that no record of before or after
  * counts. */
 static bool
@@ -303,10 +315,9 @@ assign_ends(struct e2e *e2e, int partition_count)
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partition_count);
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 	for (int i = 0; i < partition_count && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-		int64_t low, high = 0;
-		err = rd_kafka_query_watermark_offsets(e2e->consumer.client, e2e->plan.topic, i,
-		    &low, &high, E2E_TIMEOUT_MS / 2);
-		rd_kafka_topic_partition_list_add(list, e2e->plan.topic, i)->offset = high;
+		int64_t end = 0;
+		err = find_end(e2e, i, &end);
+		rd_kafka_topic_partition_list_add(list, e2e->plan.topic, i)->offset = end;
 	}
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		err = rd_kafka_assign(e2e->consumer.client, list);
@@ -330,6 +341,17 @@ prepare_topic(struct e2e *e2e)
 		}
 	}
 	return count > 0 && assign_ends(e2e, count);
+}
+
+/* After the topic is there: a producer that knows of it makes it by asking. */
+static bool
+open_topic(struct e2e *e2e)
+{
+	e2e->topic = rd_kafka_topic_new(e2e->producer.client, e2e->plan.topic, NULL);
+	if (e2e->topic == NULL)
+		cli_fail(e2e->cli, "The topic %s: %s", e2e->plan.topic,
+		    rd_kafka_err2str(rd_kafka_last_error()));
+	return e2e->topic != NULL;
 }
 
 /* ---- one record ---------------------------------------------------------------------------- */
@@ -516,8 +538,8 @@ run(struct cli *cli)
 		return CLI_EXIT_FAILURE;
 	make_rooms(&e2e);
 	stream_catch_signals();
-	bool is_done =
-	    open_consumer(&e2e) && open_producer(&e2e) && prepare_topic(&e2e) && measure(&e2e);
+	bool is_done = open_consumer(&e2e) && open_producer(&e2e) && prepare_topic(&e2e) &&
+	               open_topic(&e2e) && measure(&e2e);
 	if (e2e.topic != NULL)
 		rd_kafka_topic_destroy(e2e.topic);
 	stream_close(&e2e.producer);

@@ -184,8 +184,9 @@ static const struct {
 	{ "reconnect.backoff.max.ms", "1000", OF_PRODUCER | OF_CONSUMER },
 	{ "allow.auto.create.topics", "true", OF_CONSUMER },
 	{ "check.crcs", "true", OF_CONSUMER },
-	/* No default of Java's: librdkafka looks but once a second whether a full queue has room again,
-	 * and a tenth of a second's records would be all that a slow reader of ours gets in one. */
+	/* No default of Java's: librdkafka looks but once a second whether a full queue has room
+	 * again, and a tenth of a second's records would be all that a slow reader of ours gets in
+	 * one. */
 	{ "queued.min.messages", "500000", OF_CONSUMER },
 	{ "batch.size", "16384", OF_PRODUCER },
 	{ "queue.buffering.max.kbytes", "32768", OF_PRODUCER },

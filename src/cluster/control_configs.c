@@ -201,12 +201,22 @@ mark_duplicates(struct operation *operation, struct change *changes, int32_t cou
 static void
 alter_all(struct operation *operation, struct change *changes, int32_t count)
 {
+	struct ot_why why_many = { { 0 } };
+	int64_t total = 0;
+	ot_err too_many;
+
 	if (!mark_duplicates(operation, changes, count))
 		return;
+	for (int32_t i = 0; i < count; i++)
+		total += changes[i].count;
+	/* Before anything is looked at: some of that takes time with the square of the number. */
+	too_many = cluster_check_room(operation, total, &why_many);
 	for (int32_t i = 0; i < count && !operation->is_failed; i++) {
-		struct ot_why why = { { 0 } };
+		struct ot_why why = why_many;
 
-		changes[i].err = alter_one(operation, &changes[i], &why);
+		changes[i].err = too_many;
+		if (too_many == OT_OK)
+			changes[i].err = alter_one(operation, &changes[i], &why);
 		if (changes[i].err == OT_ERR_NO_MEMORY)
 			operation->is_failed = true;
 		changes[i].message = operation_error_text(operation->arena, changes[i].err, &why);

@@ -93,7 +93,8 @@ check_nulls(struct creation *creation)
 	return has_null ? OT_ERR_INVALID_CONFIG : OT_OK;
 }
 
-/* The last of equal keys counts, as in Kafka's map. */
+/* The last of equal keys counts, as in Kafka's map. Keys that do not exist end it at once, so that
+ * few can be distinct. */
 static ot_err
 check_configs(struct creation *creation)
 {
@@ -111,6 +112,11 @@ check_configs(struct creation *creation)
 		struct ot_config_pair pair = { topic->configs[i].name, topic->configs[i].value };
 		size_t place = 0;
 
+		if (ot_config_find(&ot_topic_table, pair.name) < 0) {
+			ot_why_set(&creation->why, "Unknown topic config name: %.*s",
+			    OT_STR_ARG(pair.name));
+			return OT_ERR_INVALID_CONFIG;
+		}
 		if (pair.value.len > INT16_MAX) {
 			ot_why_set(&creation->why, CLUSTER_VALUE_TOO_LONG, INT16_MAX);
 			return OT_ERR_INVALID_CONFIG;
@@ -180,6 +186,9 @@ choose_manual(struct creation *creation)
 		    "set to -1.");
 		return OT_ERR_INVALID_REQUEST;
 	}
+	err = cluster_check_room(creation->operation, topic->assignments_count, &creation->why);
+	if (err != OT_OK)
+		return err;
 	creation->partition_count = topic->assignments_count;
 	is_there = operation_array(creation->operation, (size_t)topic->assignments_count,
 	    sizeof(*is_there));

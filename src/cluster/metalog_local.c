@@ -4,6 +4,7 @@
  *     00000000000000000000.log ...     batches of metadata records in their frames, as KRaft writes
  *                                      them: no key, uncompressed, the leader epoch in the header
  *     OOOOOOOOOOOOOOOOOOOO-EEEEEEEEEE.checkpoint   snapshots (checkpoint_int.h)
+ *     recovery-point-offset-checkpoint the offset up to which the log is known to be synced
  *     partition.metadata               the topic id that Kafka has for this log,
  * AAAAAAAAAAAAAAAAAAAAAQ
  *
@@ -41,6 +42,7 @@ enum {
 	DIR_BYTES = 900,
 	READ_BYTES = 1024 * 1024,
 	RETRY_MS = 1000,
+	MARK_MS = 30000,
 };
 
 static const struct ot_uuid topic_id = { { [15] = 1 } };
@@ -51,6 +53,7 @@ enum work {
 	WORK_OPEN, /* finds the snapshot, opens the log */
 	WORK_READ, /* the next piece of the log */
 	WORK_SYNC, /* also for chores */
+	WORK_MARK, /* writes the recovery point */
 	WORK_CLOSE,
 	WORK_REST, /* nothing: the close goes on when it is done, from outside the call that began
 	              it */
@@ -101,6 +104,12 @@ struct local {
 	ot_err snapshot_err;
 	bool is_snapshot_running;
 
+	/* The recovery point. */
+	int64_t mark;        /* in the file */
+	int64_t mark_wanted; /* what the job writes */
+	bool is_mark_due;
+	struct ot_timer mark_timer;
+
 	bool is_failed;
 	bool is_started;
 	void (*on_closed)(void *arg); /* set: it is to be closed */
@@ -128,6 +137,47 @@ submit(struct local *self, enum work work)
 	ot_io_submit(self->io, &self->job);
 }
 
+static const struct ot_str topic_name = { "__cluster_metadata", 18 };
+
+static ot_err
+take_mark(void *arg, const struct ot_checkpoint_row *row)
+{
+	int64_t *mark = arg;
+
+	if (ot_str_equal(row->topic, topic_name) && row->partition == 0)
+		*mark = OT_MAX(*mark, row->offset);
+	return OT_OK;
+}
+
+static ot_err
+write_mark(struct local *self, int64_t offset)
+{
+	struct ot_checkpoint_row row = { .topic = topic_name, .offset = offset };
+
+	return ot_checkpoint_write(self->io->fs, self->dir, OT_CHECKPOINT_RECOVERY_POINT, &row, 1);
+}
+
+/* In a worker: what the log must have, and has. */
+static ot_err
+check_ends(struct local *self, int64_t start_offset)
+{
+	int64_t start = ot_log_start_offset(self->log), end = ot_log_end_offset(self->log);
+
+	if (start > start_offset)
+		ot_why_set(&self->job_why,
+		    "%s begins at offset %" PRId64
+		    ", but there is no snapshot up to there: metadata is missing",
+		    self->dir, start);
+	else if (end < self->mark)
+		ot_why_set(&self->job_why,
+		    "%s ends at offset %" PRId64 ", but it was written up to offset %" PRId64
+		    ": metadata is missing",
+		    self->dir, end, self->mark);
+	else
+		return OT_OK;
+	return OT_ERR_CORRUPT_FILE;
+}
+
 /* In a worker: the snapshot, then the log from there on. */
 static ot_err
 work_open(struct local *self)
@@ -147,19 +197,19 @@ work_open(struct local *self)
 		return err;
 	if (self->checkpoint.bytes != NULL)
 		args.start_offset = self->checkpoint.id.end_offset;
-	args.recovery_point = args.start_offset;
+	err = ot_checkpoint_read(self->io->fs, self->dir, OT_CHECKPOINT_RECOVERY_POINT, take_mark,
+	    &self->mark, &self->job_why);
+	if (err != OT_OK && err != OT_ERR_NOT_FOUND)
+		return err;
+	args.recovery_point = OT_MAX(args.start_offset, self->mark);
 	err = ot_log_open(&args, &self->log, &self->open_result);
 	if (err != OT_OK) {
 		self->job_why = self->open_result.why;
 		return err;
 	}
-	if (ot_log_start_offset(self->log) > args.start_offset) {
-		ot_why_set(&self->job_why,
-		    "%s begins at offset %" PRId64 ", but there is no snapshot up to there: "
-		    "metadata is missing",
-		    self->dir, ot_log_start_offset(self->log));
-		return OT_ERR_CORRUPT_FILE;
-	}
+	err = check_ends(self, args.start_offset);
+	if (err != OT_OK)
+		return err;
 	if (ot_partition_metadata_read(self->io->fs, self->dir, &id) == OT_OK)
 		return OT_OK;
 	return ot_partition_metadata_write(self->io->fs, self->dir, &topic_id);
@@ -193,6 +243,17 @@ work_read(struct local *self)
 	return err;
 }
 
+/* In a worker. */
+static ot_err
+work_close(struct local *self)
+{
+	bool is_whole = !self->is_failed && self->is_started;
+	int64_t end = ot_log_end_offset(self->log);
+	ot_err err = ot_log_close(self->log, is_whole ? OT_LOG_CLOSE_CLEAN : OT_LOG_CLOSE_DROP);
+
+	return err == OT_OK && is_whole ? write_mark(self, end) : err;
+}
+
 static void
 on_work(struct ot_job *job)
 {
@@ -208,9 +269,11 @@ on_work(struct ot_job *job)
 	case WORK_SYNC:
 		ot_log_job_run(self->log_job);
 		break;
+	case WORK_MARK:
+		self->job_err = write_mark(self, self->mark_wanted);
+		break;
 	case WORK_CLOSE:
-		self->job_err = ot_log_close(self->log,
-		    self->is_failed ? OT_LOG_CLOSE_DROP : OT_LOG_CLOSE_CLEAN);
+		self->job_err = work_close(self);
 		break;
 	case WORK_REST:
 		break;
@@ -699,6 +762,49 @@ begin_chore(struct local *self)
 }
 
 static void
+on_mark_due(struct ot_timer *timer)
+{
+	struct local *self = OT_CONTAINER_OF(timer, struct local, mark_timer);
+
+	self->is_mark_due = true;
+	pump(self);
+}
+
+static void
+after_mark(struct local *self)
+{
+	self->is_mark_due = false;
+	if (self->job_err == OT_OK)
+		self->mark = self->mark_wanted;
+	else
+		OT_WARN("cluster", "the metadata log's recovery point could not be written: %s",
+		    ot_err_message(self->job_err));
+}
+
+/* Brings the recovery point forward, first the log's own, then the file's. */
+static bool
+begin_mark(struct local *self)
+{
+	int64_t point = ot_log_recovery_point(self->log);
+
+	if (!self->is_mark_due && self->mark < ot_log_synced_offset(self->log) &&
+	    !ot_timer_is_armed(&self->mark_timer))
+		ot_timer_arm_in_ms(self->io, &self->mark_timer, MARK_MS);
+	if (!self->is_mark_due)
+		return false;
+	if (point <= self->mark) {
+		self->log_job = ot_log_sync_begin(self->log, OT_LOG_SYNC_CHECKPOINT);
+		self->is_mark_due = self->log_job != NULL;
+		if (self->log_job != NULL)
+			submit(self, WORK_SYNC);
+		return self->log_job != NULL;
+	}
+	self->mark_wanted = point;
+	submit(self, WORK_MARK);
+	return true;
+}
+
+static void
 end_closed(struct local *self)
 {
 	void (*on_closed)(void *) = self->on_closed;
@@ -706,6 +812,7 @@ end_closed(struct local *self)
 
 	ot_timer_cancel(self->io, &self->turn);
 	ot_timer_cancel(self->io, &self->retry);
+	ot_timer_cancel(self->io, &self->mark_timer);
 	checkpoint_fini(&self->checkpoint);
 	ot_free(self->piece);
 	ot_free(self);
@@ -754,7 +861,7 @@ pump(struct local *self)
 			if (!ot_timer_is_armed(&self->retry))
 				ot_timer_arm_in_ms(self->io, &self->retry, RETRY_MS);
 		}
-		if (begin_chore(self))
+		if (begin_chore(self) || begin_mark(self))
 			return;
 	}
 	if (self->on_closed != NULL)
@@ -781,6 +888,8 @@ on_job_done(struct ot_job *job)
 		after_read(self);
 	else if (work == WORK_SYNC)
 		after_sync(self);
+	else if (work == WORK_MARK)
+		after_mark(self);
 	pump(self);
 }
 
@@ -847,5 +956,6 @@ ot_metalog_local_create(const struct ot_metalog_local_args *args)
 	ot_list_init(&self->refused);
 	ot_timer_init(&self->turn, on_turn);
 	ot_timer_init(&self->retry, on_retry);
+	ot_timer_init(&self->mark_timer, on_mark_due);
 	return &self->base;
 }

@@ -103,7 +103,8 @@ ot_coord_unload(struct ot_coord *coord)
 	coord_write_drop(coord, OT_ERR_NOT_COORDINATOR);
 	coord->options.machine->ops->clear(coord->options.machine);
 	if (was_active)
-		OT_INFO("coord", "%s: unloaded, epoch %d", coord->name, coord->leader_epoch);
+		OT_DEBUG_REPORT("coord", "%s: unloaded, epoch %d", coord->name,
+		    coord->leader_epoch);
 }
 
 enum ot_coord_state

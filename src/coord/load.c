@@ -141,7 +141,9 @@ load_end(struct ot_coord *coord)
 	coord->stats.load_ms = (int64_t)((ot_io_now(coord->io) - coord->load_start) / OT_NS_PER_MS);
 	coord->log_bytes = coord->stats.bytes_loaded;
 	coord_set_state(coord, OT_COORD_ACTIVE);
-	OT_INFO("coord", "%s: loaded %llu records in %lld ms, epoch %d", coord->name,
+	/* Fifty empty partitions are no news. */
+	ot_report(coord->stats.records_loaded > 0 ? OT_REPORT_INFO : OT_REPORT_DEBUG, "coord",
+	    "%s: loaded %llu records in %lld ms, epoch %d", coord->name,
 	    (unsigned long long)coord->stats.records_loaded, (long long)coord->stats.load_ms,
 	    coord->leader_epoch);
 	if (coord->stats.records_unknown > 0)

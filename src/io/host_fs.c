@@ -304,6 +304,19 @@ host_write_back(struct ot_file *file, uint64_t place, uint64_t bytes)
 	(void)sync_file_range(host_of(file)->fd, (off_t)place, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
 }
 
+/* Whether a read of that byte would not wait. */
+static bool
+is_page_ready(struct ot_file *file, uint64_t place)
+{
+	char byte;
+	struct iovec piece = { &byte, 1 };
+	ssize_t got = preadv2(host_of(file)->fd, &piece, 1, (off_t)place, RWF_NOWAIT);
+	return got >= 0 || errno != EAGAIN;
+}
+
+/* cachestat counts pages whose read is still under way, and whoever reads those waits for the disk:
+ * with a sequential reader the kernel's read-ahead is always some way ahead. Reads end in order,
+ * so the last page tells. */
 static bool
 host_is_cached(struct ot_file *file, uint64_t place, uint64_t bytes)
 {
@@ -318,7 +331,7 @@ host_is_cached(struct ot_file *file, uint64_t place, uint64_t bytes)
 		return true;
 	uint64_t first = place / HOST_PAGE_BYTES;
 	uint64_t last = (place + bytes - 1) / HOST_PAGE_BYTES;
-	return stat.cached >= last - first + 1;
+	return stat.cached >= last - first + 1 && is_page_ready(file, place + bytes - 1);
 }
 
 static const struct ot_fs_ops host_ops = {

@@ -486,12 +486,13 @@ run_chore(struct ot_log_job *job)
 		    job->write_back_bytes);
 	for (uint32_t i = 0; err == OT_OK && i < job->retired_count; i++) {
 		err = retire_files(job, &job->retired[i]);
+		/* Segments leave oldest first and one by one: a crash that brings some back must
+		 * not bring one back before a hole, which would end the log. */
+		if (err == OT_OK && job->retired[i].due == LOG_RETIRED_NOW)
+			err = ot_fs_sync_dir(job->fs, job->dir);
 		if (err == OT_OK)
 			job->retired_done++;
 	}
-	/* Segments leave oldest first, and a crash must not bring one back behind a hole. */
-	if (err == OT_OK && job->retired_count > 0)
-		err = ot_fs_sync_dir(job->fs, job->dir);
 	if (err == OT_OK && job->has_epochs)
 		err = log_epochs_write(job->fs, job->dir, &job->epoch_text);
 	job->err = err;

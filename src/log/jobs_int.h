@@ -6,8 +6,6 @@
 
 enum log_job_kind { LOG_JOB_SYNC, LOG_JOB_CHORE, LOG_JOB_FIND };
 
-#define LOG_RETIRED_NOW ((ot_wall_ms)INT64_MIN) /* as `due`: still under its living name */
-
 /* What a search by time knows of a segment. */
 struct log_find_segment {
 	int64_t base_offset;

@@ -207,7 +207,10 @@ ot_log_open(const struct ot_log_open_args *args, struct ot_log **ret_log,
 {
 	struct ot_log_open_result result = { 0 };
 	struct log_opening opening = { .args = args, .result = &result, .doubt_from = INT64_MAX };
-	OT_ASSERT(args->start_offset >= 0 && args->recovery_point >= 0);
+	OT_ASSERT(args->start_offset >= 0 && args->recovery_point >= -1);
+	opening.recovery_point = OT_MAX(args->recovery_point, (int64_t)0);
+	/* Of a log of which nothing is known, the past is not known either. */
+	opening.may_have_gaps = args->settings.is_compacted || args->recovery_point < 0;
 	if (strlen(args->dir) + NAME_BYTES_MAX >= LOG_PATH_BYTES) {
 		ot_why_set(&result.why, "the folder's path has more than %d bytes",
 		    LOG_PATH_BYTES - NAME_BYTES_MAX);
@@ -229,7 +232,7 @@ ot_log_open(const struct ot_log_open_args *args, struct ot_log **ret_log,
 		log->synced_offset = log->end_offset;
 		log->recovery_point = log->end_offset;
 		if (!args->is_clean)
-			log->recovery_point = OT_MIN(args->recovery_point, log->end_offset);
+			log->recovery_point = OT_MIN(opening.recovery_point, log->end_offset);
 		*ret_log = log;
 	} else if (opening.log != NULL) {
 		log_free(opening.log);
@@ -262,21 +265,25 @@ close_clean(struct ot_log *log)
 	return err;
 }
 
-/* Files that would be removed later are removed now; what fails is removed by the next opening. */
-static void
+/* Files that would be removed later are removed now, oldest first and one segment at a time as
+ * chores do; what fails is removed by the next opening. */
+static ot_err
 remove_retired(struct ot_log *log)
 {
 	char path[LOG_PATH_BYTES];
 	for (uint32_t i = 0; i < log->retired_count; i++) {
-		int64_t offset = log->retired[i].base_offset;
+		bool is_live = log->retired[i].due == LOG_RETIRED_NOW;
 		for (int kind = LOG_FILE_LOG; kind <= LOG_FILE_SNAPSHOT; kind++) {
-			enum log_file_state state =
-			    log->retired[i].due == INT64_MIN ? LOG_STATE_LIVE : LOG_STATE_DELETED;
-			log_path(path, log->dir, offset, (enum log_file_kind)kind, state);
+			log_path(path, log->dir, log->retired[i].base_offset,
+			    (enum log_file_kind)kind, is_live ? LOG_STATE_LIVE : LOG_STATE_DELETED);
 			ot_err ignored = ot_fs_remove(log->fs, path);
 			(void)ignored;
 		}
+		ot_err err = is_live ? ot_fs_sync_dir(log->fs, log->dir) : OT_OK;
+		if (err != OT_OK)
+			return err;
 	}
+	return OT_OK;
 }
 
 ot_err
@@ -288,9 +295,9 @@ ot_log_close(struct ot_log *log, enum ot_log_close_how how)
 	OT_ASSERT(!log->is_sync_running && !log->is_chore_running && log->find_count == 0);
 	ot_err err = OT_OK;
 	if (how == OT_LOG_CLOSE_CLEAN) {
-		remove_retired(log);
-		log->is_dir_unsynced = log->is_dir_unsynced || log->retired_count > 0;
-		err = close_clean(log);
+		err = remove_retired(log);
+		if (err == OT_OK)
+			err = close_clean(log);
 	}
 	log_free(log);
 	return err;

@@ -50,8 +50,10 @@ struct ot_log_open_args {
 	const char *dir; /* the partition's folder, "/data/topic-0"; made when it is missing */
 	struct ot_log_settings settings;
 	int64_t start_offset;   /* of log-start-offset-checkpoint; 0 when it has no row */
-	int64_t recovery_point; /* of recovery-point-offset-checkpoint; 0 when it has no row */
-	bool is_clean;          /* the log directory had its clean-shutdown mark */
+	int64_t recovery_point; /* of recovery-point-offset-checkpoint; -1 when it has no row: all
+	                         * is scanned then, and gaps count as compaction's, not as loss */
+	bool is_clean;          /* the log directory had its clean-shutdown mark, or the folder is
+	                         * new */
 	ot_wall_ms now;
 	uint64_t random; /* for the jitter of this log's segments */
 };

@@ -74,6 +74,8 @@ struct log_hint {
 	uint64_t place;
 };
 
+#define LOG_RETIRED_NOW ((ot_wall_ms)INT64_MIN) /* as `due`: still under its living name */
+
 /* A segment whose files are to be removed. */
 struct log_retired {
 	int64_t base_offset;

@@ -13,6 +13,8 @@ struct log_opening {
 	uint32_t name_count;
 	uint32_t name_capacity;
 	uint8_t *window; /* LOG_SCAN_WINDOW_LARGE bytes */
+	int64_t recovery_point;
+	bool may_have_gaps; /* between offsets, by compaction */
 	/* What is trusted ends here: the first offset that was scanned, or that an index of aborted
 	 * transactions must be rebuilt from; INT64_MAX for nothing. */
 	int64_t doubt_from;

@@ -158,8 +158,8 @@ check_order(const struct recovery *recovery, const struct log_scan_batch *batch,
     struct ot_why *why)
 {
 	const struct log_opening *opening = recovery->opening;
-	bool may_jump = opening->log->settings.is_compacted || batch->magic != OT_MAGIC_V2 ||
-	                expected < opening->args->recovery_point;
+	bool may_jump = opening->may_have_gaps || batch->magic != OT_MAGIC_V2 ||
+	                expected < opening->recovery_point;
 	if (batch->base_offset < expected || (batch->base_offset > expected && !may_jump)) {
 		ot_why_set(why, "its batch has offset %" PRId64 " where %" PRId64 " follows",
 		    batch->base_offset, expected);
@@ -414,7 +414,7 @@ recover_doubted(struct log_opening *opening, struct log_segment *segment, int64_
     bool *ret_is_cut)
 {
 	struct recovery recovery = { .opening = opening, .segment = segment };
-	int64_t recovery_point = opening->args->recovery_point;
+	int64_t recovery_point = opening->recovery_point;
 	ot_err err = find_begin(&recovery, recovery_point);
 	opening->result->indexes_rebuilt += recovery.is_rebuilt ? 1 : 0;
 	if (err == OT_OK)
@@ -446,8 +446,7 @@ can_follow(struct log_opening *opening, const struct log_segment *segment, int64
 {
 	if (segment->base_offset == next_offset)
 		return true;
-	bool may_have_gaps =
-	    opening->log->settings.is_compacted || next_offset < opening->args->recovery_point;
+	bool may_have_gaps = opening->may_have_gaps || next_offset < opening->recovery_point;
 	if (segment->base_offset > next_offset && may_have_gaps)
 		return true;
 	ot_why_set(&opening->result->why,
@@ -494,7 +493,7 @@ log_recover_segments(struct log_opening *opening)
 {
 	struct ot_log *log = opening->log;
 	int64_t next_offset = log->segment_count == 0 ? 0 : log->segments[0]->base_offset;
-	int64_t recovery_point = opening->args->recovery_point;
+	int64_t recovery_point = opening->recovery_point;
 	bool is_doubted = false, is_cut = false;
 	for (uint32_t i = 0; i < log->segment_count && !is_cut; i++) {
 		struct log_segment *segment = log->segments[i];

@@ -268,6 +268,8 @@ static ot_err
 settle(struct ot_log *log, ot_wall_ms now)
 {
 	log->staged_end = log->end_offset;
+	/* The start may lie in the batch that was cut. */
+	log->start_offset = OT_MIN(log->start_offset, log->end_offset);
 	log->recovery_point = OT_MIN(log->recovery_point, log->end_offset);
 	log->synced_offset = OT_MIN(log->synced_offset, log->end_offset);
 	log->high_watermark = OT_MIN(log->high_watermark, log->end_offset);
@@ -290,7 +292,7 @@ ot_log_truncate_to(struct ot_log *log, int64_t offset, ot_wall_ms now)
 		return OT_ERR_OFFLINE;
 	if (offset >= log->end_offset)
 		return OT_OK;
-	if (offset <= log->segments[0]->base_offset || offset < log->start_offset)
+	if (offset <= log->segments[0]->base_offset)
 		return ot_log_truncate_fully(log, offset, now);
 	OT_ASSERT(log->recovery_point <= offset);
 	ot_err err = truncate_files(log, offset);

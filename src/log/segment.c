@@ -276,23 +276,32 @@ log_push_segment(struct ot_log *log, struct log_segment *segment)
 	return OT_OK;
 }
 
+static void
+forget_inactive(struct ot_log *log, const struct log_segment *segment)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < LOG_INACTIVE_OPEN_MAX; i++) {
+		if (log->inactive_open[i] != segment)
+			log->inactive_open[kept++] = log->inactive_open[i];
+	}
+	while (kept < LOG_INACTIVE_OPEN_MAX)
+		log->inactive_open[kept++] = NULL;
+}
+
 void
 log_drop_segments(struct ot_log *log, uint32_t first, uint32_t count)
 {
 	OT_ASSERT(first + count <= log->segment_count);
 	for (uint32_t i = first; i < first + count; i++) {
-		uint32_t kept = 0;
-		for (uint32_t k = 0; k < LOG_INACTIVE_OPEN_MAX; k++) {
-			if (log->inactive_open[k] != log->segments[i])
-				log->inactive_open[kept++] = log->inactive_open[k];
-		}
-		while (kept < LOG_INACTIVE_OPEN_MAX)
-			log->inactive_open[kept++] = NULL;
+		forget_inactive(log, log->segments[i]);
 		log_segment_destroy(log->segments[i]);
 	}
 	memmove(log->segments + first, log->segments + first + count,
 	    (log->segment_count - first - count) * sizeof(log->segments[0]));
 	log->segment_count -= count;
+	/* The last one is active now, and its files are not to be closed for others'. */
+	if (log->segment_count > 0)
+		forget_inactive(log, log_active(log));
 	log_hints_clear(log);
 }
 

@@ -171,18 +171,21 @@ run_phase(struct ot_shard *shard, enum ot_turn_phase phase)
 	return did_any;
 }
 
-static void
+static bool
 admit_waiters(struct ot_shard *shard)
 {
+	bool did_any = false;
 	while (!ot_list_is_empty(&shard->budget_waiters)) {
 		struct ot_budget_waiter *waiter =
 		    OT_LIST_FIRST(&shard->budget_waiters, struct ot_budget_waiter, link);
 		if (!ot_budget_take(shard, waiter->bytes))
-			return;
+			return did_any;
 		ot_list_remove(&waiter->link);
 		waiter->on_room(waiter);
+		did_any = true;
 	}
 	atomic_store(&shard->is_budget_waited_for, false);
+	return did_any;
 }
 
 static void
@@ -206,7 +209,7 @@ ot_shard_end_turn(struct ot_shard *shard)
 		did_any |= run_phase(shard, OT_TURN_APPEND);
 		did_any |= run_phase(shard, OT_TURN_SEND);
 		if (!ot_list_is_empty(&shard->budget_waiters))
-			admit_waiters(shard);
+			did_any |= admit_waiters(shard);
 		publish_outboxes(shard);
 		if (did_any)
 			continue;
@@ -230,6 +233,12 @@ ot_budget_take(struct ot_shard *shard, size_t bytes)
 			return false;
 	} while (!atomic_compare_exchange_weak(&shard->budget_bytes_used, &used, used + bytes));
 	return true;
+}
+
+void
+ot_budget_charge(struct ot_shard *shard, size_t bytes)
+{
+	atomic_fetch_add(&shard->budget_bytes_used, bytes);
 }
 
 void
@@ -259,4 +268,10 @@ ot_budget_wait_cancel(struct ot_budget_waiter *waiter)
 	if (waiter->on_room != NULL)
 		ot_list_remove(&waiter->link);
 	waiter->on_room = NULL;
+}
+
+bool
+ot_budget_is_waited_for(const struct ot_shard *shard)
+{
+	return !ot_list_is_empty(&shard->budget_waiters);
 }

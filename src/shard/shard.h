@@ -101,6 +101,11 @@ void ot_shard_end_turn(struct ot_shard *shard);
  * however many, so that one large frame cannot wait forever. @owner shard */
 OT_MUST_USE bool ot_budget_take(struct ot_shard *shard, size_t bytes);
 
+/* Takes `bytes` whether they are there or not, for what exists already: who comes next waits
+ * longer.
+ * @owner shard   @blocks never */
+void ot_budget_charge(struct ot_shard *shard, size_t bytes);
+
 /* Gives back. @owner any thread   @blocks never */
 void ot_budget_give(struct ot_shard *shard, size_t bytes);
 
@@ -108,5 +113,8 @@ void ot_budget_give(struct ot_shard *shard, size_t bytes);
 void ot_budget_wait(struct ot_shard *shard, struct ot_budget_waiter *waiter, size_t bytes,
     void (*on_room)(struct ot_budget_waiter *waiter));
 void ot_budget_wait_cancel(struct ot_budget_waiter *waiter);
+
+/* Whether anyone waits in line. @owner shard   @blocks never */
+bool ot_budget_is_waited_for(const struct ot_shard *shard);
 
 #endif

@@ -15,7 +15,11 @@ enum {
 	CONN_POOLED_BYTES_MAX = 64 * 1024, /* a pooled request keeps no more than this */
 	CONN_FRAME_LENGTH_BYTES = 4,
 	CONN_IDLE_SWEEP_MS = 1000,
+	CONN_STALL_MS = 10 * 1000, /* how long half a frame may hold memory that others wait for */
 	CONN_REPORTS_PER_SECOND = 10,
+	CONN_REQUEST_BYTES = 4096,                /* what a request takes beside its bytes */
+	CONN_ARENA_BYTES_MAX = 256 * 1024 * 1024, /* of one request, decoded and answered */
+	CONN_UNSENT_BYTES_MAX = 1024 * 1024,      /* beyond, a connection's next request waits */
 	CONN_SEND_BYTES_PER_TURN =
 	    4 * 1024 * 1024, /* per connection, so that one cannot starve all */
 	/* Smaller file ranges are copied, through a buffer of the shard: see plan_range(). */
@@ -35,6 +39,7 @@ struct ot_conn {
 	uint32_t pipeline_count;      /* [owner] */
 	uint32_t running_count;       /* [owner] */
 	uint32_t running_other_count; /* [owner] those that are not Produce */
+	size_t unsent_bytes;          /* [owner] of answers that are ready */
 	ot_mono_ns active;            /* [owner] last byte in or out */
 
 	uint8_t head[CONN_FRAME_LENGTH_BYTES]; /* a length that is not whole yet */
@@ -47,6 +52,7 @@ struct ot_conn {
 	struct ot_blob *held; /* NULL: none */
 	const uint8_t *held_data;
 	size_t held_bytes;
+	size_t held_frame_bytes; /* of the frame that they begin with, once its length is read */
 	struct ot_budget_waiter waiter;
 
 	bool is_write_wanted;
@@ -68,21 +74,37 @@ static const struct ot_stream_events conn_events = {
 
 /* ---- the host ------------------------------------------------------------------------------ */
 
+/* Closes a connection over which nothing came or went for so long, if it is time. A long poll is
+ * not idleness: its answer will come. Answers that the peer does not take are. */
+static void
+sweep_one(struct ot_conn *conn, ot_mono_ns idle_ns)
+{
+	int64_t idle_ms = (int64_t)(idle_ns / OT_NS_PER_MS);
+	int64_t idle_ms_max = conn->host->limits.idle_ms_max;
+	bool is_stalled = conn->frame != NULL && idle_ms >= CONN_STALL_MS;
+	if (idle_ms_max >= 0 && idle_ms >= idle_ms_max && conn->running_count == 0)
+		ot_conn_close(conn, NULL);
+	else if (is_stalled && ot_budget_is_waited_for(conn->host->shard))
+		ot_conn_close(conn, "half a frame and no more, while memory is short");
+}
+
 static void
 sweep_idle(struct ot_timer *timer)
 {
 	struct ot_conn_host *host = OT_CONTAINER_OF(timer, struct ot_conn_host, idle_timer);
 	ot_mono_ns now = ot_io_now(host->shard->io);
-	ot_mono_ns limit = (ot_mono_ns)host->limits.idle_ms_max * OT_NS_PER_MS;
+	int64_t idle_ms_max = host->limits.idle_ms_max;
+	int64_t least_ms =
+	    idle_ms_max < 0 ? CONN_STALL_MS : OT_MIN(idle_ms_max, (int64_t)CONN_STALL_MS);
+	ot_mono_ns least = (ot_mono_ns)least_ms * OT_NS_PER_MS;
 	OT_LIST_FOREACH_SAFE(link, &host->conns) {
 		struct ot_conn *conn = OT_CONTAINER_OF(link, struct ot_conn, link);
-		if (now - conn->active < limit)
+		if (now - conn->active < least)
 			break;
-		/* A long poll is not idleness: its answer will come and count as activity. */
-		if (ot_list_is_empty(&conn->pipeline))
-			ot_conn_close(conn, NULL);
+		sweep_one(conn, now - conn->active);
 	}
-	ot_timer_arm_in_ms(host->shard->io, timer, CONN_IDLE_SWEEP_MS);
+	if (!ot_list_is_empty(&host->conns))
+		ot_timer_arm_in_ms(host->shard->io, timer, CONN_IDLE_SWEEP_MS);
 }
 
 void
@@ -97,6 +119,7 @@ ot_conn_host_init(struct ot_conn_host *host, struct ot_shard *shard,
 	};
 	ot_list_init(&host->conns);
 	ot_list_init(&host->pool);
+	ot_list_init(&host->orphans);
 	ot_timer_init(&host->idle_timer, sweep_idle);
 }
 
@@ -151,7 +174,7 @@ take_request(struct ot_conn *conn)
 		request = OT_NEW(struct ot_request);
 		request->host = host;
 		ot_list_init(&request->link);
-		ot_arena_init(&request->arena, 0);
+		ot_arena_init(&request->arena, CONN_ARENA_BYTES_MAX);
 		ot_splices_init(&request->splices);
 		ot_writer_init(&request->out);
 	}
@@ -161,9 +184,22 @@ take_request(struct ot_conn *conn)
 	request->received = ot_io_now(host->shard->io);
 	request->frame = NULL;
 	request->op = NULL;
+	request->on_orphan = NULL;
 	request->encode_err = OT_OK;
-	request->sent_bytes = request->total_bytes = 0;
+	request->sent_bytes = request->total_bytes = request->budget_bytes = 0;
 	return request;
+}
+
+/* From now on the request holds `bytes` of the budget. */
+static void
+hold_budget(struct ot_request *request, size_t bytes)
+{
+	struct ot_shard *shard = request->host->shard;
+	if (bytes > request->budget_bytes)
+		ot_budget_charge(shard, bytes - request->budget_bytes);
+	else if (bytes < request->budget_bytes)
+		ot_budget_give(shard, request->budget_bytes - bytes);
+	request->budget_bytes = bytes;
 }
 
 static void
@@ -195,6 +231,7 @@ give_request(struct ot_request *request)
 	drop_ranges(request);
 	ot_arena_reset(&request->arena);
 	ot_writer_reset(&request->out);
+	hold_budget(request, 0);
 	bool is_large = request->out.capacity + request->arena.bytes_total > CONN_POOLED_BYTES_MAX;
 	if (is_large || host->pool_count >= CONN_POOL_COUNT_MAX) {
 		free_request(request);
@@ -219,6 +256,8 @@ is_produce(const struct ot_request *request)
 static bool
 may_start(const struct ot_conn *conn, const struct ot_request *request)
 {
+	if (conn->unsent_bytes > CONN_UNSENT_BYTES_MAX)
+		return false;
 	if (conn->running_count == 0)
 		return true;
 	return is_produce(request) && conn->running_other_count == 0;
@@ -255,6 +294,21 @@ start_queued(struct ot_conn *conn)
 	conn->is_dispatching = false;
 }
 
+/* A slow reader's answers shall not hold more than they must: unless a file range is described
+ * there, the request's memory goes as soon as the answer is encoded. */
+static void
+keep_answer_only(struct ot_request *request)
+{
+	size_t kept = request->budget_bytes;
+	if (request->splices.count == 0) {
+		ot_blob_unref(request->frame);
+		request->frame = NULL;
+		ot_arena_reset(&request->arena);
+		kept = CONN_REQUEST_BYTES;
+	}
+	hold_budget(request, kept + request->out.bytes);
+}
+
 /* The request leaves the running ones; true when its connection still stands. */
 static bool
 leave_running(struct ot_request *request)
@@ -268,6 +322,8 @@ leave_running(struct ot_request *request)
 	conn->running_count--;
 	conn->running_other_count -= !is_produce(request);
 	request->state = OT_REQUEST_READY;
+	conn->unsent_bytes += request->total_bytes;
+	keep_answer_only(request);
 	return true;
 }
 
@@ -385,11 +441,13 @@ close_for_header(struct ot_conn *conn, struct ot_bytes frame, ot_err err)
 	ot_conn_close(conn, why);
 }
 
-/* One whole frame, without its length. */
+/* One whole frame, without its length. The budget has admitted `budget_bytes` for the request. */
 static void
-accept_frame(struct ot_conn *conn, struct ot_blob *blob, const uint8_t *data, size_t bytes)
+accept_frame(struct ot_conn *conn, struct ot_blob *blob, const uint8_t *data, size_t bytes,
+    size_t budget_bytes)
 {
 	struct ot_request *request = take_request(conn);
+	request->budget_bytes = budget_bytes;
 	if (!place_body(request, blob, data, bytes)) {
 		give_request(request);
 		ot_conn_close(conn, "no memory for a request");
@@ -480,12 +538,50 @@ keep_partial(struct ot_conn *conn, struct ot_blob *blob, size_t frame_bytes, con
     size_t bytes)
 {
 	struct ot_shard *shard = conn->host->shard;
-	if (ot_budget_take(shard, frame_bytes)) {
+	/* Large frames wait in line; else those that need less would always be there before them.
+	 */
+	bool is_in_line = frame_bytes > CONN_RX_BYTES && ot_budget_is_waited_for(shard);
+	if (!is_in_line && ot_budget_take(shard, frame_bytes)) {
 		begin_frame(conn, frame_bytes, data, bytes);
 		return;
 	}
 	hold(conn, blob, data, bytes);
 	ot_budget_wait(shard, &conn->waiter, frame_bytes, on_frame_room);
+}
+
+static void cut_frames(struct ot_conn *conn, struct ot_blob *blob, const uint8_t *data,
+    size_t bytes);
+
+static void
+on_request_room(struct ot_budget_waiter *waiter)
+{
+	struct ot_conn *conn = OT_CONTAINER_OF(waiter, struct ot_conn, waiter);
+	struct ot_blob *blob = conn->held;
+	const uint8_t *data = conn->held_data;
+	size_t bytes = conn->held_bytes, frame_bytes = conn->held_frame_bytes;
+	waiter->on_room = NULL;
+	conn->held = NULL;
+	accept_frame(conn, blob, data, frame_bytes, waiter->bytes);
+	cut_frames(conn, blob, data + frame_bytes, bytes - frame_bytes);
+	ot_blob_unref(blob);
+	update_wants(conn);
+}
+
+/* Admits a whole frame that lies in a receive blob, where Produce stays and others are copied;
+ * false: it waits for memory. */
+static bool
+admit_frame(struct ot_conn *conn, struct ot_blob *blob, const uint8_t *data, size_t bytes,
+    size_t frame_bytes, size_t *ret_budget_bytes)
+{
+	struct ot_shard *shard = conn->host->shard;
+	bool is_copied = frame_bytes < 2 || ot_get_u16(data) != API_KEY_PRODUCE;
+	*ret_budget_bytes = CONN_REQUEST_BYTES + (is_copied ? frame_bytes : 0);
+	if (ot_budget_take(shard, *ret_budget_bytes))
+		return true;
+	conn->held_frame_bytes = frame_bytes;
+	hold(conn, blob, data, bytes);
+	ot_budget_wait(shard, &conn->waiter, *ret_budget_bytes, on_request_room);
+	return false;
 }
 
 /* Completes a length that came in pieces; gives how many bytes it took. */
@@ -520,7 +616,10 @@ cut_frames(struct ot_conn *conn, struct ot_blob *blob, const uint8_t *data, size
 			keep_partial(conn, blob, (size_t)length, data, bytes);
 			return;
 		}
-		accept_frame(conn, blob, data, (size_t)length);
+		size_t budget_bytes = 0;
+		if (!admit_frame(conn, blob, data, bytes, (size_t)length, &budget_bytes))
+			return;
+		accept_frame(conn, blob, data, (size_t)length, budget_bytes);
 		data += length;
 		bytes -= (size_t)length;
 	}
@@ -574,7 +673,8 @@ take_read(struct ot_conn *conn, size_t bytes)
 			return;
 		struct ot_blob *frame = conn->frame;
 		conn->frame = NULL;
-		accept_frame(conn, frame, frame->data, frame->bytes);
+		ot_budget_charge(host->shard, CONN_REQUEST_BYTES);
+		accept_frame(conn, frame, frame->data, frame->bytes, CONN_REQUEST_BYTES);
 		ot_blob_unref(frame);
 	}
 	if (bytes == 0)
@@ -745,6 +845,9 @@ static void
 retire_sent(struct ot_conn *conn, size_t bytes)
 {
 	conn->host->bytes_out += bytes;
+	conn->unsent_bytes -= bytes;
+	if (bytes > 0)
+		touch(conn);
 	for (struct ot_request *request = first_ready(conn); request != NULL;
 	     request = first_ready(conn)) {
 		size_t part = OT_MIN(bytes, request->total_bytes - request->sent_bytes);
@@ -757,6 +860,7 @@ retire_sent(struct ot_conn *conn, size_t bytes)
 	}
 	OT_ASSERT(bytes == 0);
 	resume_held(conn);
+	start_queued(conn);
 }
 
 static ot_err
@@ -802,10 +906,14 @@ finish_close(struct ot_conn *conn)
 		struct ot_request *request = OT_CONTAINER_OF(link, struct ot_request, link);
 		request->conn = NULL;
 		ot_list_remove(link);
-		if (request->state == OT_REQUEST_RUNNING)
-			request->state = OT_REQUEST_ORPHAN;
-		else
+		if (request->state != OT_REQUEST_RUNNING) {
 			give_request(request);
+			continue;
+		}
+		request->state = OT_REQUEST_ORPHAN;
+		ot_list_push_back(&host->orphans, link);
+		if (request->on_orphan != NULL)
+			request->on_orphan(request);
 	}
 	ot_blob_unref(conn->frame);
 	ot_blob_unref(conn->held);
@@ -851,7 +959,6 @@ conn_send(struct ot_turn_work *work)
 {
 	struct ot_conn *conn = OT_CONTAINER_OF(work, struct ot_conn, send_work);
 	if (!conn->is_closing) {
-		touch(conn);
 		ot_err err = send_ready(conn);
 		if (err == OT_ERR_IO)
 			ot_conn_close(conn, "a log segment could not be read");
@@ -894,7 +1001,7 @@ ot_conn_open(struct ot_conn_host *host, const struct ot_accepted *accepted, cons
 	}
 	host->conn_count++;
 	touch(conn);
-	if (host->limits.idle_ms_max >= 0 && !ot_timer_is_armed(&host->idle_timer))
+	if (!ot_timer_is_armed(&host->idle_timer))
 		ot_timer_arm_in_ms(host->shard->io, &host->idle_timer, CONN_IDLE_SWEEP_MS);
 }
 
@@ -941,6 +1048,9 @@ ot_conn_host_close(struct ot_conn_host *host)
 void
 ot_conn_host_fini(struct ot_conn_host *host)
 {
+	OT_ASSERT(ot_list_is_empty(&host->conns));
+	OT_LIST_FOREACH_SAFE(link, &host->orphans)
+		give_request(OT_CONTAINER_OF(link, struct ot_request, link));
 	OT_LIST_FOREACH_SAFE(link, &host->pool) {
 		ot_list_remove(link);
 		free_request(OT_CONTAINER_OF(link, struct ot_request, link));

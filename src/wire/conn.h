@@ -2,8 +2,9 @@
  *
  * Reading. Bytes land in the shard's receive blob, which all its connections share; whole frames
  * in it become requests that hold a reference. A frame that is not whole yet gets a blob of its
- * exact size, and the rest is read straight into that. Both kinds are admitted against the shard's
- * memory budget first; without room the connection stops reading until there is some.
+ * exact size, and the rest is read straight into that. All of it, the requests themselves and the
+ * answers that wait to be sent are counted in the shard's memory budget; without room a connection
+ * stops reading until there is some.
  *
  * Order. Answers leave in the order of the requests (protocol guide, "Network"). As in Kafka one
  * request of a connection runs at a time, with one exception that keeps Kafka's semantics:
@@ -14,7 +15,8 @@
  *                          +--connection gone--> ORPHAN --answer--> (pool)
  *
  * Writing. What became ready in a turn is sent at its end with as few system calls as it takes:
- * bytes gathered, file ranges by sendfile in between.
+ * bytes gathered, file ranges by sendfile in between. A peer that does not read its answers gets no
+ * more made: beyond some unsent bytes nothing new is started.
  */
 #ifndef OT_WIRE_CONN_H
 #define OT_WIRE_CONN_H
@@ -58,6 +60,7 @@ struct ot_conn_host {
 	uint8_t *copy;                         /* [owner] of file ranges; NULL until the first */
 	struct ot_list conns;                  /* [owner] least recently active first */
 	struct ot_list pool;                   /* [owner] spare requests */
+	struct ot_list orphans;                /* [owner] running, their connections gone */
 	uint32_t conn_count;                   /* [owner] */
 	uint32_t pool_count;                   /* [owner] */
 	struct ot_timer idle_timer;            /* [owner] */
@@ -76,7 +79,7 @@ void ot_conn_host_init(struct ot_conn_host *host, struct ot_shard *shard,
  * @owner the shard */
 void ot_conn_host_close(struct ot_conn_host *host);
 
-/* Frees what close left; all requests must have ended. @owner the shard's thread */
+/* Frees what close left, orphans too: nobody may end one any more. @owner the shard's thread */
 void ot_conn_host_fini(struct ot_conn_host *host);
 
 /* Takes over an accepted connection; `listener` is the handler's mark for where it came in.
@@ -100,10 +103,10 @@ enum ot_request_state {
 };
 
 struct ot_request {
-	struct ot_list link;         /* [owner] in the connection's pipeline or the pool */
-	struct ot_conn_host *host;   /* [const] */
-	struct ot_conn *conn;        /* [owner] NULL once the connection has gone */
-	const void *listener;        /* [const] where the connection came in */
+	struct ot_list link;       /* [owner] in the connection's pipeline, orphans, or the pool */
+	struct ot_conn_host *host; /* [const] */
+	struct ot_conn *conn;      /* [owner] NULL once the connection has gone */
+	const void *listener;      /* [const] where the connection came in */
 	enum ot_request_state state; /* [owner] */
 	struct ot_request_header header;
 	const struct ot_api *api;  /* of header.api_key */
@@ -113,10 +116,14 @@ struct ot_request {
 	struct ot_writer out;      /* the response, with its length in front */
 	struct ot_splices splices; /* file ranges between the bytes of out */
 	ot_err encode_err;         /* of the response */
+	size_t budget_bytes;       /* what it holds of the shard's budget, the frame's blob apart */
 	size_t sent_bytes;         /* of the whole response */
 	size_t total_bytes;        /* of the whole response, ranges included */
 	ot_mono_ns received;       /* when the frame was whole */
 	void *op;                  /* the handler's */
+	/* The handler's, or NULL: the connection has gone while the request runs, so waiting is in
+	 * vain. It must not end the request in the call. */
+	void (*on_orphan)(struct ot_request *request);
 };
 
 /* The blob that holds `data`, which points into the request's body: for who keeps a part of the

@@ -30,6 +30,16 @@ _libc = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
 
+def is_sanitized():
+    if not os.path.exists(OTTLA):
+        return False
+    with open(OTTLA, "rb") as program:
+        return b"__asan_init" in program.read()
+
+
+IS_SANITIZED = is_sanitized()
+
+
 def die_with_parent():
     """In a child, before it becomes its program: no process outlives the tests."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -89,8 +99,8 @@ class Program:
         self.process = subprocess.Popen(
             self.command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=environment(), cwd=cwd, preexec_fn=die_with_parent)
-        self.lines, self.errors = [], []
-        self.waiting = queue.Queue()
+        self.lines, self.errors = [], []  # all that it has printed
+        self.waiting = queue.Queue()      # what of it nobody has read
         self.readers = [threading.Thread(target=self._read_output, daemon=True),
                         threading.Thread(target=self._read_errors, daemon=True)]
         for reader in self.readers:
@@ -104,7 +114,8 @@ class Program:
 
     def _read_output(self):
         for line in self.process.stdout:
-            self.waiting.put(line.decode(errors="replace").rstrip("\n"))
+            self.lines.append(line.decode(errors="replace").rstrip("\n"))
+            self.waiting.put(self.lines[-1])
         self.waiting.put(None)
 
     def _read_errors(self):
@@ -121,8 +132,6 @@ class Program:
             line = self.waiting.get(timeout=timeout)
         except queue.Empty:
             raise AssertionError(f"no line in {timeout} s from {self._describe()}") from None
-        if line is not None:
-            self.lines.append(line)
         return line
 
     def read_lines(self, count, timeout=WAIT_S):
@@ -134,14 +143,13 @@ class Program:
         return found
 
     def drain(self):
-        """The lines that are there already; does not wait."""
+        """The lines that are there and nobody has read; does not wait."""
         found = []
         while not self.waiting.empty():
             line = self.waiting.get()
             if line is None:
                 self.waiting.put(None)
                 break
-            self.lines.append(line)
             found.append(line)
         return found
 
@@ -159,7 +167,6 @@ class Program:
             raise AssertionError(f"still running: {self._describe()}") from None
         for reader in self.readers:
             reader.join(timeout)
-        self.drain()
         assert found == status, f"status {found} of {self._describe()}"
 
     def signal(self, number):
@@ -302,7 +309,10 @@ class Broker:
         return wait_until(lambda: re.search(pattern, self.report()), f"a report like {pattern}")
 
     def status_bytes(self, name):
-        """VmRSS (resident now) or VmHWM (its peak) of the process."""
+        """VmRSS (resident now) or VmHWM (its peak) of the process. 0 for a sanitized program, whose
+        memory is mostly the sanitizer's: bounds on memory say nothing of it then."""
+        if IS_SANITIZED:
+            return 0
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return int(re.search(rf"{name}:\s+(\d+) kB", file.read())[1]) * 1024
 
@@ -327,20 +337,17 @@ def _namespace():
 
 
 def on_small_disk(folder, size_bytes, kind="tmpfs"):
-    """The words that start a broker with a small file system at `folder`, which goes away with it.
-    Nobody else sees it: look at it below /proc/PID/root, or through `small_disk_path`."""
+    """The words that start a broker with a small file system at `folder`, mounted for it alone. A tmpfs
+    goes away with the broker; others lie in an image beside the folder and are there again at the
+    next start."""
     os.makedirs(folder, exist_ok=True)
     if kind == "tmpfs":
         mount = f"mount -t tmpfs -o size={size_bytes} none '{folder}'"
     else:
         image = f"{folder}.img"
-        mount = (f"truncate -s {size_bytes} '{image}' && mkfs.{kind} -q -m 0 '{image}' && "
-                 f"mount -o loop '{image}' '{folder}'")
+        mount = (f"{{ [ -e '{image}' ] || {{ truncate -s {size_bytes} '{image}' && "
+                 f"mkfs.{kind} -q -m 0 '{image}'; }}; }} && mount -o loop '{image}' '{folder}'")
     return _namespace() + ["sh", "-c", f'{mount} && exec "$0" "$@"']
-
-
-def small_disk_path(broker, path):
-    return f"/proc/{broker.process.pid}/root{path}"
 
 
 def can_mount(kind):

@@ -374,17 +374,12 @@ def test_property_files_of_kafka_start(make_broker):
 
 # ---- start and stop ----------------------------------------------------------------------------------
 
-def test_start_is_quick_and_idle_memory_small(make_broker):
-    """Goal: first answer within 20 ms, under 16 MiB resident; measured three times, the best counts,
-    since the machine does other things too."""
-    best = 1e9
-    for _ in range(3):
-        broker = make_broker(start=False)
-        start = time.monotonic()
-        broker.start()
-        best = min(best, time.monotonic() - start)
-        assert broker.status_bytes("VmRSS") < 16 << 20
-    assert best < 0.1  # the fork of this test's process included; the report says the broker's part
+def test_idle_memory_is_small(broker):
+    """Goal: a broker that has nothing to do takes under 16 MiB. (How fast it starts is measured by
+    `make bench`.)"""
+    with broker.connect() as connection:
+        connection.call("ApiVersions", 0)
+    assert broker.status_bytes("VmRSS") < 16 << 20
 
 
 def test_sigterm_leaves_a_clean_mark_and_the_next_start_scans_nothing(make_broker):

@@ -36,7 +36,7 @@ is_expired(const struct group *group, const struct group_offset *offset, ot_wall
 	if (group->protocol_type.len >= 0 && group->state == GROUP_EMPTY &&
 	    group->state_timestamp >= 0)
 		base = group->state_timestamp;
-	return now - base >= group->groups->options.retention_ms;
+	return base <= now - group->groups->options.retention_ms;
 }
 
 static uint32_t

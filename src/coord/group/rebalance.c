@@ -15,6 +15,12 @@
  */
 #include "coord/group/group_int.h"
 
+enum {
+	/* A rebalance to which nobody came is looked at again after its time-out, but not all the
+	 * time: members may have a time-out of nothing. */
+	POSTPONE_MS_LEAST = 1000,
+};
+
 static void complete(struct group *group);
 
 static struct ot_io *
@@ -202,7 +208,7 @@ complete(struct group *group)
 		    "to end",
 		    OT_STR_ARG(group->id), group_member_count(group));
 		ot_timer_arm_in_ms(io_of(group), &group->join_timer,
-		    group_rebalance_timeout_ms(group));
+		    OT_MAX(group_rebalance_timeout_ms(group), POSTPONE_MS_LEAST));
 		return;
 	}
 	group->generation = group->generation == INT32_MAX ? 1 : group->generation + 1;

@@ -192,6 +192,9 @@ decode_offset(struct ot_groups *groups, const struct ot_coord_record *record, in
 	    &version, &value);
 	if (err != OT_OK)
 		return err == OT_ERR_UNSUPPORTED_VERSION ? OT_ERR_MALFORMED : err;
+	/* -1 says that there is none; all else before 1970 has passed as well as 1970 has. */
+	if (value.expire_timestamp < -1)
+		value.expire_timestamp = 0;
 	*ret_offset = (struct group_offset){
 		.partition = partition,
 		.leader_epoch = value.leader_epoch,

@@ -57,9 +57,13 @@ zones(void **state)
 {
 	(void)state;
 	use_zone("UTC");
-	assert_date("z Z X XX" "X", moment, "UTC +0000 Z Z");
+	assert_date("z Z X XX"
+		    "X",
+	    moment, "UTC +0000 Z Z");
 	use_zone("XYZ-5:30");
-	assert_date("HH:mm z Z X XX XX" "X", moment, "09:35 XYZ +0530 +05 +0530 +05:30");
+	assert_date("HH:mm z Z X XX XX"
+		    "X",
+	    moment, "09:35 XYZ +0530 +05 +0530 +05:30");
 	use_zone("ABC3");
 	assert_date("HH Z X", moment, "01 -0300 -03");
 }

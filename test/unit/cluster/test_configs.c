@@ -163,6 +163,39 @@ test_incremental(void **state)
 	assert_int_equal(retention(), original);
 }
 
+/* Goal: a request with more changes than one operation may have is refused whole, and soon. Method:
+ * 100,000 changes of one key. */
+static void
+test_excessive(void **state)
+{
+	enum { COUNT = 100000 };
+	struct ot_incremental_alter_configs_request_alter_configs_resource resource;
+	struct ot_incremental_alter_configs_request_config *configs =
+	    ot_arena_array(&fixture->arena, COUNT, sizeof(*configs));
+	struct ot_incremental_alter_configs_request request;
+	struct fixture_call call;
+	(void)state;
+
+	memset(&resource, 0, sizeof(resource));
+	for (int i = 0; i < COUNT; i++) {
+		configs[i].name = OT_STR_LIT("retention.ms");
+		configs[i].value = OT_STR_LIT("1");
+	}
+	resource.resource_type = OT_RESOURCE_TOPIC;
+	resource.resource_name = OT_STR_LIT("t");
+	resource.configs = configs;
+	resource.configs_count = COUNT;
+	ot_incremental_alter_configs_request_init(&request);
+	request.resources = &resource;
+	request.resources_count = 1;
+	ot_controller_incremental_alter_configs(fixture->controller,
+	    fixture_call_init(fixture, &call), &request, &altered);
+	assert_ok(fixture_wait(fixture, &call));
+	assert_int_equal(altered.responses[0].error_code, OT_ERR_POLICY_VIOLATION);
+	assert_text(altered.responses[0].error_message,
+	    "Unable to perform excessively large batch operation.");
+}
+
 /* ---- AlterConfigs ---------------------------------------------------------------------------- */
 
 /* Goal: AlterConfigs replaces everything that a resource had. Method: two settings, then one other.
@@ -213,6 +246,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_incremental, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_excessive, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replace, set_up, tear_down),
 	};
 

@@ -17,6 +17,7 @@ struct step {
 	struct ot_delete_topics_request_state state;
 	struct ot_delete_topics_response dropped;
 	char name[20];
+	int number; /* in the name */
 	bool is_delete;
 };
 
@@ -221,6 +222,7 @@ begin_step(struct machine *machine, int number, bool is_delete)
 
 	machine->steps[machine->step_count++] = step;
 	step->is_delete = is_delete;
+	step->number = number;
 	(void)snprintf(step->name, sizeof(step->name), "topic-%d", number);
 	if (is_delete) {
 		ot_delete_topics_request_init(&step->drop);
@@ -248,7 +250,7 @@ note_answers(struct machine *machine)
 {
 	for (int i = 0; i < machine->step_count; i++) {
 		struct step *step = machine->steps[i];
-		enum known *known = &machine->known[atoi(step->name + 6)];
+		enum known *known = &machine->known[step->number];
 
 		if (!step->call.is_done || step->call.err != OT_OK)
 			*known = KNOWN_NOTHING;

@@ -304,6 +304,7 @@ truncate_log(struct life *life)
 		err = ot_log_truncate_to(log, to, life->kit.now);
 	if (err != OT_OK)
 		return err;
+	ot_log_check(log);
 	int64_t cut = to;
 	while (life->count > 0 && life->batches[life->count - 1].last >= to) {
 		life->count--;
@@ -375,6 +376,8 @@ life_step(struct life *life)
 		    (int)ot_sim_disk_change_count(life->disk),
 		    (int)ot_log_end_offset(life->kit.log), (int)life->kit.log->segment_count);
 	ot_err err = move_sync(life);
+	if (err == OT_OK && ot_sim_disk_is_stopped(life->disk))
+		err = OT_ERR_CLOSED;
 	if (err != OT_OK)
 		return err;
 	if (dice < 56)
@@ -501,7 +504,9 @@ life_check(struct life *life)
 	struct ot_log *log = life->kit.log;
 	int64_t start = ot_log_start_offset(log), end = ot_log_end_offset(log);
 	struct reading reading = { .life = life, .end = -1 };
-	if (end < life->synced || start > life->deleted)
+	/* Where all that was synced is deleted too, what is left may begin anywhere. */
+	bool is_free = life->deleted >= life->synced;
+	if (!is_free && (end < life->synced || start > life->deleted))
 		fail_msg("the log is %lld to %lld, with all synced to %lld and deleted to %lld: %s",
 		    (long long)start, (long long)end, (long long)life->synced,
 		    (long long)life->deleted, life->kit.result.why.text);
@@ -514,6 +519,7 @@ life_check(struct life *life)
 		while (life->count > 0 && life->batches[life->count - 1].last >= end)
 			life->count--;
 	}
+	life->deleted = OT_MAX(life->deleted, start);
 	relearn_producers(life);
 	kit_check_indexes(&life->kit);
 	for (uint32_t i = 1; i < LIFE_PRODUCERS && start == 0; i++) {

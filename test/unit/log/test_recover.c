@@ -227,6 +227,23 @@ test_a_hole_between_segments_ends_the_log(void **state)
 	}
 }
 
+/* Of a log without a recovery point nobody knows whether it was compacted once. */
+static void
+test_holes_of_an_unknown_past_stay(void **state)
+{
+	(void)state;
+	struct kit kit;
+	fill(&kit);
+	kit_drop(&kit);
+	kit_remove_file(&kit, SECOND ".log");
+	kit.recovery_point = -1;
+	kit_open(&kit, false);
+	assert_int_equal(ot_log_end_offset(kit.log), 30);
+	assert_int_equal(ot_log_recovery_point(kit.log), 0);
+	assert_int_equal(kit_check_read(&kit, 0, 300), 20);
+	kit_fini(&kit);
+}
+
 static void
 test_start_offset_behind_the_end(void **state)
 {
@@ -333,6 +350,7 @@ main(void)
 		cmocka_unit_test(test_cut_at_each_byte_of_the_tail),
 		cmocka_unit_test(test_damage_before_the_recovery_point_is_refused),
 		cmocka_unit_test(test_a_hole_between_segments_ends_the_log),
+		cmocka_unit_test(test_holes_of_an_unknown_past_stay),
 		cmocka_unit_test(test_start_offset_behind_the_end),
 		cmocka_unit_test(test_leftovers_of_deletion_and_cleaning),
 		cmocka_unit_test(test_a_swap_is_finished),

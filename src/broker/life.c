@@ -1,0 +1,209 @@
+/* A broker's objects, and its start. The start ends when the controller says that this broker is
+ * registered and unfenced, and its shards have opened what they could open at once. */
+#include "broker/life_int.h"
+
+#include "base/alloc.h"
+#include "base/report.h"
+#include "broker/fetch_session_int.h"
+#include "broker/groups_int.h"
+
+enum { LIFE_PIPELINE_COUNT_MAX = 256 };
+
+/* ---- the shards' objects ------------------------------------------------------------------- */
+
+static const struct ot_conn_handler conn_handler = { .on_request = broker_route };
+
+static void
+on_lead(void *arg, struct ot_part *part)
+{
+	struct broker_shard *self = arg;
+	if (ot_str_is(ot_part_topic(part), BROKER_OFFSETS_TOPIC) && !self->is_closing)
+		broker_groups_lead(self->groups, part);
+}
+
+static void
+on_resign(void *arg, struct ot_part *part)
+{
+	struct broker_shard *self = arg;
+	if (ot_str_is(ot_part_topic(part), BROKER_OFFSETS_TOPIC) && !self->is_closing)
+		broker_groups_resign(self->groups, part);
+}
+
+static const struct ot_replicas_events replicas_events = {
+	.on_lead = on_lead,
+	.on_resign = on_resign,
+};
+
+static void
+create_shard(struct broker *broker, uint32_t index)
+{
+	const struct ot_settings *settings = broker->settings;
+	struct broker_shard *self = &broker->shards[index];
+	const struct ot_conn_limits limits = {
+		.frame_bytes_max =
+		    (size_t)ot_settings_int(settings, OT_BROKER_SOCKET_REQUEST_MAX_BYTES),
+		.idle_ms_max = ot_settings_number(settings, OT_BROKER_CONNECTIONS_MAX_IDLE_MS),
+		.pipeline_count_max = LIFE_PIPELINE_COUNT_MAX,
+	};
+	uint32_t slots = (uint32_t)ot_settings_int(settings,
+	    OT_BROKER_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
+	self->broker = broker;
+	self->shard = broker->set->shards[index];
+	self->shard->user = self;
+	ot_shard_enter(self->shard);
+	ot_conn_host_init(&self->conns, self->shard, &conn_handler, self, &limits);
+	self->codecs = ot_codec_ctx_create();
+	self->fetch_sessions = fetch_sessions_create(index, broker->set->count,
+	    (slots + broker->set->count - 1) / broker->set->count);
+	self->groups = broker_groups_create(self);
+	self->producer_ids = broker_producer_ids_create(self);
+	const struct ot_replicas_conf conf = {
+		.shard = self->shard,
+		.codecs = self->codecs,
+		.dirs = broker->dirs,
+		.node_id = broker->node_id,
+		.events = &replicas_events,
+		.arg = self,
+	};
+	self->replicas = ot_replicas_create(&conf);
+	ot_shard_enter(NULL);
+}
+
+static void
+destroy_shard(struct broker_shard *self)
+{
+	if (self->shard == NULL)
+		return;
+	ot_shard_enter(self->shard);
+	broker_producer_ids_destroy(self->producer_ids);
+	broker_groups_destroy(self->groups);
+	ot_replicas_destroy(self->replicas);
+	fetch_sessions_destroy(self->fetch_sessions);
+	ot_codec_ctx_destroy(self->codecs);
+	ot_conn_host_fini(&self->conns);
+	ot_image_unref(self->image);
+	ot_shard_enter(NULL);
+}
+
+/* ---- the start ----------------------------------------------------------------------------- */
+
+static void
+on_ready(void *arg)
+{
+	struct broker *broker = arg;
+	struct broker_life *life = broker->life;
+	if (life->stop != LIFE_RUNS)
+		return;
+	ot_mono_ns took = ot_io_now_exact(ot_shard_control(broker->set)->io) - life->created;
+	life_let_in(broker);
+	for (size_t i = 0; i < broker->listener_count; i++) {
+		const struct broker_listener *listener = &broker->listeners[i];
+		OT_INFO("broker", "listening on %s://%s:%u", listener->conf->name,
+		    listener->conf->host, listener->port);
+	}
+	OT_INFO("broker", "node %d of cluster %s is ready after %.1f ms", broker->node_id,
+	    ot_dirs_cluster_id(broker->dirs), (double)took / OT_NS_PER_MS);
+	life->args.on_ready(life->args.arg);
+}
+
+static void
+on_failure(void *arg, ot_err err, const char *why)
+{
+	OT_ERROR("broker", "%s", why);
+	broker_stop(arg, err, why);
+}
+
+void
+broker_start(struct broker *broker)
+{
+	OT_ON_SHARD(ot_shard_control(broker->set));
+	broker_control_start(broker->control);
+	life_start_checkpoints(broker);
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static ot_err
+open_dirs(struct broker *broker, struct ot_io *io, struct ot_why *why)
+{
+	const struct ot_settings *settings = broker->settings;
+	char new_cluster_id[OT_UUID_TEXT_BYTES];
+	struct ot_uuid cluster = ot_io_random_uuid(io);
+	ot_uuid_to_text(&cluster, new_cluster_id);
+	struct ot_uuid *ids = ot_must_alloc(settings->log_dir_count * sizeof(*ids));
+	for (size_t i = 0; i < settings->log_dir_count; i++)
+		ids[i] = ot_io_random_uuid(io);
+	const struct ot_dirs_conf conf = {
+		.fs = io->fs,
+		.paths = settings->log_dirs,
+		.path_count = settings->log_dir_count,
+		.node_id = settings->node_id,
+		.new_cluster_id = new_cluster_id,
+		.new_dir_ids = ids,
+	};
+	ot_err err = ot_dirs_open(&conf, &broker->dirs, why);
+	if (err == OT_OK)
+		broker->node_id = ot_dirs_node_id(broker->dirs);
+	ot_free(ids);
+	return err;
+}
+
+static void
+create_objects(struct broker *broker, struct ot_io *io)
+{
+	for (uint32_t i = 0; i < broker->set->count; i++)
+		create_shard(broker, i);
+	const struct broker_control_args args = {
+		.broker = broker,
+		.cluster_id = ot_dirs_cluster_id(broker->dirs),
+		.incarnation = ot_io_random_uuid(io),
+		.on_ready = on_ready,
+		.on_failure = on_failure,
+		.arg = broker,
+	};
+	broker->control = broker_control_create(&args);
+}
+
+ot_err
+broker_create(const struct broker_args *args, struct broker **ret_broker, struct ot_why *why)
+{
+	struct ot_io *io = ot_shard_control(args->set)->io;
+	struct broker *broker = OT_NEW(struct broker);
+	broker->life = OT_NEW(struct broker_life);
+	broker->life->broker = broker;
+	broker->life->args = *args;
+	broker->life->created = ot_io_now_exact(io);
+	ot_list_init(&broker->life->early);
+	broker->settings = args->settings;
+	broker->set = args->set;
+	broker->shards = ot_must_alloc(args->set->count * sizeof(*broker->shards));
+	ot_err err = open_dirs(broker, io, why);
+	if (err == OT_OK)
+		err = life_open_listeners(broker, why);
+	if (err != OT_OK) {
+		broker_destroy(broker);
+		return err;
+	}
+	create_objects(broker, io);
+	*ret_broker = broker;
+	return OT_OK;
+}
+
+void
+broker_destroy(struct broker *broker)
+{
+	if (broker == NULL)
+		return;
+	life_close_listeners(broker);
+	for (uint32_t i = 0; i < broker->set->count; i++)
+		destroy_shard(&broker->shards[i]);
+	broker_control_destroy(broker->control);
+	ot_dirs_close(broker->dirs);
+	ot_free(broker->life->stop_mails);
+	ot_free(broker->life->is_dir_clean);
+	ot_free(broker->life->stop_rows);
+	ot_free(broker->life);
+	ot_free(broker->shards);
+	ot_free(broker->listeners);
+	ot_free(broker);
+}
