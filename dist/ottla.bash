@@ -6,9 +6,18 @@ _ottla_tools()
 	"$1" help 2>/dev/null | sed -n 's/^  \([a-z][a-z0-9-]*\)  .*/\1/p'
 }
 
+# The commands of a tool that has some, for the word behind its name.
+_ottla_commands()
+{
+	"$@" --help 2>/dev/null </dev/null |
+		sed -n '/^Command /,/^$/s/^\([a-z][a-z0-9-]*\)  .*/\1/p'
+}
+
+# Options stand at the begin of a line of help, all their names before what they take.
 _ottla_options()
 {
-	"$@" --help 2>&1 </dev/null | grep -oE -- '^ {0,4}(-[a-zA-Z], )?--[a-z][a-z0-9.-]*' |
+	"$@" --help 2>&1 </dev/null |
+		grep -oE -- '^(\* )?(-[a-zA-Z], )*--[a-z][a-z0-9.-]*(, --[a-z][a-z0-9.-]*)*' |
 		grep -oE -- '--[a-z][a-z0-9.-]*' | sort -u
 }
 
@@ -17,6 +26,7 @@ _ottla()
 	local command=${COMP_WORDS[0]} word=${COMP_WORDS[COMP_CWORD]}
 	local before=${COMP_WORDS[COMP_CWORD - 1]}
 	local tool=("$command")
+	local first=1 commands
 
 	COMPREPLY=()
 	if [ "${command##*/}" = ottla ]; then
@@ -25,6 +35,14 @@ _ottla()
 			return
 		fi
 		tool+=("${COMP_WORDS[1]}")
+		first=2
+	fi
+	commands=$(_ottla_commands "${tool[@]}")
+	if [ -n "$commands" ] && [ "$COMP_CWORD" -eq $first ]; then
+		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
+		return
+	elif [ -n "$commands" ]; then
+		tool+=("${COMP_WORDS[first]}")
 	fi
 	case $word in
 	-*)

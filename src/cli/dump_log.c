@@ -296,7 +296,8 @@ print_record(struct request *request, const struct batch *batch, const struct ot
 	if (!is_control && request->has_contents)
 		dump_record_put(&request->decoding, record, request->has_metadata ? " " : "| ",
 		    &request->arena, &request->line);
-	fwrite(request->line.data, 1, request->line.bytes, stdout);
+	if (request->line.bytes > 0)
+		fwrite(request->line.data, 1, request->line.bytes, stdout);
 	putchar('\n');
 }
 

@@ -14,18 +14,38 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 STAND_IN = """#!/bin/sh
 case "$*" in
 help)
-	echo 'Usage: ottla TOOL [OPTION...]'
+	echo 'Ottla is a broker.'
 	echo
 	echo '  server  Run a broker.'
 	echo '  topics  Create, list, describe and delete topics.'
+	;;
+'help --format json')
+	cat <<-'END'
+	[{"name": "server", "summary": "Run a broker.", "purpose": "Runs.", "rest": "[file]",
+	  "options": [], "commands": []},
+	 {"name": "topics", "summary": "Topics.", "purpose": "This tool helps with topics.",
+	  "options": [
+	   {"usage": "--topic <String: topic>", "description": "The topic. Not \\\\d.", "default": "t"},
+	   {"usage": "* -h, --help", "description": "Print usage.", "required": true}],
+	  "commands": []},
+	 {"name": "cluster", "summary": "Tell.", "purpose": "Tells.", "options": [], "commands": [
+	   {"name": "cluster-id", "purpose": "Prints the id.", "options": [
+	    {"usage": "--id <Integer>", "description": "The id."}]}]}]
+	END
+	;;
+cluster*--help)
+	case "$*" in
+	'cluster --help') printf 'Tells.\\nCommand     Description\\n-------     ---\\ncluster-id  Id.\\n\\nx\\n' ;;
+	*) echo '* -i, --id <Integer>  The id.' ;;
+	esac
 	;;
 *)
 	echo 'This tool helps with topics.'
 	echo 'Option                  Description'
 	echo '------                  -----------'
 	echo '--delete                Delete a topic'
-	echo '--topic <String: topic> The topic to create.'
-	echo '                          Not \\\\d.'
+	echo '--name, --topic <String: topic> The topic to create.'
+	echo '                          Not --this.'
 	echo '-h, --help              Print usage.'
 	;;
 esac
@@ -106,8 +126,14 @@ def complete(ottla, *words):
 def test_completion_offers_tools_and_options(ottla):
     assert complete(ottla, "") == ["server", "topics"]
     assert complete(ottla, "to") == ["topics"]
-    assert complete(ottla, "topics", "--") == ["--delete", "--help", "--topic"]
+    assert complete(ottla, "topics", "--") == ["--delete", "--help", "--name", "--topic"]
     assert complete(ottla, "topics", "--bootstrap-server", "") == ["localhost:9092"]
+
+
+def test_completion_of_commands(ottla):
+    """Goal: behind a tool that has commands stand these, behind a command its options."""
+    assert complete(ottla, "cluster", "") == ["cluster-id"]
+    assert complete(ottla, "cluster", "cluster-id", "--") == ["--id"]
 
 
 def test_completion_of_launchers(ottla):
@@ -122,10 +148,15 @@ def test_man_pages_come_from_the_help(ottla, tmp_path):
     pages = tmp_path / "man1"
     pages.mkdir()
     run("/usr/bin/python3", os.path.join(ROOT, "tools/gen/man.py"), str(ottla), str(pages), "1.2")
-    assert sorted(os.listdir(pages)) == ["kafka-topics.sh.1", "ottla-server.1", "ottla-topics.1",
-                                         "ottla.1"]
+    assert sorted(os.listdir(pages)) == [
+        "kafka-cluster.sh.1", "kafka-topics.sh.1", "ottla-cluster.1", "ottla-server.1",
+        "ottla-topics.1", "ottla.1"]
     text = (pages / "ottla-topics.1").read_text()
-    assert ".B \\-\\-topic <String: topic>\nThe topic to create. Not \\ed.\n" in text
-    assert ".B \\-h, \\-\\-help\nPrint usage.\n" in text
-    assert "topics" in (pages / "ottla.1").read_text()
+    assert ".B \\-\\-topic <String: topic>\nThe topic. Not \\ed. (default: t)\n" in text
+    assert ".B \\-h, \\-\\-help\nPrint usage. Must be given.\n" in text
+    assert ".SH COMMAND CLUSTER-ID\nPrints the id.\n.TP\n.B \\-\\-id <Integer>" in \
+        (pages / "ottla-cluster.1").read_text()
+    assert "[file] [" in (pages / "ottla-server.1").read_text()
+    text = (pages / "ottla.1").read_text()
+    assert "topics" in text and "Ottla is a broker." in text
     assert (pages / "kafka-topics.sh.1").read_text() == ".so man1/ottla-topics.1\n"

@@ -1,11 +1,11 @@
 """Writes the man pages from the program's own help: man.py OTTLA FOLDER VERSION.
 
-`ottla help` gives an introduction and one line per tool, indented by two blanks: name, then summary.
-`ottla TOOL --help` gives a description and a table with the columns Option and Description, as
-Kafka's tools do; help of another form goes into the page as it stands. Each tool gets the pages
-ottla-TOOL(1) and, for the name of its launcher, kafka-TOOL.sh(1).
+`ottla help` begins with an introduction, and `ottla help --format json` tells all about every tool: its
+purpose, its options, its commands with theirs. Each tool gets the pages ottla-TOOL(1) and, for the name
+of its launcher, kafka-TOOL.sh(1).
 """
 
+import json
 import os
 import re
 import subprocess
@@ -13,48 +13,14 @@ import sys
 
 
 def help_of(*command):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False)
-    return done.stdout
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          check=True).stdout
 
 
 def escape(text):
     """Text as roff reads it: backslashes and hyphens mean themselves, no line is a request."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return re.sub(r"(?m)^([.'])", r"\\&\1", text)
-
-
-def parse_tools(text):
-    """The introduction and the (name, summary) rows of `ottla help`."""
-    row = re.compile(r"  ([a-z][a-z0-9-]*)  +(\S.*)")
-    intro, rows = [], []
-    for line in text.splitlines():
-        match = row.fullmatch(line)
-        if match:
-            rows.append(match.groups())
-        elif not rows:
-            intro.append(line)
-    return "\n".join(intro).strip(), rows
-
-
-def parse_options(text):
-    """The description above the table of options and its (option, description) rows, or None."""
-    lines = text.splitlines()
-    heads = [index for index, line in enumerate(lines) if re.match(r"Option +Description *$", line)]
-    if not heads:
-        return None
-    head = heads[0]
-    column = lines[head].index("Description")
-    rows = []
-    for line in lines[head + 1:]:
-        if re.fullmatch(r"[- ]*", line):
-            continue
-        left, right = line[:column].strip(), line[column:].strip()
-        if line.startswith("-"):
-            rows.append([left, right])
-        elif rows:
-            rows[-1] = [f"{rows[-1][0]} {left}".strip(), f"{rows[-1][1]} {right}".strip()]
-    return "\n".join(lines[:head]).strip(), rows
 
 
 def page(name, summary, version, sections):
@@ -74,19 +40,36 @@ def definitions(rows):
     return "\n".join(f".TP\n.B {escape(left)}\n{escape(right)}" for left, right in rows)
 
 
-def tool_page(name, summary, text, version):
-    parsed = parse_options(text)
-    if parsed is None:
-        body = [("HELP", f".nf\n{escape(text.rstrip())}\n.fi")]
+def option_rows(command):
+    """(usage, description) of each option, with its default behind it."""
+    for option in command["options"]:
+        text = option["description"]
+        if "default" in option:
+            text += f" (default: {option['default']})"
+        if option.get("required"):
+            text += " Must be given."
+        yield option["usage"].removeprefix("* "), text
+
+
+def command_section(command):
+    return f"{escape(command['purpose'])}\n{definitions(option_rows(command))}"
+
+
+def tool_page(tool, version):
+    name = tool["name"]
+    words = "command" if tool["commands"] else tool.get("rest", "")
+    forms = [f"ottla {name}"] + ([] if name == "server" else [f"kafka-{name}.sh"])
+    synopsis = "\n.br\n".join(f".B {escape(form)}\n{escape(f'{words} '.lstrip())}[\\fIoption\\fR ...]"
+                             for form in forms)
+    sections = [("SYNOPSIS", synopsis), ("DESCRIPTION", paragraphs(tool["purpose"]))]
+    if tool["commands"]:
+        sections += [(f"COMMAND {command['name'].upper()}", command_section(command))
+                     for command in tool["commands"]]
     else:
-        body = [("DESCRIPTION", paragraphs(parsed[0])), ("OPTIONS", definitions(parsed[1]))]
-    synopsis = f".B ottla {escape(name)}\n[\\fIoption\\fR ...]\n.br\n" \
-               f".B kafka\\-{escape(name)}.sh\n[\\fIoption\\fR ...]"
-    if name == "server":
-        synopsis = ".B ottla server\n.I server.properties\n[\\fB\\-\\-override\\fR " \
-                   "\\fIproperty\\fR=\\fIvalue\\fR] ..."
-    return page(f"ottla-{name}", summary, version,
-                [("SYNOPSIS", synopsis), *body, ("SEE ALSO", ".BR ottla (1)")])
+        sections.append(("OPTIONS", definitions(option_rows(tool))))
+    status = "0 when all that was asked was done, 1 otherwise."
+    return page(f"ottla-{name}", tool["summary"], version,
+                [*sections, ("EXIT STATUS", status), ("SEE ALSO", ".BR ottla (1)")])
 
 
 def main_page(intro, tools, version):
@@ -100,7 +83,8 @@ def main_page(intro, tools, version):
 
 def main():
     ottla, folder, version = sys.argv[1:]
-    intro, tools = parse_tools(help_of(ottla, "help"))
+    tools = json.loads(help_of(ottla, "help", "--format", "json"))
+    intro = re.split(r"(?m)^  \w", help_of(ottla, "help"))[0]
     if not tools:
         sys.exit("man.py: `ottla help` lists no tools")
 
@@ -108,9 +92,10 @@ def main():
         with open(os.path.join(folder, name), "w", encoding="utf-8") as out:
             out.write(text)
 
-    write("ottla.1", main_page(intro, tools, version))
-    for name, summary in tools:
-        write(f"ottla-{name}.1", tool_page(name, summary, help_of(ottla, name, "--help"), version))
+    write("ottla.1", main_page(intro, [(tool["name"], tool["summary"]) for tool in tools], version))
+    for tool in tools:
+        name = tool["name"]
+        write(f"ottla-{name}.1", tool_page(tool, version))
         if name != "server":
             write(f"kafka-{name}.sh.1", f".so man1/ottla-{name}.1\n")
 

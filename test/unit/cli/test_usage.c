@@ -74,7 +74,8 @@ test_json(void **state)
 	FILE *out = open_memstream(&text, &bytes);
 	cli_usage_print_json(tools, 1, out);
 	fclose(out);
-	json_t *json = json_array_get(json_loadb(text, bytes, 0, NULL), 0);
+	json_t *root = json_loadb(text, bytes, 0, NULL);
+	json_t *json = json_array_get(root, 0);
 	assert_string_equal(json_string_value(json_object_get(json, "name")), "thing");
 	assert_int_equal(json_array_size(json_object_get(json, "classes")), 2);
 	json_t *array = json_object_get(json, "options");
@@ -85,6 +86,7 @@ test_json(void **state)
 	assert_string_equal(json_string_value(json_object_get(first, "default")), "5000");
 	json_t *needed = json_array_get(array, 4);
 	assert_true(json_is_true(json_object_get(needed, "required")));
+	json_decref(root);
 	free(text);
 }
 
