@@ -11,7 +11,7 @@
 enum {
 	LOG_MAGIC = 0x4c4f4721,
 	LOG_PATH_BYTES = 1024, /* of a file's whole path; a longer folder is refused at opening */
-	LOG_HINT_COUNT = 4,
+	LOG_HINT_COUNT = 16,
 	LOG_INACTIVE_OPEN_MAX = 8,
 	LOG_WRITE_BACK_BYTES = 8 * 1024 * 1024,
 	LOG_RESERVE_BYTES_MIN = 256 * 1024, /* smaller segments reserve nothing */
