@@ -1,0 +1,84 @@
+"""The session that every introduction to Kafka begins with, typed word by word.
+
+Goal: it works as it stands, on the ports that it names, with the property file that comes along.
+Method: pseudo terminals in a network of the test's own, so that 9092 and 2181 are free whatever runs on
+this machine. Where no such network can be made, the machine's ports serve if they are free.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+
+import pytest
+
+import terminal
+
+CTRL_C, CTRL_D = "\x03", "\x04"
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.fixture
+def open_terminal(tmp_path):
+    """open_terminal() is a fresh one, all of a test's in the same room."""
+    with contextlib.ExitStack() as stack:
+        room = terminal.Room(tmp_path)
+        stack.callback(room.close)
+        enter = room.enter
+        if not room.is_there:
+            if not is_free(9092) or not is_free(2181) or os.listdir(terminal.KAFKA_LOGS):
+                pytest.skip("no network of its own to be had here, and the ports are taken")
+            enter = []
+            stack.callback(lambda: [shutil.rmtree(entry.path) if entry.is_dir() else
+                                    os.remove(entry.path)
+                                    for entry in os.scandir(terminal.KAFKA_LOGS)])
+
+        def open_one():
+            opened = terminal.Terminal(enter)
+            stack.callback(opened.close)
+            return opened
+
+        yield open_one
+
+
+def test_the_session(open_terminal):
+    server = open_terminal()
+    server.start("bin/kafka-server-start.sh config/server.properties")
+    server.wait_for("is ready after")
+
+    topics = open_terminal()
+    assert topics.run("bin/kafka-topics.sh --create --zookeeper localhost:2181 "
+                      "--replication-factor 1 --partitions 1 --topic test") == \
+        'Created topic "test".\n'
+    assert topics.run("bin/kafka-topics.sh --list --zookeeper localhost:2181") == "test\n"
+    assert topics.run("bin/kafka-topics.sh --describe --zookeeper localhost:2181 --topic test") == (
+        "Topic:test\tPartitionCount:1\tReplicationFactor:1\tConfigs:\n"
+        "\tTopic: test\tPartition: 0\tLeader: 0\tReplicas: 0\tIsr: 0\n")
+
+    producer = open_terminal()
+    producer.start("bin/kafka-console-producer.sh --broker-list localhost:9092 --topic srktest")
+    for line in "This is a message", "This is another message":
+        producer.wait_for("^>")
+        producer.type(line + "\n")
+
+    consumer = open_terminal()
+    consumer.start("bin/kafka-console-consumer.sh --bootstrap-server localhost:9092 "
+                   "--topic srktest --from-beginning")
+    assert consumer.wait_for("This is another message\n") == "This is a message\n"
+    producer.wait_for("^>")
+    producer.type("One more, while it waits\n")
+    assert consumer.wait_for("One more, while it waits\n") == ""
+    assert topics.run("bin/kafka-topics.sh --list --bootstrap-server localhost:9092") == \
+        "__consumer_offsets\nsrktest\ntest\n"
+
+    consumer.type(CTRL_C)
+    assert consumer.finish(status=130) == "^CProcessed a total of 3 messages\n"
+    producer.wait_for("^>")
+    producer.type(CTRL_D)
+    producer.finish()
+    server.type(CTRL_C)
+    server.finish()
