@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import shlex
+import shutil
 import socket
 import struct
 import subprocess
@@ -21,6 +22,11 @@ KAFKA_LOGS = "/tmp/kafka-logs"
 HOSTS = "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 FURNISH = ('ip link set lo up && mount --bind "$1" /etc/hosts && mount --bind "$2" "$3" && '
            'echo ready && exec sleep infinity')
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 class Room:
@@ -39,12 +45,18 @@ class Room:
                               "--mount", "sh", "-c", FURNISH, "sh", hosts, self.logs, KAFKA_LOGS)
         self.is_there = self.holder.read_line() == "ready"
         self.enter = ["nsenter", "--target", str(self.holder.process.pid), "--net", "--mount",
-                      *(["--user", "--preserve-credentials"] if as_user else [])]
+                      *(["--user", "--preserve-credentials"] if as_user else [])] \
+            if self.is_there else []
+
+    def is_usable(self):
+        """Without name spaces the machine itself serves, if nobody uses what a session would."""
+        return self.is_there or \
+            is_free(9092) and is_free(2181) and self.has_made_place
 
     def close(self):
         self.holder.kill()
         if self.has_made_place:
-            os.rmdir(KAFKA_LOGS)
+            shutil.rmtree(KAFKA_LOGS)
 
 
 class Terminal:

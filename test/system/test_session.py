@@ -5,44 +5,7 @@ Method: pseudo terminals in a network of the test's own, so that 9092 and 2181 a
 this machine. Where no such network can be made, the machine's ports serve if they are free.
 """
 
-import contextlib
-import os
-import shutil
-import socket
-
-import pytest
-
-import terminal
-
 CTRL_C, CTRL_D = "\x03", "\x04"
-
-
-def is_free(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-@pytest.fixture
-def open_terminal(tmp_path):
-    """open_terminal() is a fresh one, all of a test's in the same room."""
-    with contextlib.ExitStack() as stack:
-        room = terminal.Room(tmp_path)
-        stack.callback(room.close)
-        enter = room.enter
-        if not room.is_there:
-            if not is_free(9092) or not is_free(2181) or os.listdir(terminal.KAFKA_LOGS):
-                pytest.skip("no network of its own to be had here, and the ports are taken")
-            enter = []
-            stack.callback(lambda: [shutil.rmtree(entry.path) if entry.is_dir() else
-                                    os.remove(entry.path)
-                                    for entry in os.scandir(terminal.KAFKA_LOGS)])
-
-        def open_one():
-            opened = terminal.Terminal(enter)
-            stack.callback(opened.close)
-            return opened
-
-        yield open_one
 
 
 def test_the_session(open_terminal):
