@@ -45,3 +45,15 @@ def test_the_session(open_terminal):
     producer.finish()
     server.type(CTRL_C)
     server.finish()
+
+
+def test_localhost_is_found_at_its_ipv4_address(open_terminal):
+    """Goal: who gives localhost as the place to listen, and 127.0.0.1 to clients, is served, as by Java's
+    sockets, although most machines' localhost is ::1 first."""
+    server, tools = open_terminal(), open_terminal()
+    server.start("bin/kafka-server-start.sh config/server.properties "
+                 "--override listeners=PLAINTEXT://localhost:9092")
+    server.wait_for("is ready after")
+    for where in "--zookeeper 127.0.0.1:2181", "--bootstrap-server 127.0.0.1:9092", \
+            "--zookeeper localhost:2181", "--bootstrap-server localhost:9092":
+        assert tools.run(f"bin/kafka-topics.sh --list {where}").strip() == ""
