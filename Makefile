@@ -65,7 +65,8 @@ format: ## Format all C files
 .PHONY: install
 install: all ## Install under PREFIX (default /usr/local), staged below DESTDIR if that is set
 	@meson configure build -Dprefix=$(PREFIX) -Dsysconfdir=$(SYSCONFDIR)
-	@meson install -C build --destdir "$(DESTDIR)" --quiet
+	@tools/build.sh build --quiet ottla dist/ottla.1
+	@meson install -C build --no-rebuild --destdir "$(DESTDIR)" --quiet
 	@test -n "$(DESTDIR)" || echo "As a service: systemd-sysusers, then systemctl enable --now ottla"
 
 .PHONY: clean

@@ -29,7 +29,7 @@ test_packages=(
 	python3-pytest python3-kafka python3-confluent-kafka kcat
 	golang-go golang-github-segmentio-kafka-go-dev
 	'golang-github-shopify-sarama-dev|golang-github-ibm-sarama-dev'
-	nodejs@node npm@npm ca-certificates
+	nodejs@node npm@npm ca-certificates iproute2@ip
 )
 # command, then the packages that bring it
 test_daemons=(

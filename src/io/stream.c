@@ -146,34 +146,42 @@ open_listening_socket(const struct addrinfo *address)
 	return -1;
 }
 
-/* The first address of the name that can be listened at; IPv6 first for "all addresses", since
- * that socket takes IPv4 too. */
+/* The first address of the name and of that family that can be listened at; -1 if there is none. */
+static int
+bind_in_family(const char *host, const char *service, int family)
+{
+	struct addrinfo hints = {
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+		.ai_family = family,
+	};
+	struct addrinfo *found = NULL;
+	if (getaddrinfo(host, service, &hints, &found) != 0) {
+		errno = EADDRNOTAVAIL;
+		return -1;
+	}
+	int fd = -1;
+	for (struct addrinfo *it = found; it != NULL && fd < 0; it = it->ai_next)
+		fd = open_listening_socket(it);
+	int saved = errno;
+	freeaddrinfo(found);
+	errno = saved;
+	return fd;
+}
+
+/* "All addresses" is IPv6 first, since that socket takes IPv4 too. A name is IPv4 first, as Java
+ * has it, whatever the host's resolver prefers: who listens at localhost is found at 127.0.0.1. */
 static ot_err
 bind_by_name(const char *host, uint16_t port, int *ret_fd)
 {
 	char service[8];
 	snprintf(service, sizeof(service), "%u", port);
 	bool is_any = host == NULL || host[0] == '\0';
-	struct addrinfo hints = {
-		.ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-		.ai_family = is_any ? AF_INET6 : AF_UNSPEC,
-	};
-	int fd = -1;
-	for (int attempt = 0; attempt < 2 && fd < 0; attempt++) {
-		struct addrinfo *found = NULL;
-		if (getaddrinfo(is_any ? NULL : host, service, &hints, &found) != 0) {
-			errno = EADDRNOTAVAIL;
-			found = NULL;
-		}
-		for (struct addrinfo *it = found; it != NULL && fd < 0; it = it->ai_next)
-			fd = open_listening_socket(it);
-		if (found != NULL)
-			freeaddrinfo(found);
-		if (fd >= 0 || !is_any || errno == EADDRINUSE)
-			break;
-		hints.ai_family = AF_INET;
-	}
+	if (is_any)
+		host = NULL;
+	int fd = bind_in_family(host, service, is_any ? AF_INET6 : AF_INET);
+	if (fd < 0 && errno != EADDRINUSE)
+		fd = bind_in_family(host, service, is_any ? AF_INET : AF_INET6);
 	if (fd < 0)
 		return errno == EADDRINUSE ? OT_ERR_EXISTS : OT_ERR_IO;
 	*ret_fd = fd;

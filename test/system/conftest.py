@@ -1,11 +1,13 @@
 """Fixtures of the system tests: brokers that end with the test and must end well."""
 
+import contextlib
 import os
 
 import pytest
 
 import harness
 import quick_starts
+import terminal
 
 
 @pytest.fixture
@@ -47,3 +49,20 @@ def connection(broker):
 def quick_start(tmp_path_factory):
     """quick_start(language) is the command of that program of clients/, built if it must be."""
     return quick_starts.Builder(tmp_path_factory.mktemp("clients")).command
+
+
+@pytest.fixture
+def open_terminal(tmp_path):
+    """open_terminal() is a fresh one; all of a test's are in the same room."""
+    with contextlib.ExitStack() as stack:
+        room = terminal.Room(tmp_path)
+        stack.callback(room.close)
+        if not room.is_usable():
+            pytest.skip("no network of its own to be had here, and ports or /tmp/kafka-logs are taken")
+
+        def open_one():
+            opened = terminal.Terminal(room.enter)
+            stack.callback(opened.close)
+            return opened
+
+        yield open_one

@@ -10,6 +10,8 @@ import subprocess
 
 import pytest
 
+import harness
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 STAND_IN = """#!/bin/sh
 case "$*" in
@@ -96,6 +98,22 @@ def test_the_unit_names_what_was_installed(installed, prefix):
     unit = (installed / "lib/systemd/system/ottla.service").read_text()
     assert f"ExecStart=/{prefix}/bin/ottla server /" in unit
     assert "@" not in unit.replace("@system-service", "")
+
+
+def test_what_was_installed_works(installed, tmp_path):
+    """Goal: launchers find the program beside them, from anywhere. Method: a broker and a tool."""
+    port = harness.free_port()
+    settings = tmp_path / "server.properties"
+    settings.write_text(f"listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={tmp_path}/data\n")
+    start = ["env", "-u", "OTTLA", installed / "bin/kafka-server-start.sh", settings]
+    topics = ["env", "-u", "OTTLA", installed / "bin/kafka-topics.sh", "--bootstrap-server",
+              f"127.0.0.1:{port}"]
+    with harness.Program(*start, cwd="/") as server:
+        harness.wait_until(lambda: "is ready after" in "".join(server.errors), "the broker")
+        assert harness.run(*topics, "--create", "--topic", "t", cwd="/") == b"Created topic t.\n"
+        assert os.readlink(f"/proc/{server.process.pid}/exe") == str(installed / "bin/ottla")
+        server.process.terminate()
+        server.wait()
 
 
 def test_edited_settings_are_kept(tmp_path):

@@ -1,4 +1,7 @@
 // The quick start with segmentio/kafka-go; see quick_starts.py.
+//
+// This release limits a batch by records alone (100 of them are far below 16384 bytes), and a group
+// without a commit begins at the earliest record, always.
 package main
 
 import (
