@@ -496,6 +496,39 @@ def test_offsets_by_time(connection):
     assert answer.Topics[0].Partitions[0].OldStyleOffsets == [9]
 
 
+def list_offsets(connection, version, *wanted):
+    """Error and offset for each (topic, partition, timestamp)."""
+    answer = connection.call("ListOffsets", version, Topics=[
+        {"Name": topic, "Partitions": [{"PartitionIndex": partition, "Timestamp": timestamp}]}
+        for topic, partition, timestamp in wanted])
+    return [(error_name(topic.Partitions[0].ErrorCode), topic.Partitions[0].Offset)
+            for topic in answer.Topics]
+
+
+def test_special_timestamps_need_their_version(connection):
+    """Goal: each number below 0 is known from a version on (KIP-734, 405, 1005, 1023); a client that
+    sends it in an older one, or sends another number, would take any answer for a place in the log."""
+    make_topic(connection)
+    wire.produce(connection, "t", 0, wire.batch([b"x"] * 3, timestamp=1000))
+    known = {-1: (1, 3), -2: (1, 0), -3: (7, 0), -4: (8, 0), -5: (9, -1), -6: (11, -1)}
+    for version in range(1, 12):
+        for timestamp in range(-8, 0):
+            first, offset = known.get(timestamp, (99, -1))
+            expected = ("NONE", offset) if version >= first else ("UNSUPPORTED_VERSION", -1)
+            assert list_offsets(connection, version, ("t", 0, timestamp)) == [expected], (
+                version, timestamp)
+
+
+def test_a_partition_is_asked_for_its_offset_once(connection):
+    """Goal: a partition that stands twice in one ListOffsets gets INVALID_REQUEST both times; the
+    others get their offset, the unknown ones their own error."""
+    make_topic(connection, partitions=2)
+    assert list_offsets(connection, 5, ("t", 0, -1), ("t", 1, -1), ("t", 0, -2), ("t", 2, -1),
+                        ("nowhere", 0, -1)) == [
+        ("INVALID_REQUEST", -1), ("NONE", 0), ("INVALID_REQUEST", -1),
+        ("UNKNOWN_TOPIC_OR_PARTITION", -1), ("UNKNOWN_TOPIC_OR_PARTITION", -1)]
+
+
 # ---- idempotence (KIP-98) ----------------------------------------------------------------------------
 
 def producer_id(connection):
