@@ -300,6 +300,45 @@ def test_a_long_poll_ends_when_records_come(broker, connection):
     assert time.monotonic() - start < 10
 
 
+def fetch_quickly(connection, partitions, **limits):
+    """Bytes that come, and whether they came without the ten seconds that the fetch may wait."""
+    start = time.monotonic()
+    answer = connection.call("Fetch", 11, MaxWaitMs=10000, **limits, Topics=[
+        {"Topic": "t", "Partitions": [{"Partition": i, "PartitionMaxBytes": 1 << 20}
+                                      for i in range(partitions)]}])
+    records = [row.Records or b"" for topic in answer.Responses for row in topic.Partitions]
+    return sum(map(len, records)), time.monotonic() - start < 8
+
+
+def test_min_bytes_beyond_what_an_answer_may_have_are_not_waited_for(connection):
+    """Goal: as in Kafka min_bytes is at most max_bytes: what is there is told at once, also when all
+    of it is in one of several partitions."""
+    make_topic(connection, partitions=8)
+    one = len(wire.batch([b"x" * 1000]))
+    for _ in range(40):
+        wire.produce(connection, "t", 5, wire.batch([b"x" * 1000]))
+    for partitions, limit in ((8, 5 * one), (6, 30 * one)):
+        size, is_quick = fetch_quickly(connection, partitions, MaxBytes=limit, MinBytes=1 << 24)
+        assert one <= size <= limit and is_quick
+        size, is_quick = fetch_quickly(connection, partitions, MaxBytes=limit, MinBytes=limit)
+        assert one <= size <= limit and is_quick
+
+
+def test_fetch_max_bytes_bounds_every_answer(make_broker):
+    """Goal: the broker's limit holds whatever the client asks; a larger first batch still comes."""
+    broker = make_broker({"fetch.max.bytes": 5000, "num.shards": 1})
+    with broker.connect() as connection:
+        make_topic(connection, partitions=2)
+        for partition in (0, 1):
+            for _ in range(10):
+                wire.produce(connection, "t", partition, wire.batch([b"x" * 1000]))
+        size, is_quick = fetch_quickly(connection, 2, MaxBytes=1 << 20, MinBytes=1 << 20)
+        assert 3000 < size <= 5000 and is_quick
+        large = wire.batch([b"x" * 9000])
+        base = wire.produce(connection, "t", 0, large).BaseOffset
+        assert len(wire.fetch(connection, "t", 0, base).Records) == len(large)
+
+
 # ---- fetch sessions (KIP-227) ------------------------------------------------------------------------
 
 class Session:
