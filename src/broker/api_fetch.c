@@ -650,6 +650,13 @@ enter_session(struct fetch_op *op)
 	op->session_id = op->session->id;
 	fetch_session_touch(sessions, op->session, ot_io_now(op->self->shard->io));
 	fetch_session_update(op->session, body);
+	if (op->is_incremental && op->session->part_count == 0) {
+		/* A client that wants nothing any more has no use for its session: id 0 says so. */
+		fetch_session_remove(sessions, op->session);
+		op->session = NULL;
+		op->session_id = FETCH_SESSION_NONE;
+		op->is_incremental = false;
+	}
 	return OT_OK;
 }
 

@@ -393,6 +393,29 @@ def test_session_errors(connection):
     assert session.fetch()[0] == "FETCH_SESSION_ID_NOT_FOUND"
 
 
+def test_a_session_of_nothing_ends(connection):
+    """Goal: a client that forgets its last partition is told that it has no session (id 0)."""
+    make_topic(connection, partitions=2)
+    session = Session(connection)
+    session.fetch((0, 0), (1, 0))
+    old, epoch = session.id, session.epoch
+    assert session.fetch(forgotten=[0]) == ("NONE", {}) and session.id == old
+    assert session.fetch(forgotten=[1]) == ("NONE", {}) and session.id == 0
+    session.id, session.epoch = old, epoch + 2
+    assert session.fetch()[0] == "FETCH_SESSION_ID_NOT_FOUND"
+
+
+def test_names_and_ids_do_not_mix_in_a_session(connection):
+    """Goal: KIP-516: a session keeps to names or to ids; the client that changes begins anew."""
+    make_topic(connection)
+    session = Session(connection)
+    session.fetch((0, 0), version=12)
+    answer = connection.call("Fetch", 13, MaxBytes=1000, SessionId=session.id,
+                             SessionEpoch=session.epoch)
+    assert error_name(answer.ErrorCode) == "FETCH_SESSION_TOPIC_ID_ERROR"
+    assert session.fetch(version=12)[0] == "NONE"
+
+
 def test_a_new_session_replaces_the_old_one(connection):
     make_topic(connection)
     session = Session(connection)
