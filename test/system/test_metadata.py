@@ -1,5 +1,5 @@
-"""What clients learn of the cluster and its topics: Metadata, DescribeCluster and
-DescribeTopicPartitions.
+"""What clients learn of the cluster and its topics: Metadata, DescribeCluster,
+DescribeTopicPartitions, and ApiVersions from version 5 on.
 
 Method: raw requests, for what no client of today sends too.
 """
@@ -13,6 +13,30 @@ from wire import error_name
 def create(connection, name, partitions=1):
     row = wire.create_topic(connection, name, partitions)
     assert error_name(row.ErrorCode) == "NONE", row.ErrorMessage
+
+
+def cluster_id(connection):
+    return connection.call("DescribeCluster", 0).ClusterId
+
+
+# ---- ApiVersions: is this the broker that the client means? (KIP-1242) --------------------------------
+
+def test_a_client_learns_that_it_is_at_another_broker(connection):
+    """Goal: who says which cluster and node it means is told to bootstrap anew when this is not the
+    one; who does not know, or sends a version that cannot say, is served."""
+    own = cluster_id(connection)
+
+    def ask(version=5, **more):
+        answer = connection.call("ApiVersions", version, ClientSoftwareName="x",
+                                 ClientSoftwareVersion="1", **more)
+        return error_name(answer.ErrorCode), len(answer.ApiKeys) > 0
+
+    for more in ({}, {"ClusterId": own}, {"ClusterId": own, "NodeId": 0}, {"NodeId": 0}):
+        assert ask(**more) == ("NONE", True)
+    for more in ({"ClusterId": own, "NodeId": 1}, {"ClusterId": "another", "NodeId": 0},
+                 {"ClusterId": ""}):
+        assert ask(**more) == ("REBOOTSTRAP_REQUIRED", False)
+    assert ask(4) == ("NONE", True)
 
 
 # ---- Metadata --------------------------------------------------------------------------------------
