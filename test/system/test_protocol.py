@@ -600,6 +600,26 @@ def producer_id(connection):
     return answer.ProducerId
 
 
+def test_producer_ids(connection):
+    """Goal: every version gives a new id, whatever id the client had; half of one is a mistake, as is a
+    transactional id without a letter."""
+    seen = set()
+
+    def ask(version, **more):
+        answer = connection.call("InitProducerId", version, **{
+            "TransactionalId": None, "TransactionTimeoutMs": 1000, **more})
+        return error_name(answer.ErrorCode), answer.ProducerId, answer.ProducerEpoch
+
+    for version in range(6):
+        error, id_, epoch = ask(version)
+        assert (error, epoch) == ("NONE", 0) and id_ not in seen
+        seen.add(id_)
+    error, id_, epoch = ask(4, ProducerId=min(seen), ProducerEpoch=3)
+    assert (error, epoch) == ("NONE", 0) and id_ not in seen
+    for more in ({"ProducerId": 5}, {"ProducerEpoch": 5}, {"TransactionalId": ""}):
+        assert ask(4, **more) == ("INVALID_REQUEST", -1, -1)
+
+
 def test_duplicates_are_dropped_and_gaps_refused(broker):
     """Goal: a retry gets the offset of the first time, for the last five batches; a hole in the
     sequence and an old epoch are refused; all of it holds over a crash and over a clean stop."""
