@@ -655,6 +655,24 @@ def test_duplicates_are_dropped_and_gaps_refused(broker):
         assert values == list(range(wanted)) + [0, 1]
 
 
+def test_transactions_that_nobody_coordinates_are_refused(connection):
+    """Goal: a transactional batch without a transaction never gets in: no one would end it, and who
+    reads committed records only would wait at it for ever. Kafka's codes: without a transactional id
+    as with one that is not allowed, with one as out of a transaction."""
+    make_topic(connection)
+    wire.produce(connection, "t", 0, wire.batch([b"before"]))
+    for more, error in (({}, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
+                        ({"TransactionalId": "x"}, "INVALID_TXN_STATE")):
+        answer = connection.call("Produce", 9, Acks=-1, TimeoutMs=5000, **more, TopicData=[
+            {"Name": "t", "PartitionData": [{"Index": 0, "Records": wire.batch(
+                [b"x"], attributes=0x10, producer_id=producer_id(connection), producer_epoch=0,
+                sequence=0)}]}])
+        row = answer.Responses[0].PartitionResponses[0]
+        assert (error_name(row.ErrorCode), row.BaseOffset) == (error, -1) and row.ErrorMessage
+    assert wire.produce(connection, "t", 0, wire.batch([b"after"])).BaseOffset == 1
+    assert wire.fetch(connection, "t", 0, 0).LastStableOffset == 2
+
+
 def test_sequences_wrap_around(connection):
     """Goal: after 2^31 - 1 comes 0."""
     make_topic(connection)
