@@ -240,6 +240,11 @@ def test_describe_configs(connection, version):
     assert bool(set_.Documentation) == (version >= 3)
     everything = described(connection, "t", version=version)
     assert len(everything) > 20
+    answer = connection.call("DescribeConfigs", version, Resources=[
+        {"ResourceType": type_, "ResourceName": name, "ConfigurationKeys": []}
+        for type_, name in ((RESOURCE_TOPIC, "t"), (RESOURCE_BROKER, "0"))])
+    assert len(answer.Results[0].Configs) == len(everything)  # no key is every key
+    assert len(answer.Results[1].Configs) > 100
     assert all(not row.Synonyms and not row.Documentation for row in everything.values())
     node = described(connection, "0", version=version, type_=RESOURCE_BROKER)
     assert node["node.id"].ReadOnly and len(node) > 100
