@@ -633,7 +633,8 @@ enter_session(struct fetch_op *op)
 			fetch_session_remove(sessions, session);
 		if (body->session_epoch == FETCH_EPOCH_FINAL)
 			return OT_OK;
-		op->session = fetch_session_create(sessions, op->self->shard->io, by_id);
+		op->session = fetch_session_create(sessions, op->self->shard->io,
+		    (uint32_t)count_wanted(body), by_id);
 	} else {
 		if (session == NULL)
 			return OT_ERR_FETCH_SESSION_ID_NOT_FOUND;
