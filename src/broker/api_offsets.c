@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "wire/msg_delete_records.h"
 #include "wire/msg_list_offsets.h"
 #include "wire/msg_offset_for_leader_epoch.h"
@@ -19,7 +20,6 @@ struct list_part {
 	struct ot_uuid topic_id;
 	struct ot_list_offsets_response_partition *answer;
 	int32_t index;
-	int32_t offsets_max; /* version 0 */
 	uint32_t shard_index;
 };
 
@@ -55,21 +55,22 @@ is_timestamp_known(int64_t timestamp, int16_t version)
 	return false;
 }
 
-/* Version 0 lists offsets, newest first: where segments begin, and the end. The end and the start
- * are what its clients ask for. */
+/* Version 0 lists where segments begin. The answer may live as long as its request only. */
 static void
 fill_old_style(struct list_op *op, struct list_part *part)
 {
 	struct ot_list_offsets_response_partition *answer = part->answer;
-	int64_t found = part->find.found.offset;
-	int64_t start = part->find.log_start_offset;
-	int64_t *offsets = ot_arena_array(&op->request->arena, 2, sizeof(*offsets));
-	if (offsets == NULL || found < 0 || part->offsets_max <= 0)
+	struct ot_part_find *find = &part->find;
+	size_t count = (size_t)find->start_count;
+	int64_t *offsets = ot_arena_array(&op->request->arena, count, sizeof(*offsets));
+	if (offsets == NULL) {
+		answer->error_code = OT_ERR_KAFKA_STORAGE_ERROR;
 		return;
+	}
+	if (count > 0)
+		memcpy(offsets, find->starts, count * sizeof(*offsets));
 	answer->old_style_offsets = offsets;
-	offsets[answer->old_style_offsets_count++] = found;
-	if (part->offsets_max > 1 && start < found)
-		offsets[answer->old_style_offsets_count++] = start;
+	answer->old_style_offsets_count = find->start_count;
 }
 
 static void
@@ -80,19 +81,23 @@ fill_found(struct list_op *op, struct list_part *part)
 	answer->error_code = ot_err_to_wire(find->err);
 	if (find->err != OT_OK)
 		return;
+	if (op->request->header.request_api_version < LIST_OFFSETS_VERSION_PLAIN) {
+		fill_old_style(op, part);
+		return;
+	}
 	answer->offset = find->found.offset;
 	answer->timestamp = find->found.timestamp;
 	answer->leader_epoch = find->found.leader_epoch;
-	if (op->request->header.request_api_version < LIST_OFFSETS_VERSION_PLAIN)
-		fill_old_style(op, part);
 }
 
 static void
 all_are_found(struct ot_scatter *scatter)
 {
 	struct list_op *op = OT_CONTAINER_OF(scatter, struct list_op, scatter);
-	for (size_t i = 0; i < op->part_count; i++)
+	for (size_t i = 0; i < op->part_count; i++) {
 		fill_found(op, &op->parts[i]);
+		ot_free(op->parts[i].find.starts);
+	}
 	ot_request_answer(op->request, &ot_list_offsets_response_msg, &op->response);
 }
 
@@ -120,15 +125,16 @@ add_find(struct list_op *op, const struct ot_list_offsets_request *body,
     const struct ot_list_offsets_request_partition *wanted, const struct broker_place *place,
     struct ot_list_offsets_response_partition *answer)
 {
+	bool is_plain = op->request->header.request_api_version >= LIST_OFFSETS_VERSION_PLAIN;
 	struct list_part *part = &op->parts[op->part_count++];
 	part->topic_id = place->topic->id;
 	part->index = wanted->partition_index;
 	part->shard_index = place->shard_index;
-	part->offsets_max = wanted->max_num_offsets;
 	part->answer = answer;
 	part->find = (struct ot_part_find){
 		.timestamp = wanted->timestamp,
 		.leader_epoch = wanted->current_leader_epoch,
+		.starts_max = is_plain ? 0 : OT_MAX(wanted->max_num_offsets, 0),
 		.isolation = body->isolation_level == OT_READ_COMMITTED ? OT_READ_COMMITTED
 		                                                        : OT_READ_UNCOMMITTED,
 		.done = find_is_done,

@@ -149,11 +149,14 @@ struct ot_part_find {
 	int64_t timestamp; /* or one of OT_LIST_ */
 	int32_t leader_epoch;
 	enum ot_isolation isolation;
+	int32_t
+	    starts_max; /* version 0: this many starts of segments are wanted; 0: an offset is */
 	void (*done)(struct ot_part_find *find);
 
 	ot_err err;
 	struct ot_log_found found;
-	int64_t log_start_offset;
+	int64_t *starts; /* heap, ot_free(): newest first; NULL: none were wanted */
+	int32_t start_count;
 
 	struct ot_part *part;
 	struct ot_log_job *log_job;

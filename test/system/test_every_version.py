@@ -99,6 +99,34 @@ def test_list_offsets(connection, version):
             assert row.LeaderEpoch == (0 if version >= 4 and offset >= 0 else -1)
 
 
+def test_version_0_of_list_offsets_lists_segments(connection):
+    """Goal: clients of 0.8 ask for where segments begin, newest first: of all of them, the end before
+    them, or of those that were written by a time."""
+    create(connection, "t", segment_bytes=1000000, retention_ms=-1)
+    for i in range(12):  # three to a segment
+        wire.produce(connection, "t", 0, wire.batch([b"x" * 300000], timestamp=1000 * (i + 1)))
+
+    def ask(timestamp, count=100, partition=0):
+        answer = connection.call("ListOffsets", 0, Topics=[{"Name": "t", "Partitions": [
+            {"PartitionIndex": partition, "Timestamp": timestamp, "MaxNumOffsets": count}]}])
+        row = answer.Topics[0].Partitions[0]
+        return row.OldStyleOffsets if row.ErrorCode == 0 else error_name(row.ErrorCode)
+
+    assert ask(-1) == [12, 9, 6, 3, 0]
+    assert ask(-1, 2) == [12, 9] and ask(-1, 1) == [12] and ask(-1, 0) == [] and ask(-1, -5) == []
+    assert ask(-1, 2**31 - 1) == [12, 9, 6, 3, 0]
+    assert ask(-2) == [0]
+    assert ask(3000) == [0] and ask(2999) == [] and ask(8999) == [3, 0] and ask(9000) == [6, 3, 0]
+    connection.call("DeleteRecords", 1, TimeoutMs=5000, Topics=[
+        {"Name": "t", "Partitions": [{"PartitionIndex": 0, "Offset": 4}]}])
+    assert ask(-1)[:4] == [12, 9, 6, 4] and ask(-2) == [4]
+    assert ask(-3) == "UNSUPPORTED_VERSION" and ask(-1, partition=1) == "UNKNOWN_TOPIC_OR_PARTITION"
+    create(connection, "empty")
+    answer = connection.call("ListOffsets", 0, Topics=[{"Name": "empty", "Partitions": [
+        {"PartitionIndex": 0, "Timestamp": -1, "MaxNumOffsets": 9}]}])
+    assert answer.Topics[0].Partitions[0].OldStyleOffsets == [0]
+
+
 @pytest.mark.parametrize("version", range(0, 5))
 def test_offset_for_leader_epoch(connection, version):
     create(connection, "t")
