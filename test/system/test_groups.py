@@ -186,6 +186,52 @@ def test_members_of_different_clients_share(make_broker, quick_start):
             reader.kill()
 
 
+class StaticConsumer:
+    """A librdkafka consumer with an instance id; what it was told of its partitions, in order."""
+
+    def __init__(self, broker, instance):
+        self.events = []
+        self.consumer = confluent_kafka.Consumer({
+            "bootstrap.servers": broker.bootstrap, "group.id": "g", "group.instance.id": instance,
+            "session.timeout.ms": 30000, "heartbeat.interval.ms": 100,
+            "partition.assignment.strategy": "range", "auto.offset.reset": "earliest"})
+        self.consumer.subscribe(["t"], on_assign=self.tell("assigned"), on_revoke=self.tell("revoked"))
+
+    def tell(self, word):
+        return lambda _, partitions: self.events.append(
+            (word, sorted(row.partition for row in partitions)))
+
+    def owned(self):
+        self.consumer.poll(0.05)
+        return {row.partition for row in self.consumer.assignment()}
+
+
+def test_a_static_member_comes_back_without_a_rebalance(broker):
+    """Goal: KIP-345 with a real client: the process of an instance id ends and another begins; it gets
+    the partitions of the one before, and the others do not notice. An administrator can remove it."""
+    with broker.connect() as connection:
+        assert wire.create_topic(connection, "t", 4).ErrorCode == 0
+        consumers = [StaticConsumer(broker, name) for name in ("one", "two")]
+        wait_until(lambda: all([len(each.owned()) == 2 for each in consumers]), "both to share")
+        before, events = consumers[0].owned(), list(consumers[1].events)
+        consumers[0].consumer.close()
+        consumers[0] = StaticConsumer(broker, "one")
+        wait_until(lambda: consumers[0].owned() == before, "its partitions")
+        for _ in range(10):  # heartbeats that would tell of a rebalance
+            consumers[1].owned()
+        assert consumers[1].events == events
+        answer = connection.call("DescribeGroups", 4, Groups=["g"]).Groups[0]
+        assert answer.GroupState == "Stable"
+        assert sorted(row.GroupInstanceId for row in answer.Members) == ["one", "two"]
+        consumers[0].consumer.close()
+        answer = connection.call("LeaveGroup", 3, GroupId="g", Members=[
+            {"MemberId": "", "GroupInstanceId": "one"},
+            {"MemberId": "", "GroupInstanceId": "three"}])
+        assert [error_name(row.ErrorCode) for row in answer.Members] == ["NONE", "UNKNOWN_MEMBER_ID"]
+        wait_until(lambda: consumers[1].owned() == {0, 1, 2, 3}, "the other to take over")
+        consumers[1].consumer.close()
+
+
 # ---- the rules -----------------------------------------------------------------------------------------
 
 class RawMember:
