@@ -24,14 +24,15 @@ is_valid_software(struct ot_str text)
 	return true;
 }
 
-/* KIP-1242: a client says where it means to be; -1 and null say that it does not know yet. */
+/* KIP-1242: a client that knows says which node of which cluster it means. As in Kafka a node alone
+ * says nothing; it may be one of a cluster that the client does not know yet. */
 static bool
 is_elsewhere(struct broker_shard *self, const struct ot_api_versions_request *body)
 {
-	if (body->cluster_id.len >= 0 &&
-	    !ot_str_is(body->cluster_id, ot_image_cluster_id(self->image)))
-		return true;
-	return body->node_id != -1 && body->node_id != self->broker->node_id;
+	if (body->cluster_id.len < 0)
+		return false;
+	return !ot_str_is(body->cluster_id, ot_image_cluster_id(self->image)) ||
+	       (body->node_id != -1 && body->node_id != self->broker->node_id);
 }
 
 static ot_err

@@ -31,7 +31,7 @@ def test_a_client_learns_that_it_is_at_another_broker(connection):
                                  ClientSoftwareVersion="1", **more)
         return error_name(answer.ErrorCode), len(answer.ApiKeys) > 0
 
-    for more in ({}, {"ClusterId": own}, {"ClusterId": own, "NodeId": 0}, {"NodeId": 0}):
+    for more in ({}, {"ClusterId": own}, {"ClusterId": own, "NodeId": 0}, {"NodeId": 7}):
         assert ask(**more) == ("NONE", True)
     for more in ({"ClusterId": own, "NodeId": 1}, {"ClusterId": "another", "NodeId": 0},
                  {"ClusterId": ""}):
