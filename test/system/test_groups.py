@@ -156,19 +156,22 @@ def test_two_groups_each_get_everything(broker):
 
 def test_members_of_different_clients_share(make_broker, quick_start):
     """Goal: librdkafka, kafka-python and sarama agree on who reads what: one group, the range strategy,
-    100 keyed records over three partitions, each of which comes to one of them."""
+    100 keyed records over three partitions, each of which comes to one of them.
+    Method: librdkafka comes first, and leads. Debian's sarama cannot: it refuses to read the newer
+    subscriptions of the others ("invalid length"), and ends."""
     broker = make_broker(SHORT_SESSIONS)
     with broker.connect() as connection:
         assert wire.create_topic(connection, "t", 3).ErrorCode == 0
-    readers = [Program(*quick_start(client), "consume", broker.bootstrap, "t", 100)
-               for client in ("librdkafka", "kafka-python", "sarama")]
+    readers = []
     try:
         with broker.connect() as connection:
-            def members():
+            def are_all_in():
                 answer = connection.call("DescribeGroups", 3, Groups=["srk"]).Groups[0]
-                return answer.GroupState == "Stable" and len(answer.Members) == 3
+                return answer.GroupState == "Stable" and len(answer.Members) == len(readers)
 
-            wait_until(members, "three members")
+            for client in ("librdkafka", "kafka-python", "sarama"):
+                readers.append(Program(*quick_start(client), "consume", broker.bootstrap, "t", 100))
+                wait_until(are_all_in, f"{client} to be a member")
         run(*quick_start("confluent-kafka"), "produce", broker.bootstrap, "t")
         found = []
 
