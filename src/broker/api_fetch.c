@@ -69,6 +69,7 @@ struct fetch_op {
 	struct ot_job convert_job;
 	struct fetch_share *shares; /* by shard index */
 	uint32_t share_count;       /* shards that have a partition of ours */
+	int64_t share_bytes;        /* each one's part of the most bytes of the answer */
 	struct ot_turn_work wake_work;
 	bool is_woken; /* since the watching began */
 	struct ot_timer timer;
@@ -430,7 +431,19 @@ start_watching(struct fetch_op *op)
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-/* Enough to answer: the bytes that were asked for, or anything that cannot wait. */
+/* The bytes that a read is worth. One that ended before the records did, since the next batch is
+ * too large for what is left of its allowance or lies in the next segment, has used all of it. */
+static int64_t
+bytes_of_read(const struct ot_part_read *read)
+{
+	int64_t end =
+	    read->isolation == OT_READ_COMMITTED ? read->last_stable_offset : read->high_watermark;
+	bool is_cut = read->bytes > 0 && read->plan.next_offset < end;
+	return is_cut ? OT_MAX((int64_t)read->bytes, read->bytes_max) : (int64_t)read->bytes;
+}
+
+/* Enough to answer: the bytes that were asked for, or anything that cannot wait. More than a
+ * shard's share will not come together however long one waits. */
 static bool
 is_enough(const struct fetch_op *op)
 {
@@ -439,9 +452,10 @@ is_enough(const struct fetch_op *op)
 		const struct ot_part_read *read = &op->parts[i].read;
 		if (read->err != OT_OK || read->diverging_epoch >= 0)
 			return true;
-		bytes += (int64_t)read->bytes;
+		bytes += bytes_of_read(read);
 	}
-	return bytes >= op->body->min_bytes || op->part_count == 0;
+	return bytes >= OT_MIN((int64_t)op->body->min_bytes, op->share_bytes) ||
+	       op->part_count == 0;
 }
 
 static void
@@ -510,12 +524,16 @@ visit_to_read(struct ot_scatter_item *item)
 static void
 start_reading(struct fetch_op *op)
 {
+	const struct ot_settings *settings = op->self->broker->settings;
+	int32_t bytes_max =
+	    OT_MIN(op->body->max_bytes, ot_settings_int(settings, OT_BROKER_FETCH_MAX_BYTES));
 	op->state = FETCH_READING;
+	op->share_bytes = bytes_max / (int64_t)OT_MAX(op->share_count, 1u);
 	for (uint32_t i = 0; i <= op->self->shard->set->count; i++) {
 		struct fetch_share *share = &op->shares[i];
 		share->op = op;
 		share->has_first = false;
-		share->bytes_left = op->body->max_bytes / (int64_t)OT_MAX(op->share_count, 1u);
+		share->bytes_left = op->share_bytes;
 	}
 	scatter_parts(op, visit_to_read, all_are_read);
 }
@@ -615,7 +633,8 @@ enter_session(struct fetch_op *op)
 			fetch_session_remove(sessions, session);
 		if (body->session_epoch == FETCH_EPOCH_FINAL)
 			return OT_OK;
-		op->session = fetch_session_create(sessions, op->self->shard->io, by_id);
+		op->session = fetch_session_create(sessions, op->self->shard->io,
+		    (uint32_t)count_wanted(body), by_id);
 	} else {
 		if (session == NULL)
 			return OT_ERR_FETCH_SESSION_ID_NOT_FOUND;
@@ -632,6 +651,13 @@ enter_session(struct fetch_op *op)
 	op->session_id = op->session->id;
 	fetch_session_touch(sessions, op->session, ot_io_now(op->self->shard->io));
 	fetch_session_update(op->session, body);
+	if (op->is_incremental && op->session->part_count == 0) {
+		/* A client that wants nothing any more has no use for its session: id 0 says so. */
+		fetch_session_remove(sessions, op->session);
+		op->session = NULL;
+		op->session_id = FETCH_SESSION_NONE;
+		op->is_incremental = false;
+	}
 	return OT_OK;
 }
 

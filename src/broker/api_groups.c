@@ -263,24 +263,6 @@ broker_handle_leave_group(struct broker_shard *self, struct ot_request *request)
 	handle_one(self, request, run_leave_group, group_of_leave_group);
 }
 
-static void
-run_offset_delete(struct ot_groups *groups, struct group_item *item)
-{
-	ot_group_offset_delete(groups, &item->call, item->op->body, item->op->response);
-}
-
-static struct ot_str
-group_of_offset_delete(const void *body)
-{
-	return ((const struct ot_offset_delete_request *)body)->group_id;
-}
-
-void
-broker_handle_offset_delete(struct broker_shard *self, struct ot_request *request)
-{
-	handle_one(self, request, run_offset_delete, group_of_offset_delete);
-}
-
 /* ---- OffsetCommit -------------------------------------------------------------------------- */
 
 /* The request as the group sees it: names for ids, and only partitions that exist. */
@@ -390,6 +372,107 @@ broker_handle_offset_commit(struct broker_shard *self, struct ot_request *reques
 	op->run = run_commit;
 	op->finish = finish_commit;
 	add_item(op, group_of_commit(body));
+	run_scatter(op);
+}
+
+/* ---- OffsetDelete -------------------------------------------------------------------------- */
+
+/* The request as the group sees it: only partitions that exist. */
+struct delete_view {
+	struct ot_offset_delete_request request;
+	struct ot_offset_delete_response response;
+	int32_t partition_count;
+};
+
+static void
+run_offset_delete(struct ot_groups *groups, struct group_item *item)
+{
+	struct delete_view *view = item->op->extra;
+	ot_group_offset_delete(groups, &item->call, &view->request, &view->response);
+}
+
+/* What does not exist has its error already. */
+static bool
+view_deletion(struct group_op *op, struct delete_view *view,
+    const struct ot_offset_delete_request_topic *wanted,
+    struct ot_offset_delete_response_topic *answer)
+{
+	struct ot_offset_delete_request_topic *seen =
+	    &view->request.topics[view->request.topics_count++];
+	struct ot_arena *arena = &op->request->arena;
+	int32_t count = wanted->partitions_count;
+	seen->name = answer->name = wanted->name;
+	seen->partitions = ot_offset_delete_request_partition_array(arena, count);
+	answer->partitions = ot_offset_delete_response_partition_array(arena, count);
+	if (seen->partitions == NULL || answer->partitions == NULL)
+		return false;
+	answer->partitions_count = count;
+	for (int32_t i = 0; i < count; i++) {
+		int32_t index = wanted->partitions[i].partition_index;
+		struct broker_place place = broker_find(op->self, wanted->name, NULL, index);
+		answer->partitions[i].partition_index = index;
+		answer->partitions[i].error_code = (int16_t)place.err;
+		if (place.err == OT_OK)
+			seen->partitions[seen->partitions_count++] = wanted->partitions[i];
+	}
+	view->partition_count += seen->partitions_count;
+	return true;
+}
+
+/* An error of the whole stands alone; else the group's answers go to their places, which are in the
+ * order of the request in both. */
+static void
+finish_deletion(struct group_op *op)
+{
+	struct delete_view *view = op->extra;
+	struct ot_offset_delete_response *response = op->response;
+	response->error_code = view->response.error_code;
+	if (response->error_code != 0)
+		response->topics_count = 0;
+	for (int32_t i = 0; i < response->topics_count; i++) {
+		struct ot_offset_delete_response_topic *topic = &response->topics[i];
+		const struct ot_offset_delete_response_topic *from = &view->response.topics[i];
+		int32_t next = 0;
+		for (int32_t j = 0; j < topic->partitions_count; j++) {
+			if (topic->partitions[j].error_code == 0)
+				topic->partitions[j].error_code =
+				    from->partitions[next++].error_code;
+		}
+	}
+	answer(op);
+}
+
+void
+broker_handle_offset_delete(struct broker_shard *self, struct ot_request *request)
+{
+	struct group_op *op = create_op(self, request);
+	struct delete_view *view = op != NULL ? broker_alloc(request, 1, sizeof(*view)) : NULL;
+	if (view == NULL || !prepare_items(op, 1))
+		return;
+	const struct ot_offset_delete_request *body = op->body;
+	struct ot_offset_delete_response *response = op->response;
+	view->request = *body;
+	view->request.topics_count = 0;
+	view->request.topics =
+	    ot_offset_delete_request_topic_array(&request->arena, body->topics_count);
+	response->topics =
+	    ot_offset_delete_response_topic_array(&request->arena, body->topics_count);
+	response->topics_count = body->topics_count;
+	bool is_made = view->request.topics != NULL && response->topics != NULL;
+	for (int32_t i = 0; is_made && i < body->topics_count; i++)
+		is_made = view_deletion(op, view, &body->topics[i], &response->topics[i]);
+	if (!is_made) {
+		ot_request_abort(request, "no memory for an OffsetDelete request");
+		return;
+	}
+	if (view->partition_count == 0) {
+		answer(op); /* as in Kafka no group is asked about nothing */
+		return;
+	}
+	op->extra = view;
+	op->run = run_offset_delete;
+	op->finish = finish_deletion;
+	add_item(op, body->group_id);
 	run_scatter(op);
 }
 
@@ -706,8 +789,6 @@ find_one(struct find_op *op, struct ot_str key,
 	if (op->body->key_type != KEY_TYPE_GROUP) {
 		err = op->body->key_type == KEY_TYPE_TRANSACTION ? OT_ERR_COORDINATOR_NOT_AVAILABLE
 		                                                 : OT_ERR_INVALID_REQUEST;
-	} else if (key.len <= 0 && op->body->coordinator_keys_count > 0) {
-		err = OT_ERR_INVALID_GROUP_ID;
 	} else if (topic == NULL) {
 		err = OT_ERR_COORDINATOR_NOT_AVAILABLE;
 	} else {

@@ -2,9 +2,11 @@
  * it. Brokers are listed with their address on the listener that the client came in by. */
 #include "broker/broker_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "wire/msg_describe_cluster.h"
 #include "wire/msg_describe_topic_partitions.h"
 #include "wire/msg_metadata.h"
@@ -12,7 +14,7 @@
 enum {
 	METADATA_VERSION_NULL_TOPICS = 1,
 	METADATA_VERSION_AUTO_CREATE = 4,
-	METADATA_VERSION_TOPIC_ID = 10,
+	METADATA_VERSION_BY_ID = 12, /* ids are in requests since 10, and mean something since 12 */
 };
 
 /* What a client may do where nobody is refused anything: bits by Kafka's AclOperation codes. */
@@ -255,12 +257,83 @@ collect_missing(struct metadata_op *op)
 	}
 }
 
+/* Between 10 and 12 a request may say what the broker does not understand yet. */
+static bool
+is_by_id_too_early(const struct ot_request *request, const struct ot_metadata_request *body)
+{
+	if (request->header.request_api_version >= METADATA_VERSION_BY_ID)
+		return false;
+	for (int32_t i = 0; i < body->topics_count; i++) {
+		if (body->topics[i].name.len < 0 || !ot_uuid_is_zero(&body->topics[i].topic_id))
+			return true;
+	}
+	return false;
+}
+
+/* The response has no error of its own: each topic gets it. */
+static void
+refuse_topics(struct ot_request *request, const struct ot_metadata_request *body)
+{
+	struct ot_metadata_response response;
+	ot_metadata_response_init(&response);
+	response.topics = ot_metadata_response_topic_array(&request->arena, body->topics_count);
+	if (response.topics == NULL) {
+		ot_request_abort(request, "no memory for a Metadata response");
+		return;
+	}
+	response.topics_count = body->topics_count;
+	for (int32_t i = 0; i < body->topics_count; i++) {
+		struct ot_str name = body->topics[i].name;
+		response.topics[i].name = name.len < 0 ? OT_STR_LIT("") : name;
+		response.topics[i].error_code = OT_ERR_INVALID_REQUEST;
+	}
+	ot_request_answer(request, &ot_metadata_response_msg, &response);
+}
+
+struct named_topic {
+	UT_hash_handle hh;
+};
+
+/* Takes names out of the request that stand there before. */
+static bool
+drop_repeated_names(struct ot_request *request, struct ot_metadata_request *body)
+{
+	struct named_topic *known = NULL, *found;
+	struct named_topic *rows =
+	    ot_arena_array(&request->arena, (size_t)OT_MAX(body->topics_count, 0), sizeof(*rows));
+	int32_t kept = 0;
+	if (rows == NULL)
+		return false;
+	for (int32_t i = 0; i < body->topics_count; i++) {
+		struct ot_str name = body->topics[i].name;
+		if (name.len >= 0) {
+			HASH_FIND(hh, known, name.data, (size_t)name.len, found);
+			if (found != NULL)
+				continue;
+			HASH_ADD_KEYPTR(hh, known, name.data, (size_t)name.len, &rows[i]);
+		}
+		body->topics[kept++] = body->topics[i];
+	}
+	HASH_CLEAR(hh, known);
+	if (body->topics_count > 0)
+		body->topics_count = kept;
+	return true;
+}
+
 void
 broker_handle_metadata(struct broker_shard *self, struct ot_request *request)
 {
 	struct ot_metadata_request *body = broker_decode(request);
 	if (body == NULL)
 		return;
+	if (is_by_id_too_early(request, body)) {
+		refuse_topics(request, body);
+		return;
+	}
+	if (!drop_repeated_names(request, body)) {
+		ot_request_abort(request, "no memory for a Metadata request");
+		return;
+	}
 	struct metadata_op *op = broker_alloc(request, 1, sizeof(*op));
 	if (op == NULL)
 		return;
@@ -282,7 +355,27 @@ broker_handle_metadata(struct broker_shard *self, struct ot_request *request)
 
 /* ---- DescribeCluster ----------------------------------------------------------------------- */
 
-enum { ENDPOINT_TYPE_BROKER = 1 };
+enum { ENDPOINT_TYPE_BROKER = 1, ENDPOINT_TYPE_CONTROLLER = 2 };
+
+/* An address of another kind was asked for (KIP-919): nothing but the error is told. */
+static void
+refuse_endpoint_type(struct ot_request *request, int8_t type)
+{
+	struct ot_describe_cluster_response response;
+	char why[80];
+	ot_describe_cluster_response_init(&response);
+	if (type == ENDPOINT_TYPE_CONTROLLER) {
+		response.error_code = OT_ERR_MISMATCHED_ENDPOINT_TYPE;
+		snprintf(why, sizeof(why),
+		    "This is an endpoint of type BROKER, one of type CONTROLLER was asked for");
+	} else {
+		response.error_code = OT_ERR_UNSUPPORTED_ENDPOINT_TYPE;
+		snprintf(why, sizeof(why), "Unsupported endpoint type %d", type);
+	}
+	response.error_message = broker_text(request, why);
+	response.cluster_id = OT_STR_LIT("");
+	ot_request_answer(request, &ot_describe_cluster_response_msg, &response);
+}
 
 static ot_err
 fill_cluster_brokers(struct broker_shard *self, struct ot_request *request,
@@ -317,17 +410,13 @@ broker_handle_describe_cluster(struct broker_shard *self, struct ot_request *req
 	struct ot_describe_cluster_request *body = broker_decode(request);
 	if (body == NULL)
 		return;
+	if (body->endpoint_type != ENDPOINT_TYPE_BROKER) {
+		refuse_endpoint_type(request, body->endpoint_type);
+		return;
+	}
 	struct ot_describe_cluster_response response;
 	ot_describe_cluster_response_init(&response);
-	ot_err err = OT_OK;
-	if (body->endpoint_type == ENDPOINT_TYPE_BROKER) {
-		err = fill_cluster_brokers(self, request, body, &response);
-	} else {
-		response.error_code = OT_ERR_MISMATCHED_ENDPOINT_TYPE;
-		response.error_message = OT_STR_LIT("The request was sent to an endpoint of type "
-						    "BROKER, but we wanted an endpoint of type "
-						    "CONTROLLER");
-	}
+	ot_err err = fill_cluster_brokers(self, request, body, &response);
 	response.cluster_id = ot_str_from(ot_image_cluster_id(self->image));
 	response.controller_id = ot_image_controller(self->image);
 	if (body->include_cluster_authorized_operations)
@@ -373,6 +462,16 @@ describe_partition(struct describe_op *op, const struct ot_partition_image *part
 		op->is_no_memory = true;
 }
 
+/* The next request goes on here. */
+static void
+set_cursor(struct describe_op *op, struct ot_str topic, int32_t partition)
+{
+	ot_describe_topic_partitions_response_cursor_init(&op->cursor);
+	op->cursor.topic_name = topic;
+	op->cursor.partition_index = partition;
+	op->response.next_cursor = &op->cursor;
+}
+
 /* Describes partitions from `first` on; false when the limit ended it and a cursor was set. */
 static bool
 describe_topic(struct describe_op *op, const struct ot_topic_image *topic, int32_t first)
@@ -398,10 +497,7 @@ describe_topic(struct describe_op *op, const struct ot_topic_image *topic, int32
 	op->partitions_left -= count;
 	if (count == wanted)
 		return true;
-	ot_describe_topic_partitions_response_cursor_init(&op->cursor);
-	op->cursor.topic_name = answer->name;
-	op->cursor.partition_index = first + count;
-	op->response.next_cursor = &op->cursor;
+	set_cursor(op, answer->name, first + count);
 	return false;
 }
 
@@ -430,8 +526,13 @@ describe_named(struct describe_op *op, struct ot_describe_topic_partitions_reque
 	qsort(body->topics, (size_t)body->topics_count, sizeof(*body->topics), compare_names);
 	for (int32_t i = 0; i < body->topics_count && !op->is_no_memory; i++) {
 		struct ot_str name = body->topics[i].name;
-		if (ot_str_compare(name, from) < 0)
+		if (ot_str_compare(name, from) < 0 ||
+		    (i > 0 && ot_str_equal(name, body->topics[i - 1].name)))
 			continue;
+		if (op->partitions_left == 0) {
+			set_cursor(op, name, 0);
+			return;
+		}
 		const struct ot_topic_image *topic = ot_image_topic(op->self->image, name);
 		if (topic == NULL)
 			describe_unknown(op, name);
@@ -447,9 +548,36 @@ describe_all(struct describe_op *op, struct ot_str from, int32_t first)
 	for (const struct ot_topic_image *topic = ot_image_topic_from(image, from, false);
 	     topic != NULL && !op->is_no_memory;
 	     topic = ot_image_topic_from(image, topic->name, true)) {
+		if (op->partitions_left == 0) {
+			set_cursor(op, broker_text(op->request, topic->name.data), 0);
+			return;
+		}
 		if (!describe_topic(op, topic, ot_str_equal(topic->name, from) ? first : 0))
 			return;
 	}
+}
+
+/* Whether a client that got this cursor from us could send it with this list of topics. */
+static bool
+is_cursor_valid(const struct ot_describe_topic_partitions_request *body)
+{
+	if (body->cursor == NULL)
+		return true;
+	bool is_listed = body->topics_count <= 0;
+	for (int32_t i = 0; i < body->topics_count && !is_listed; i++)
+		is_listed = ot_str_equal(body->topics[i].name, body->cursor->topic_name);
+	return is_listed && body->cursor->partition_index >= 0;
+}
+
+/* The response has no error of its own: each topic gets it. */
+static void
+refuse_cursor(struct describe_op *op, const struct ot_describe_topic_partitions_request *body)
+{
+	for (int32_t i = 0; i < body->topics_count; i++) {
+		op->response.topics[i].name = body->topics[i].name;
+		op->response.topics[i].error_code = OT_ERR_INVALID_REQUEST;
+	}
+	op->response.topics_count = OT_MAX(body->topics_count, 0);
 }
 
 void
@@ -469,9 +597,11 @@ broker_handle_describe_topic_partitions(struct broker_shard *self, struct ot_req
 	op.response.topics =
 	    ot_describe_topic_partitions_response_topic_array(&request->arena, op.topic_capacity);
 	struct ot_str from = body->cursor != NULL ? body->cursor->topic_name : OT_STR_NULL;
-	int32_t first = body->cursor != NULL ? OT_MAX(body->cursor->partition_index, 0) : 0;
+	int32_t first = body->cursor != NULL ? body->cursor->partition_index : 0;
 	if (op.response.topics == NULL)
 		op.is_no_memory = true;
+	else if (!is_cursor_valid(body))
+		refuse_cursor(&op, body);
 	else if (is_all)
 		describe_all(&op, from, first);
 	else

@@ -2,6 +2,10 @@
  * partition's owner, scattered and gathered. */
 #include "broker/broker_int.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
 #include "wire/msg_delete_records.h"
 #include "wire/msg_list_offsets.h"
 #include "wire/msg_offset_for_leader_epoch.h"
@@ -16,7 +20,7 @@ struct list_part {
 	struct ot_uuid topic_id;
 	struct ot_list_offsets_response_partition *answer;
 	int32_t index;
-	int32_t offsets_max; /* version 0 */
+	uint32_t shard_index;
 };
 
 struct list_op {
@@ -27,21 +31,46 @@ struct list_op {
 	size_t part_count;
 };
 
-/* Version 0 lists offsets, newest first: where segments begin, and the end. The end and the start
- * are what its clients ask for. */
+/* Numbers below 0 that stand for a place in the log, and the first version that knows each. Another
+ * number below 0 is no time either. */
+static const struct {
+	int64_t timestamp;
+	int16_t version;
+} list_specials[] = {
+	{ OT_LIST_LATEST, 0 }, { OT_LIST_EARLIEST, 0 }, { OT_LIST_MAX, 7 }, /* KIP-734 */
+	{ OT_LIST_LOCAL_EARLIEST, 8 },                                      /* KIP-405 */
+	{ OT_LIST_TIERED_LATEST, 9 },                                       /* KIP-1005 */
+	{ OT_LIST_PENDING_UPLOAD, 11 },                                     /* KIP-1023 */
+};
+
+static bool
+is_timestamp_known(int64_t timestamp, int16_t version)
+{
+	if (timestamp >= 0)
+		return true;
+	for (size_t i = 0; i < OT_ARRAY_COUNT(list_specials); i++) {
+		if (list_specials[i].timestamp == timestamp)
+			return version >= list_specials[i].version;
+	}
+	return false;
+}
+
+/* Version 0 lists where segments begin. The answer may live as long as its request only. */
 static void
 fill_old_style(struct list_op *op, struct list_part *part)
 {
 	struct ot_list_offsets_response_partition *answer = part->answer;
-	int64_t found = part->find.found.offset;
-	int64_t start = part->find.log_start_offset;
-	int64_t *offsets = ot_arena_array(&op->request->arena, 2, sizeof(*offsets));
-	if (offsets == NULL || found < 0 || part->offsets_max <= 0)
+	struct ot_part_find *find = &part->find;
+	size_t count = (size_t)find->start_count;
+	int64_t *offsets = ot_arena_array(&op->request->arena, count, sizeof(*offsets));
+	if (offsets == NULL) {
+		answer->error_code = OT_ERR_KAFKA_STORAGE_ERROR;
 		return;
+	}
+	if (count > 0)
+		memcpy(offsets, find->starts, count * sizeof(*offsets));
 	answer->old_style_offsets = offsets;
-	offsets[answer->old_style_offsets_count++] = found;
-	if (part->offsets_max > 1 && start < found)
-		offsets[answer->old_style_offsets_count++] = start;
+	answer->old_style_offsets_count = find->start_count;
 }
 
 static void
@@ -52,19 +81,23 @@ fill_found(struct list_op *op, struct list_part *part)
 	answer->error_code = ot_err_to_wire(find->err);
 	if (find->err != OT_OK)
 		return;
+	if (op->request->header.request_api_version < LIST_OFFSETS_VERSION_PLAIN) {
+		fill_old_style(op, part);
+		return;
+	}
 	answer->offset = find->found.offset;
 	answer->timestamp = find->found.timestamp;
 	answer->leader_epoch = find->found.leader_epoch;
-	if (op->request->header.request_api_version < LIST_OFFSETS_VERSION_PLAIN)
-		fill_old_style(op, part);
 }
 
 static void
 all_are_found(struct ot_scatter *scatter)
 {
 	struct list_op *op = OT_CONTAINER_OF(scatter, struct list_op, scatter);
-	for (size_t i = 0; i < op->part_count; i++)
+	for (size_t i = 0; i < op->part_count; i++) {
 		fill_found(op, &op->parts[i]);
+		ot_free(op->parts[i].find.starts);
+	}
 	ot_request_answer(op->request, &ot_list_offsets_response_msg, &op->response);
 }
 
@@ -92,19 +125,20 @@ add_find(struct list_op *op, const struct ot_list_offsets_request *body,
     const struct ot_list_offsets_request_partition *wanted, const struct broker_place *place,
     struct ot_list_offsets_response_partition *answer)
 {
+	bool is_plain = op->request->header.request_api_version >= LIST_OFFSETS_VERSION_PLAIN;
 	struct list_part *part = &op->parts[op->part_count++];
 	part->topic_id = place->topic->id;
 	part->index = wanted->partition_index;
-	part->offsets_max = wanted->max_num_offsets;
+	part->shard_index = place->shard_index;
 	part->answer = answer;
 	part->find = (struct ot_part_find){
 		.timestamp = wanted->timestamp,
 		.leader_epoch = wanted->current_leader_epoch,
+		.starts_max = is_plain ? 0 : OT_MAX(wanted->max_num_offsets, 0),
 		.isolation = body->isolation_level == OT_READ_COMMITTED ? OT_READ_COMMITTED
 		                                                        : OT_READ_UNCOMMITTED,
 		.done = find_is_done,
 	};
-	ot_scatter_add(&op->scatter, &part->item, place->shard_index);
 }
 
 static ot_err
@@ -112,6 +146,7 @@ route_list_topic(struct broker_shard *self, struct list_op *op,
     const struct ot_list_offsets_request *body, const struct ot_list_offsets_request_topic *topic,
     struct ot_list_offsets_response_topic *answer)
 {
+	int16_t version = op->request->header.request_api_version;
 	answer->name = topic->name;
 	answer->partitions_count = topic->partitions_count;
 	answer->partitions =
@@ -123,10 +158,44 @@ route_list_topic(struct broker_shard *self, struct list_op *op,
 		struct broker_place place =
 		    broker_find(self, topic->name, NULL, wanted->partition_index);
 		answer->partitions[i].partition_index = wanted->partition_index;
+		if (place.err == OT_OK && !is_timestamp_known(wanted->timestamp, version))
+			place.err = OT_ERR_UNSUPPORTED_VERSION;
 		if (place.err != OT_OK)
 			answer->partitions[i].error_code = (int16_t)place.err;
 		else
 			add_find(op, body, wanted, &place, &answer->partitions[i]);
+	}
+	return OT_OK;
+}
+
+static int
+compare_finds(const void *a, const void *b)
+{
+	const struct list_part *left = *(struct list_part *const *)a;
+	const struct list_part *right = *(struct list_part *const *)b;
+	int order = memcmp(&left->topic_id, &right->topic_id, sizeof(left->topic_id));
+	return order != 0 ? order : (left->index > right->index) - (left->index < right->index);
+}
+
+/* Each partition goes to its owner, but for those that the request names more than once. */
+static ot_err
+scatter_finds(struct list_op *op)
+{
+	struct list_part **order =
+	    ot_arena_array(&op->request->arena, op->part_count, sizeof(*order));
+	if (order == NULL)
+		return OT_ERR_NO_MEMORY;
+	for (size_t i = 0; i < op->part_count; i++)
+		order[i] = &op->parts[i];
+	qsort(order, op->part_count, sizeof(*order), compare_finds);
+	for (size_t i = 1; i < op->part_count; i++) {
+		if (compare_finds(&order[i - 1], &order[i]) == 0)
+			order[i - 1]->find.err = order[i]->find.err = OT_ERR_INVALID_REQUEST;
+	}
+	for (size_t i = 0; i < op->part_count; i++) {
+		struct list_part *part = &op->parts[i];
+		if (part->find.err == OT_OK)
+			ot_scatter_add(&op->scatter, &part->item, part->shard_index);
 	}
 	return OT_OK;
 }
@@ -158,6 +227,8 @@ broker_handle_list_offsets(struct broker_shard *self, struct ot_request *request
 	                 : OT_ERR_NO_MEMORY;
 	for (int32_t i = 0; err == OT_OK && i < body->topics_count; i++)
 		err = route_list_topic(self, op, body, &body->topics[i], &op->response.topics[i]);
+	if (err == OT_OK)
+		err = scatter_finds(op);
 	if (err != OT_OK)
 		ot_request_abort(request, "no memory for a ListOffsets request");
 	else

@@ -169,6 +169,14 @@ make_batch(struct broker_shard *self, struct produce_part *part)
 	return OT_OK;
 }
 
+/* No transaction coordinator serves here, so that no transaction can be under way. */
+static ot_err
+transaction_err(const struct ot_produce_request *body)
+{
+	return body->transactional_id.len < 0 ? OT_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+	                                      : OT_ERR_INVALID_TXN_STATE;
+}
+
 static void
 add_part(struct produce_op *op, const struct broker_place *place,
     const struct ot_produce_request_partition *wanted, struct ot_produce_response_partition *answer)
@@ -184,6 +192,7 @@ add_part(struct produce_op *op, const struct broker_place *place,
 		.acks = op->body->acks,
 		.origin = OT_ORIGIN_CLIENT,
 		.is_zstd_refused = version < PRODUCE_VERSION_ZSTD,
+		.txn_err = transaction_err(op->body),
 		.done = append_is_done,
 	};
 	if (version < LEGACY_PRODUCE_VERSION_END && wanted->records.len > 0) {

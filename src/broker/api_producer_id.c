@@ -105,12 +105,23 @@ ask_for_block(struct broker_producer_ids *ids)
 	broker_control_post(ids->self->broker, ids->self->shard, &ids->call);
 }
 
+/* A client that goes on with its id names the epoch too; one of both alone means nothing. */
+static bool
+is_half_named(const struct ot_init_producer_id_request *body)
+{
+	return (body->producer_id == -1) != (body->producer_epoch == -1);
+}
+
 void
 broker_handle_init_producer_id(struct broker_shard *self, struct ot_request *request)
 {
 	struct ot_init_producer_id_request *body = broker_decode(request);
 	if (body == NULL)
 		return;
+	if (is_half_named(body)) {
+		answer(request, OT_ERR_INVALID_REQUEST, -1);
+		return;
+	}
 	if (body->transactional_id.len >= 0) {
 		/* No transaction coordinator serves here, and none can be found. */
 		answer(request,

@@ -24,6 +24,28 @@ is_valid_software(struct ot_str text)
 	return true;
 }
 
+/* KIP-1242: a client that knows says which node of which cluster it means. As in Kafka a node alone
+ * says nothing; it may be one of a cluster that the client does not know yet. */
+static bool
+is_elsewhere(struct broker_shard *self, const struct ot_api_versions_request *body)
+{
+	if (body->cluster_id.len < 0)
+		return false;
+	return !ot_str_is(body->cluster_id, ot_image_cluster_id(self->image)) ||
+	       (body->node_id != -1 && body->node_id != self->broker->node_id);
+}
+
+static ot_err
+check_body(struct broker_shard *self, int16_t version, const struct ot_api_versions_request *body)
+{
+	if (version < API_VERSIONS_VERSION_NAMES)
+		return OT_OK;
+	if (!is_valid_software(body->client_software_name) ||
+	    !is_valid_software(body->client_software_version))
+		return OT_ERR_INVALID_REQUEST;
+	return is_elsewhere(self, body) ? OT_ERR_REBOOTSTRAP_REQUIRED : OT_OK;
+}
+
 static void
 fill_key(struct ot_api_versions_response_api_version *range, const struct ot_api *api)
 {
@@ -75,15 +97,11 @@ broker_handle_api_versions(struct broker_shard *self, struct ot_request *request
 		return;
 	struct ot_api_versions_response response;
 	ot_api_versions_response_init(&response);
-	bool is_refused = version >= API_VERSIONS_VERSION_NAMES &&
-	                  (!is_valid_software(body->client_software_name) ||
-			      !is_valid_software(body->client_software_version));
+	response.error_code = (int16_t)check_body(self, version, body);
 	ot_err err = OT_OK;
-	if (is_refused)
-		response.error_code = OT_ERR_INVALID_REQUEST;
-	else
+	if (response.error_code == OT_OK)
 		err = fill_keys(request, &response);
-	if (err == OT_OK && !is_refused)
+	if (err == OT_OK && response.error_code == OT_OK)
 		err = broker_fill_features(self, request, &response);
 	if (err != OT_OK)
 		ot_request_abort(request, "no memory for an ApiVersions response");

@@ -62,14 +62,37 @@ fetch_session_find(struct fetch_sessions *sessions, int32_t id)
 }
 
 static bool
-make_room(struct fetch_sessions *sessions, ot_mono_ns now)
+is_older(ot_mono_ns time, ot_mono_ns now)
+{
+	return now - time >= SESSION_EVICTION_MS * (ot_mono_ns)OT_NS_PER_MS;
+}
+
+/* Who gives way to a new session of so many partitions: one that nobody has used for long, else the
+ * smallest that has had its time, if it is smaller. NULL: nobody. */
+static struct fetch_session *
+find_evictable(struct fetch_sessions *sessions, uint32_t part_count, ot_mono_ns now)
+{
+	struct fetch_session *found = NULL;
+	OT_LIST_FOREACH(link, &sessions->by_use) {
+		struct fetch_session *session = OT_CONTAINER_OF(link, struct fetch_session, link);
+		if (is_older(session->used, now))
+			return session;
+		if (is_older(session->created, now) && session->part_count < part_count &&
+		    (found == NULL || session->part_count < found->part_count))
+			found = session;
+	}
+	return found;
+}
+
+static bool
+make_room(struct fetch_sessions *sessions, uint32_t part_count, ot_mono_ns now)
 {
 	if (sessions->count < sessions->count_max)
 		return true;
-	struct fetch_session *oldest = OT_LIST_FIRST(&sessions->by_use, struct fetch_session, link);
-	if (oldest == NULL || now - oldest->used < SESSION_EVICTION_MS * (ot_mono_ns)OT_NS_PER_MS)
+	struct fetch_session *evictable = find_evictable(sessions, part_count, now);
+	if (evictable == NULL)
 		return false;
-	fetch_session_remove(sessions, oldest);
+	fetch_session_remove(sessions, evictable);
 	return true;
 }
 
@@ -86,10 +109,11 @@ pick_id(struct fetch_sessions *sessions, struct ot_io *io)
 }
 
 struct fetch_session *
-fetch_session_create(struct fetch_sessions *sessions, struct ot_io *io, bool by_id)
+fetch_session_create(struct fetch_sessions *sessions, struct ot_io *io, uint32_t part_count,
+    bool by_id)
 {
 	ot_mono_ns now = ot_io_now(io);
-	if (!make_room(sessions, now))
+	if (!make_room(sessions, part_count, now))
 		return NULL;
 	struct session_entry *entry = OT_NEW(struct session_entry);
 	entry->session.id = pick_id(sessions, io);

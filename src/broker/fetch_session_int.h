@@ -47,9 +47,11 @@ void fetch_sessions_destroy(struct fetch_sessions *sessions);
 /* The session of that id, or NULL. */
 struct fetch_session *fetch_session_find(struct fetch_sessions *sessions, int32_t id);
 
-/* A new session, or NULL when the cache is full of sessions that are younger than two minutes. */
+/* A new session that will have `part_count` partitions. Where the cache is full, as in Kafka, one
+ * that was not used for two minutes gives way to it, or the smallest that is older than two minutes
+ * if it has fewer partitions; NULL when there is none. */
 struct fetch_session *fetch_session_create(struct fetch_sessions *sessions, struct ot_io *io,
-    bool by_id);
+    uint32_t part_count, bool by_id);
 void fetch_session_remove(struct fetch_sessions *sessions, struct fetch_session *session);
 
 /* Notes its use: it is evicted last. */

@@ -229,6 +229,15 @@ struct ot_log_found {
 struct ot_log_found ot_log_find_earliest(const struct ot_log *log);
 struct ot_log_found ot_log_find_latest(const struct ot_log *log, int64_t bound_offset);
 
+/* ListOffsets' version 0, newest first: `bound_offset`, as the place where the next record goes,
+ * and where segments begin, of those whose records are all of `timestamp` or before.
+ * OT_LOG_ANY_TIME is after all. At most `count_max`; gives their number. OT_ERR_IO,
+ * OT_ERR_CORRUPT_FILE.
+ * @owner owner   @blocks rarely */
+#define OT_LOG_ANY_TIME INT64_MAX
+OT_MUST_USE ot_err ot_log_list_starts(struct ot_log *log, int64_t timestamp, int64_t bound_offset,
+    int32_t count_max, int64_t *ret_offsets, int32_t *ret_count);
+
 /* Begins to look for the first record with a timestamp of at least `timestamp`, or, with
  * OT_LOG_MAX_TIMESTAMP, for the first with the greatest timestamp. NULL without memory, or when the
  * files cannot be had. @owner owner   @blocks rarely */

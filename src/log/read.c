@@ -305,6 +305,39 @@ ot_log_find_earliest(const struct ot_log *log)
 	};
 }
 
+/* Whether nothing in the segment is newer. An empty one has no time: it is as old as one likes. */
+static ot_err
+is_segment_before(struct ot_log *log, struct log_segment *segment, int64_t timestamp, bool *ret)
+{
+	ot_err err = timestamp == OT_LOG_ANY_TIME ? OT_OK : log_segment_learn_max(log, segment);
+	if (err == OT_OK)
+		*ret = timestamp == OT_LOG_ANY_TIME || segment->max_timestamp <= timestamp;
+	return err;
+}
+
+ot_err
+ot_log_list_starts(struct ot_log *log, int64_t timestamp, int64_t bound_offset, int32_t count_max,
+    int64_t *ret_offsets, int32_t *ret_count)
+{
+	OT_ASSERT(log->magic == LOG_MAGIC);
+	int32_t count = 0;
+	bool is_before = timestamp == OT_LOG_ANY_TIME;
+	if (is_before && log_active(log)->bytes > 0 && count < count_max)
+		ret_offsets[count++] = bound_offset;
+	for (uint32_t i = log->segment_count; i > 0 && count < count_max; i--) {
+		struct log_segment *segment = log->segments[i - 1];
+		ot_err err =
+		    is_before ? OT_OK : is_segment_before(log, segment, timestamp, &is_before);
+		if (err != OT_OK)
+			return err;
+		int64_t start = OT_MAX(segment->base_offset, log->start_offset);
+		if (is_before && start <= bound_offset)
+			ret_offsets[count++] = start;
+	}
+	*ret_count = count;
+	return OT_OK;
+}
+
 struct ot_log_found
 ot_log_find_latest(const struct ot_log *log, int64_t bound_offset)
 {

@@ -53,6 +53,7 @@ struct ot_append {
 	int16_t acks;            /* 0, 1, -1 */
 	enum ot_append_origin origin;
 	bool is_zstd_refused; /* Produce below version 7 */
+	ot_err txn_err;       /* a client's transactional batch gets this; OT_OK: it may come in */
 	void (*done)(struct ot_append *append);
 
 	ot_err err;
@@ -71,7 +72,7 @@ struct ot_append {
 /* Validates, stages, and later answers. Refusals: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS,
  * INVALID_REQUIRED_ACKS, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE,
  * RECORD_LIST_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE, OUT_OF_ORDER_SEQUENCE_NUMBER,
- * INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, and what ot_log_stage() adds.
+ * INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, `txn_err`, and what ot_log_stage() adds.
  * @owner owner   @blocks never */
 void ot_part_append(struct ot_part *part, struct ot_append *append);
 
@@ -148,11 +149,14 @@ struct ot_part_find {
 	int64_t timestamp; /* or one of OT_LIST_ */
 	int32_t leader_epoch;
 	enum ot_isolation isolation;
+	int32_t
+	    starts_max; /* version 0: this many starts of segments are wanted; 0: an offset is */
 	void (*done)(struct ot_part_find *find);
 
 	ot_err err;
 	struct ot_log_found found;
-	int64_t log_start_offset;
+	int64_t *starts; /* heap, ot_free(): newest first; NULL: none were wanted */
+	int32_t start_count;
 
 	struct ot_part *part;
 	struct ot_log_job *log_job;

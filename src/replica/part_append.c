@@ -197,6 +197,22 @@ conform(struct ot_part *part, struct intake *intake)
 	return OT_OK;
 }
 
+/* An open transaction holds the last stable offset until its coordinator ends it: one that no
+ * coordinator knows would hold it for ever. */
+static ot_err
+check_transaction(const struct intake *intake)
+{
+	struct ot_append *append = intake->append;
+	if (append->origin != OT_ORIGIN_CLIENT || !intake->info.is_transactional ||
+	    append->txn_err == OT_OK)
+		return OT_OK;
+	ot_why_set(&append->why,
+	    "The record batch of producer id %lld is transactional, but no transaction of it is "
+	    "under way on this partition.",
+	    (long long)intake->info.producer_id);
+	return append->txn_err;
+}
+
 static void
 note_appended(struct ot_part *part, size_t bytes)
 {
@@ -224,7 +240,9 @@ take_batch(struct ot_part *part, struct ot_append *append, uint8_t *bytes, size_
 	if (err != OT_OK)
 		return err;
 	*ret_bytes = intake.info.bytes;
-	err = conform(part, &intake);
+	err = check_transaction(&intake);
+	if (err == OT_OK)
+		err = conform(part, &intake);
 	struct ot_log_staged staged = { 0 };
 	if (err == OT_OK) {
 		struct ot_log_batch batch = {

@@ -258,6 +258,28 @@ find_by_scan(struct ot_part *part, struct ot_part_find *find)
 	part_submit(part, &find->job);
 }
 
+/* Version 0 knows no offset of a time, but where segments begin. */
+static ot_err
+list_starts(struct ot_part *part, struct ot_part_find *find)
+{
+	struct ot_log_stats stats;
+	ot_log_get_stats(part->log, &stats);
+	int64_t bound = readable_end(part, find->isolation);
+	int32_t count_max =
+	    (int32_t)OT_MIN((int64_t)find->starts_max, (int64_t)stats.segment_count + 1);
+	find->starts = ot_alloc((size_t)OT_MAX(count_max, 1) * sizeof(*find->starts));
+	if (find->starts == NULL)
+		return OT_ERR_NO_MEMORY;
+	if (find->timestamp == OT_LIST_EARLIEST) {
+		find->starts[find->start_count++] = ot_log_start_offset(part->log);
+		return OT_OK;
+	}
+	int64_t timestamp = find->timestamp == OT_LIST_LATEST ? OT_LOG_ANY_TIME : find->timestamp;
+	ot_err err = ot_log_list_starts(part->log, timestamp, bound, count_max, find->starts,
+	    &find->start_count);
+	return err == OT_OK ? OT_OK : OT_ERR_KAFKA_STORAGE_ERROR;
+}
+
 _Static_assert(OT_LIST_MAX == OT_LOG_MAX_TIMESTAMP, "the log knows the protocol's number");
 
 void
@@ -265,12 +287,17 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 {
 	part_enter(part);
 	find->found = (struct ot_log_found){ -1, OT_NO_TIMESTAMP, OT_NO_LEADER_EPOCH };
+	find->starts = NULL;
+	find->start_count = 0;
 	ot_err err = ot_part_check_leader(part, find->leader_epoch);
 	if (err != OT_OK) {
 		tell(find, err);
 		return;
 	}
-	find->log_start_offset = ot_log_start_offset(part->log);
+	if (find->starts_max > 0) {
+		tell(find, list_starts(part, find));
+		return;
+	}
 	switch (find->timestamp) {
 	case OT_LIST_LATEST:
 		find->found = ot_log_find_latest(part->log, readable_end(part, find->isolation));

@@ -156,19 +156,22 @@ def test_two_groups_each_get_everything(broker):
 
 def test_members_of_different_clients_share(make_broker, quick_start):
     """Goal: librdkafka, kafka-python and sarama agree on who reads what: one group, the range strategy,
-    100 keyed records over three partitions, each of which comes to one of them."""
+    100 keyed records over three partitions, each of which comes to one of them.
+    Method: librdkafka comes first, and leads. Debian's sarama cannot: it refuses to read the newer
+    subscriptions of the others ("invalid length"), and ends."""
     broker = make_broker(SHORT_SESSIONS)
     with broker.connect() as connection:
         assert wire.create_topic(connection, "t", 3).ErrorCode == 0
-    readers = [Program(*quick_start(client), "consume", broker.bootstrap, "t", 100)
-               for client in ("librdkafka", "kafka-python", "sarama")]
+    readers = []
     try:
         with broker.connect() as connection:
-            def members():
+            def are_all_in():
                 answer = connection.call("DescribeGroups", 3, Groups=["srk"]).Groups[0]
-                return answer.GroupState == "Stable" and len(answer.Members) == 3
+                return answer.GroupState == "Stable" and len(answer.Members) == len(readers)
 
-            wait_until(members, "three members")
+            for client in ("librdkafka", "kafka-python", "sarama"):
+                readers.append(Program(*quick_start(client), "consume", broker.bootstrap, "t", 100))
+                wait_until(are_all_in, f"{client} to be a member")
         run(*quick_start("confluent-kafka"), "produce", broker.bootstrap, "t")
         found = []
 
@@ -184,6 +187,52 @@ def test_members_of_different_clients_share(make_broker, quick_start):
     finally:
         for reader in readers:
             reader.kill()
+
+
+class StaticConsumer:
+    """A librdkafka consumer with an instance id; what it was told of its partitions, in order."""
+
+    def __init__(self, broker, instance):
+        self.events = []
+        self.consumer = confluent_kafka.Consumer({
+            "bootstrap.servers": broker.bootstrap, "group.id": "g", "group.instance.id": instance,
+            "session.timeout.ms": 30000, "heartbeat.interval.ms": 100,
+            "partition.assignment.strategy": "range", "auto.offset.reset": "earliest"})
+        self.consumer.subscribe(["t"], on_assign=self.tell("assigned"), on_revoke=self.tell("revoked"))
+
+    def tell(self, word):
+        return lambda _, partitions: self.events.append(
+            (word, sorted(row.partition for row in partitions)))
+
+    def owned(self):
+        self.consumer.poll(0.05)
+        return {row.partition for row in self.consumer.assignment()}
+
+
+def test_a_static_member_comes_back_without_a_rebalance(broker):
+    """Goal: KIP-345 with a real client: the process of an instance id ends and another begins; it gets
+    the partitions of the one before, and the others do not notice. An administrator can remove it."""
+    with broker.connect() as connection:
+        assert wire.create_topic(connection, "t", 4).ErrorCode == 0
+        consumers = [StaticConsumer(broker, name) for name in ("one", "two")]
+        wait_until(lambda: all([len(each.owned()) == 2 for each in consumers]), "both to share")
+        before, events = consumers[0].owned(), list(consumers[1].events)
+        consumers[0].consumer.close()
+        consumers[0] = StaticConsumer(broker, "one")
+        wait_until(lambda: consumers[0].owned() == before, "its partitions")
+        for _ in range(10):  # heartbeats that would tell of a rebalance
+            consumers[1].owned()
+        assert consumers[1].events == events
+        answer = connection.call("DescribeGroups", 4, Groups=["g"]).Groups[0]
+        assert answer.GroupState == "Stable"
+        assert sorted(row.GroupInstanceId for row in answer.Members) == ["one", "two"]
+        consumers[0].consumer.close()
+        answer = connection.call("LeaveGroup", 3, GroupId="g", Members=[
+            {"MemberId": "", "GroupInstanceId": "one"},
+            {"MemberId": "", "GroupInstanceId": "three"}])
+        assert [error_name(row.ErrorCode) for row in answer.Members] == ["NONE", "UNKNOWN_MEMBER_ID"]
+        wait_until(lambda: consumers[1].owned() == {0, 1, 2, 3}, "the other to take over")
+        consumers[1].consumer.close()
 
 
 # ---- the rules -----------------------------------------------------------------------------------------
@@ -438,3 +487,173 @@ def test_groups_survive_restarts(broker, kill):
         assert group_state(connection) == "Stable"
     assert member.commit(8) == "NONE"
     assert member.sync().Assignment == b"mine"
+
+
+# ---- every version ---------------------------------------------------------------------------------------
+
+def committed(connection, version, group, ids):
+    """OffsetFetch of t-0 and t-5 and of everything: offset, epoch and metadata of t-0."""
+    topic = {"TopicId": ids} if version >= 10 else {"Name": "t"}
+    found = []
+    for topics in ([{**topic, "PartitionIndexes": [0, 5]}], None):
+        if topics is None and version < 2:
+            continue  # version 1 cannot ask for everything
+        values = {"Groups": [{"GroupId": group, "Topics": topics}]} if version >= 8 else {
+            "GroupId": group, "Topics": topics}
+        answer = connection.call("OffsetFetch", version, **values)
+        assert answer.ErrorCode == 0
+        answer = answer.Groups[0] if version >= 8 else answer
+        assert answer.ErrorCode == 0 and len(answer.Topics) == 1
+        assert answer.Topics[0].TopicId == ids if version >= 10 else answer.Topics[0].Name == "t"
+        rows = {row.PartitionIndex: row for row in answer.Topics[0].Partitions}
+        if topics is not None:
+            missing = rows.pop(5)
+            assert (missing.CommittedOffset, missing.Metadata, missing.ErrorCode) == (-1, "", 0)
+        found.append([(row.CommittedOffset, row.CommittedLeaderEpoch, row.Metadata)
+                      for row in rows.values()])
+    assert all(rows == found[0] for rows in found)
+    return found[0]
+
+
+def test_a_groups_life_in_every_version(broker, connection, topic):
+    """Goal: each version of each API that a member or a tool uses does its work, not only answers:
+    joins, gets its assignment, commits and reads it back, heartbeats, leaves.
+    Method: as many rounds as the longest API has versions; an API that has fewer stays at its last."""
+    ids = connection.call("Metadata", 12, Topics=[{"Name": "t"}]).Topics[0].TopicId
+    last = {name: wire.APIS[name].accepted.high for name in (
+        "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch",
+        "DescribeGroups", "ListGroups", "DeleteGroups", "FindCoordinator")}
+    for round_ in range(11):
+        at = {name: min(round_, high) for name, high in last.items()}
+        at["OffsetCommit"], at["OffsetFetch"] = max(at["OffsetCommit"], 1), max(at["OffsetFetch"], 1)
+        group = f"g{round_}"
+        asked = {"CoordinatorKeys": [group]} if at["FindCoordinator"] >= 4 else {"Key": group}
+        answer = connection.call("FindCoordinator", at["FindCoordinator"], **asked)
+        answer = answer.Coordinators[0] if at["FindCoordinator"] >= 4 else answer
+        assert (answer.ErrorCode, answer.NodeId, answer.Host) == (0, 0, "127.0.0.1")
+
+        member = RawMember(broker, group)
+        join = {name: value for name, value in (
+            ("GroupId", group), ("SessionTimeoutMs", 10000), ("ProtocolType", "consumer"),
+            ("Protocols", [{"Name": "range", "Metadata": b"meta"}])) }
+        if at["JoinGroup"] >= 1:
+            join["RebalanceTimeoutMs"] = 5000
+        answer = member.connection.call("JoinGroup", at["JoinGroup"], MemberId="", **join)
+        if at["JoinGroup"] >= 4:
+            assert error_name(answer.ErrorCode) == "MEMBER_ID_REQUIRED"
+            answer = member.connection.call("JoinGroup", at["JoinGroup"], MemberId=answer.MemberId,
+                                            **join)
+        assert (answer.ErrorCode, answer.GenerationId, answer.ProtocolName) == (0, 1, "range")
+        assert answer.ProtocolType == ("consumer" if at["JoinGroup"] >= 7 else None)
+        assert answer.Leader == answer.MemberId
+        assert [(row.MemberId, row.Metadata) for row in answer.Members] == [
+            (answer.MemberId, b"meta")]
+        own = {"GroupId": group, "MemberId": answer.MemberId}
+
+        protocol = {"ProtocolType": "consumer", "ProtocolName": "range"}
+        answer = member.connection.call(
+            "SyncGroup", at["SyncGroup"], GenerationId=1, **own,
+            Assignments=[{"MemberId": own["MemberId"], "Assignment": b"all"}],
+            **(protocol if at["SyncGroup"] >= 5 else {}))
+        assert (answer.ErrorCode, answer.Assignment) == (0, b"all")
+        if at["SyncGroup"] >= 5:
+            assert (answer.ProtocolType, answer.ProtocolName) == ("consumer", "range")
+        assert member.connection.call("Heartbeat", at["Heartbeat"], GenerationId=1,
+                                      **own).ErrorCode == 0
+
+        version = at["OffsetCommit"]
+        partition = {"PartitionIndex": 0, "CommittedOffset": 40 + round_, "CommittedMetadata": "m"}
+        if version >= 6:
+            partition["CommittedLeaderEpoch"] = 0
+        name = {"TopicId": ids} if version >= 10 else {"Name": "t"}
+        answer = member.connection.call("OffsetCommit", version, GenerationIdOrMemberEpoch=1, **own,
+                                        Topics=[{**name, "Partitions": [partition]}])
+        assert answer.Topics[0].Partitions[0].ErrorCode == 0
+        epoch = 0 if version >= 6 and at["OffsetFetch"] >= 5 else -1
+        assert committed(connection, at["OffsetFetch"], group, ids) == [(40 + round_, epoch, "m")]
+
+        answer = connection.call("DescribeGroups", at["DescribeGroups"], Groups=[group]).Groups[0]
+        assert (answer.ErrorCode, answer.GroupState, answer.ProtocolData) == (0, "Stable", "range")
+        assert [(row.MemberMetadata, row.MemberAssignment) for row in answer.Members] == [
+            (b"meta", b"all")]
+        answer = connection.call("ListGroups", at["ListGroups"])
+        row = [row for row in answer.Groups if row.GroupId == group][0]
+        assert row.ProtocolType == "consumer"
+        assert row.GroupState == ("Stable" if at["ListGroups"] >= 4 else "")
+        assert row.GroupType == ("classic" if at["ListGroups"] >= 5 else "")
+
+        if at["LeaveGroup"] >= 3:
+            answer = member.connection.call("LeaveGroup", at["LeaveGroup"], GroupId=group, Members=[
+                {"MemberId": own["MemberId"], "GroupInstanceId": None}, {"MemberId": "stranger"}])
+            assert [error_name(row.ErrorCode) for row in answer.Members] == [
+                "NONE", "UNKNOWN_MEMBER_ID"]
+        else:
+            answer = member.connection.call("LeaveGroup", at["LeaveGroup"], **own)
+        assert answer.ErrorCode == 0
+        answer = connection.call("DeleteGroups", at["DeleteGroups"], GroupsNames=[group])
+        assert [(row.GroupId, row.ErrorCode) for row in answer.Results] == [(group, 0)]
+        answer = connection.call("DescribeGroups", at["DescribeGroups"], Groups=[group]).Groups[0]
+        assert (answer.GroupState, error_name(answer.ErrorCode)) == (
+            "Dead", "GROUP_ID_NOT_FOUND" if at["DescribeGroups"] >= 6 else "NONE")
+
+
+def test_topic_ids_of_offsets(broker, connection, topic):
+    """Goal: version 10 goes by topic id; one that is not known has its own error, beside others that
+    are served."""
+    ids = connection.call("Metadata", 12, Topics=[{"Name": "t"}]).Topics[0].TopicId
+    stranger = b"0123456789abcdef"
+    assert RawMember(broker, group="simple").commit(4) == "NONE"
+    answer = connection.call("OffsetCommit", 10, GroupId="simple", Topics=[
+        {"TopicId": id_, "Partitions": [{"PartitionIndex": index, "CommittedOffset": 5}]}
+        for id_, index in ((stranger, 0), (ids, 0), (ids, 9))])
+    assert [(row.TopicId, error_name(row.Partitions[0].ErrorCode)) for row in answer.Topics] == [
+        (stranger, "UNKNOWN_TOPIC_ID"), (ids, "NONE"), (ids, "UNKNOWN_TOPIC_OR_PARTITION")]
+    answer = connection.call("OffsetFetch", 10, Groups=[{"GroupId": "simple", "Topics": [
+        {"TopicId": id_, "PartitionIndexes": [0]} for id_ in (stranger, ids)]}]).Groups[0]
+    assert [(row.TopicId, error_name(row.Partitions[0].ErrorCode),
+             row.Partitions[0].CommittedOffset) for row in answer.Topics] == [
+        (stranger, "UNKNOWN_TOPIC_ID", -1), (ids, "NONE", 5)]
+
+
+def test_finding_coordinators(connection):
+    """Goal: a group's coordinator is found, also that of the group without a name, in which consumers
+    that assign themselves commit; there is none of transactions, and kinds that do not exist are an
+    error."""
+    kinds = {0: "NONE", 1: "COORDINATOR_NOT_AVAILABLE", 2: "INVALID_REQUEST", 7: "INVALID_REQUEST"}
+    for kind, error in kinds.items():
+        answer = connection.call("FindCoordinator", 4, KeyType=kind, CoordinatorKeys=["g", "", "h"])
+        assert [(row.Key, error_name(row.ErrorCode), row.NodeId) for row in answer.Coordinators] == [
+            (key, error, 0 if error == "NONE" else -1) for key in ("g", "", "h")]
+        answer = connection.call("FindCoordinator", 3, KeyType=kind, Key="")
+        assert error_name(answer.ErrorCode) == error
+
+
+def test_offsets_that_may_not_be_deleted(broker, connection, topic):
+    """Goal: of what does not exist, and of topics that the group reads, offsets are not deleted; the
+    rest of the request is done. A group that is not there is an error of the whole."""
+    assert wire.create_topic(connection, "u", 1).ErrorCode == 0
+    assert wire.create_topic(connection, "v", 1).ErrorCode == 0
+    subscription = wire.encode("ConsumerProtocolSubscription", 0, {"Topics": ["t"]})
+    member = RawMember(broker)
+    join = {"Protocols": [{"Name": "range", "Metadata": b"\0\0" + subscription}]}
+    assert member.join(**join).ErrorCode == 0
+    member.sync([(member.id, b"mine")])
+    for name in ("t", "u", "v"):
+        assert member.commit(5, topic=name) == "NONE"
+
+    def delete(group, *wanted):
+        answer = connection.call("OffsetDelete", 0, GroupId=group, Topics=[
+            {"Name": name, "Partitions": [{"PartitionIndex": index} for index in indexes]}
+            for name, indexes in wanted])
+        return error_name(answer.ErrorCode), [
+            (topic.Name, row.PartitionIndex, error_name(row.ErrorCode))
+            for topic in answer.Topics for row in topic.Partitions]
+
+    assert delete("g", ("t", [0, 9]), ("nowhere", [0]), ("u", [-1, 0])) == ("NONE", [
+        ("t", 0, "GROUP_SUBSCRIBED_TO_TOPIC"), ("t", 9, "UNKNOWN_TOPIC_OR_PARTITION"),
+        ("nowhere", 0, "UNKNOWN_TOPIC_OR_PARTITION"), ("u", -1, "UNKNOWN_TOPIC_OR_PARTITION"),
+        ("u", 0, "NONE")])
+    assert fetch_offsets(connection) == {("t", 0): (5, ""), ("v", 0): (5, "")}
+    assert delete("stranger", ("t", [0, 9])) == ("GROUP_ID_NOT_FOUND", [])
+    assert delete("g", ("nowhere", [0])) == (
+        "NONE", [("nowhere", 0, "UNKNOWN_TOPIC_OR_PARTITION")])

@@ -300,6 +300,45 @@ def test_a_long_poll_ends_when_records_come(broker, connection):
     assert time.monotonic() - start < 10
 
 
+def fetch_quickly(connection, partitions, **limits):
+    """Bytes that come, and whether they came without the ten seconds that the fetch may wait."""
+    start = time.monotonic()
+    answer = connection.call("Fetch", 11, MaxWaitMs=10000, **limits, Topics=[
+        {"Topic": "t", "Partitions": [{"Partition": i, "PartitionMaxBytes": 1 << 20}
+                                      for i in range(partitions)]}])
+    records = [row.Records or b"" for topic in answer.Responses for row in topic.Partitions]
+    return sum(map(len, records)), time.monotonic() - start < 8
+
+
+def test_min_bytes_beyond_what_an_answer_may_have_are_not_waited_for(connection):
+    """Goal: as in Kafka min_bytes is at most max_bytes: what is there is told at once, also when all
+    of it is in one of several partitions."""
+    make_topic(connection, partitions=8)
+    one = len(wire.batch([b"x" * 1000]))
+    for _ in range(40):
+        wire.produce(connection, "t", 5, wire.batch([b"x" * 1000]))
+    for partitions, limit in ((8, 5 * one), (6, 30 * one)):
+        size, is_quick = fetch_quickly(connection, partitions, MaxBytes=limit, MinBytes=1 << 24)
+        assert one <= size <= limit and is_quick
+        size, is_quick = fetch_quickly(connection, partitions, MaxBytes=limit, MinBytes=limit)
+        assert one <= size <= limit and is_quick
+
+
+def test_fetch_max_bytes_bounds_every_answer(make_broker):
+    """Goal: the broker's limit holds whatever the client asks; a larger first batch still comes."""
+    broker = make_broker({"fetch.max.bytes": 5000, "num.shards": 1})
+    with broker.connect() as connection:
+        make_topic(connection, partitions=2)
+        for partition in (0, 1):
+            for _ in range(10):
+                wire.produce(connection, "t", partition, wire.batch([b"x" * 1000]))
+        size, is_quick = fetch_quickly(connection, 2, MaxBytes=1 << 20, MinBytes=1 << 20)
+        assert 3000 < size <= 5000 and is_quick
+        large = wire.batch([b"x" * 9000])
+        base = wire.produce(connection, "t", 0, large).BaseOffset
+        assert len(wire.fetch(connection, "t", 0, base).Records) == len(large)
+
+
 # ---- fetch sessions (KIP-227) ------------------------------------------------------------------------
 
 class Session:
@@ -352,6 +391,29 @@ def test_session_errors(connection):
     # The final epoch closes the session and fetches once more without one.
     assert session.fetch((0, 0), epoch=-1)[0] == "NONE"
     assert session.fetch()[0] == "FETCH_SESSION_ID_NOT_FOUND"
+
+
+def test_a_session_of_nothing_ends(connection):
+    """Goal: a client that forgets its last partition is told that it has no session (id 0)."""
+    make_topic(connection, partitions=2)
+    session = Session(connection)
+    session.fetch((0, 0), (1, 0))
+    old, epoch = session.id, session.epoch
+    assert session.fetch(forgotten=[0]) == ("NONE", {}) and session.id == old
+    assert session.fetch(forgotten=[1]) == ("NONE", {}) and session.id == 0
+    session.id, session.epoch = old, epoch + 2
+    assert session.fetch()[0] == "FETCH_SESSION_ID_NOT_FOUND"
+
+
+def test_names_and_ids_do_not_mix_in_a_session(connection):
+    """Goal: KIP-516: a session keeps to names or to ids; the client that changes begins anew."""
+    make_topic(connection)
+    session = Session(connection)
+    session.fetch((0, 0), version=12)
+    answer = connection.call("Fetch", 13, MaxBytes=1000, SessionId=session.id,
+                             SessionEpoch=session.epoch)
+    assert error_name(answer.ErrorCode) == "FETCH_SESSION_TOPIC_ID_ERROR"
+    assert session.fetch(version=12)[0] == "NONE"
 
 
 def test_a_new_session_replaces_the_old_one(connection):
@@ -496,6 +558,39 @@ def test_offsets_by_time(connection):
     assert answer.Topics[0].Partitions[0].OldStyleOffsets == [9]
 
 
+def list_offsets(connection, version, *wanted):
+    """Error and offset for each (topic, partition, timestamp)."""
+    answer = connection.call("ListOffsets", version, Topics=[
+        {"Name": topic, "Partitions": [{"PartitionIndex": partition, "Timestamp": timestamp}]}
+        for topic, partition, timestamp in wanted])
+    return [(error_name(topic.Partitions[0].ErrorCode), topic.Partitions[0].Offset)
+            for topic in answer.Topics]
+
+
+def test_special_timestamps_need_their_version(connection):
+    """Goal: each number below 0 is known from a version on (KIP-734, 405, 1005, 1023); a client that
+    sends it in an older one, or sends another number, would take any answer for a place in the log."""
+    make_topic(connection)
+    wire.produce(connection, "t", 0, wire.batch([b"x"] * 3, timestamp=1000))
+    known = {-1: (1, 3), -2: (1, 0), -3: (7, 0), -4: (8, 0), -5: (9, -1), -6: (11, -1)}
+    for version in range(1, 12):
+        for timestamp in range(-8, 0):
+            first, offset = known.get(timestamp, (99, -1))
+            expected = ("NONE", offset) if version >= first else ("UNSUPPORTED_VERSION", -1)
+            assert list_offsets(connection, version, ("t", 0, timestamp)) == [expected], (
+                version, timestamp)
+
+
+def test_a_partition_is_asked_for_its_offset_once(connection):
+    """Goal: a partition that stands twice in one ListOffsets gets INVALID_REQUEST both times; the
+    others get their offset, the unknown ones their own error."""
+    make_topic(connection, partitions=2)
+    assert list_offsets(connection, 5, ("t", 0, -1), ("t", 1, -1), ("t", 0, -2), ("t", 2, -1),
+                        ("nowhere", 0, -1)) == [
+        ("INVALID_REQUEST", -1), ("NONE", 0), ("INVALID_REQUEST", -1),
+        ("UNKNOWN_TOPIC_OR_PARTITION", -1), ("UNKNOWN_TOPIC_OR_PARTITION", -1)]
+
+
 # ---- idempotence (KIP-98) ----------------------------------------------------------------------------
 
 def producer_id(connection):
@@ -503,6 +598,26 @@ def producer_id(connection):
                              TransactionTimeoutMs=1000)
     assert error_name(answer.ErrorCode) == "NONE" and answer.ProducerEpoch == 0
     return answer.ProducerId
+
+
+def test_producer_ids(connection):
+    """Goal: every version gives a new id, whatever id the client had; half of one is a mistake, as is a
+    transactional id without a letter."""
+    seen = set()
+
+    def ask(version, **more):
+        answer = connection.call("InitProducerId", version, **{
+            "TransactionalId": None, "TransactionTimeoutMs": 1000, **more})
+        return error_name(answer.ErrorCode), answer.ProducerId, answer.ProducerEpoch
+
+    for version in range(6):
+        error, id_, epoch = ask(version)
+        assert (error, epoch) == ("NONE", 0) and id_ not in seen
+        seen.add(id_)
+    error, id_, epoch = ask(4, ProducerId=min(seen), ProducerEpoch=3)
+    assert (error, epoch) == ("NONE", 0) and id_ not in seen
+    for more in ({"ProducerId": 5}, {"ProducerEpoch": 5}, {"TransactionalId": ""}):
+        assert ask(4, **more) == ("INVALID_REQUEST", -1, -1)
 
 
 def test_duplicates_are_dropped_and_gaps_refused(broker):
@@ -538,6 +653,24 @@ def test_duplicates_are_dropped_and_gaps_refused(broker):
         assert send(connection, 5, epoch=2)[0] == "OUT_OF_ORDER_SEQUENCE_NUMBER"
         values = [int(item.value) for item in wire.fetch_all(connection, "t", 0)]
         assert values == list(range(wanted)) + [0, 1]
+
+
+def test_transactions_that_nobody_coordinates_are_refused(connection):
+    """Goal: a transactional batch without a transaction never gets in: no one would end it, and who
+    reads committed records only would wait at it for ever. Kafka's codes: without a transactional id
+    as with one that is not allowed, with one as out of a transaction."""
+    make_topic(connection)
+    wire.produce(connection, "t", 0, wire.batch([b"before"]))
+    for more, error in (({}, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
+                        ({"TransactionalId": "x"}, "INVALID_TXN_STATE")):
+        answer = connection.call("Produce", 9, Acks=-1, TimeoutMs=5000, **more, TopicData=[
+            {"Name": "t", "PartitionData": [{"Index": 0, "Records": wire.batch(
+                [b"x"], attributes=0x10, producer_id=producer_id(connection), producer_epoch=0,
+                sequence=0)}]}])
+        row = answer.Responses[0].PartitionResponses[0]
+        assert (error_name(row.ErrorCode), row.BaseOffset) == (error, -1) and row.ErrorMessage
+    assert wire.produce(connection, "t", 0, wire.batch([b"after"])).BaseOffset == 1
+    assert wire.fetch(connection, "t", 0, 0).LastStableOffset == 2
 
 
 def test_sequences_wrap_around(connection):
