@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -285,6 +286,8 @@ stream_conf_create(struct cli *cli, enum ot_client_kind kind, const struct ot_pr
 	const char *servers = stream_props_get(props, "bootstrap.servers");
 	const char *block_ms = stream_props_get(props, "max.block.ms");
 	*stream = (struct stream){ .client = NULL };
+	const char *makes_topics = stream_props_get(props, "allow.auto.create.topics");
+	stream->makes_topics = makes_topics == NULL || strcasecmp(makes_topics, "false") != 0;
 	stream->servers = cli_format(cli, "%s", servers != NULL ? servers : "");
 	stream->block_us = strtoll(block_ms != NULL ? block_ms : max_block_ms, NULL, 10);
 	stream->block_us = OT_MIN(stream->block_us, INT64_MAX / 2000) * 1000;

@@ -58,6 +58,7 @@ struct stream {
 	int64_t block_until_us;  /* 0: nothing had to wait yet */
 	bool is_reached;         /* a broker has told of the cluster */
 	bool is_unreachable;     /* the log says that nobody answers */
+	bool makes_topics;       /* a consumer's subscription may create a topic */
 	bool has_failed;         /* an error that no waiting mends was reported */
 };
 

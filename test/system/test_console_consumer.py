@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from console import call, consume, create, pairs, produce
-from harness import BIN, Program, die_with_parent, environment, free_port, wait_until
+from harness import BIN, Program, die_with_parent, environment, free_port, tool, wait_until
 
 CONSUMER = os.path.join(BIN, "kafka-console-consumer.sh")
 SERIALIZATION = "org.apache.kafka.common.serialization"
@@ -60,6 +60,8 @@ def test_where_it_begins(broker):
      "Can't simultaneously specify --from-beginning and 'auto.offset.reset=latest', please remove "
      "one option"),
     (["--topic", "t", "--formatter", "a.b.C"], "a.b.C is no formatter"),
+    (["--topic", "t", "--isolation-level", "half"],
+     "command line: Invalid value half for configuration isolation.level"),
 ])
 def test_contradicting_options(words, message):
     """Goal: each is refused before anything is connected to, in Kafka's words where it has some."""
@@ -144,6 +146,17 @@ def test_a_made_up_group_commits_nothing(broker):
     assert committed_offset(broker, groups[0], "unnamed") == -1
     consumer(broker, *words, "--consumer-property", "group.id=named")
     assert committed_offset(broker, "named", "unnamed") == 3
+
+
+def test_a_topic_is_made_by_its_first_consumer(broker):
+    """Goal: as with Kafka's, a topic that is not there begins with whoever asks for it, unless
+    allow.auto.create.topics says otherwise."""
+    for name, words in ("made-by-asking", []), ("not-made", ["--consumer-property",
+                                                             "allow.auto.create.topics=false"]):
+        call("console-consumer", "--bootstrap-server", broker.bootstrap, "--topic", name,
+             "--timeout-ms", 10, *words)
+    names = tool("topics", "--bootstrap-server", broker.bootstrap, "--list").splitlines()
+    assert "made-by-asking" in names and "not-made" not in names
 
 
 def test_topics_by_expression(broker):
