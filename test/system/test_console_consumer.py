@@ -107,6 +107,20 @@ def test_a_reader_that_goes_away(broker):
     assert running.returncode == 0
 
 
+def test_output_that_cannot_be_written(broker):
+    """Goal: a full disk is a failure, and records that nobody got are not committed."""
+    produce(broker, "unwritten", numbers(1, 3))
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CONSUMER, "--bootstrap-server", broker.bootstrap, "--topic",
+                               "unwritten", "--from-beginning", "--group", "unwritten"],
+                              stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=30)
+    assert b"standard output cannot be written: No space left on device" in done.stderr
+    assert done.returncode == 1
+    output, _ = call("console-consumer", "--bootstrap-server", broker.bootstrap, "--topic",
+                     "unwritten", "--from-beginning", "--group", "unwritten", "--max-messages", 3)
+    assert output == b"1\n2\n3\n"
+
+
 def test_a_group_goes_on_where_it_was(broker):
     """Goal: with --group what was printed is committed, and nothing more. Method: --max-messages ends
     it in the middle of what was fetched."""
