@@ -551,6 +551,22 @@ def test_configs_of_brokers(broker, tool, complain):
         "An entity-name or default entity must be specified")
 
 
+def test_configs_as_json(broker, tool):
+    """Goal: what --describe tells, for scripts: one object per entity, default entities unnamed."""
+    tool("topics", "--create", "--topic", "json", "--config", "retention.ms=5000")
+    described = ("configs", "--describe", "--output", "json")
+    assert json.loads(tool(*described, "--topic", "json")) == [
+        {"entity_type": "topics", "entity_name": "json", "configs": [
+            {"name": "retention.ms", "value": "5000", "source": "DYNAMIC_TOPIC_CONFIG",
+             "sensitive": False, "read_only": False, "synonyms": [
+                 {"source": "DYNAMIC_TOPIC_CONFIG", "name": "retention.ms", "value": "5000"}]}]}]
+    named = [item["entity_name"]
+             for item in json.loads(tool(*described, "--entity-type", "brokers"))]
+    assert named == ["0", None]
+    every = json.loads(tool(*described, "--topic", "json", "--all"))[0]["configs"]
+    assert {"cleanup.policy", "retention.ms"} < {item["name"] for item in every}
+
+
 def test_configs_with_zookeeper(broker, tmp_path):
     def old(*arguments, status=0):
         return call("configs", "--zookeeper", broker.zookeeper, "--entity-type", "topics",
