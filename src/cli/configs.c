@@ -131,6 +131,7 @@ static const struct cli_rule rules[] = {
 	    BIT(ADD_CONFIG) | BIT(ADD_CONFIG_FILE) | BIT(DELETE_CONFIG), NULL },
 	{ CLI_RULE_EXCLUDES, OPT_ADD_CONFIG, BIT(ADD_CONFIG_FILE),
 	    "Only one of --add-config or --add-config-file must be specified" },
+	{ CLI_RULE_WORD, OPT_OUTPUT, 0, "text json" },
 	{ CLI_RULE_END, 0, 0, NULL },
 };
 

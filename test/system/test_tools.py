@@ -269,6 +269,7 @@ def test_topics_as_json(broker, tool):
     (("--create", "--topic", "a b"), "Error while executing topic command : "),
     (("--describe", "--topic", "a("), "Error while executing topic command : a( is an invalid regex"),
     (("--lst",), "lst is not a recognized option; did you mean --list?"),
+    (("--list", "--output", "yaml"), "'yaml' is no value of --output; give one of: text json"),
 ])
 def test_mistakes_with_topics(broker, arguments, message):
     errors = call("topics", "--bootstrap-server", broker.bootstrap, *arguments, status=1)[1]
