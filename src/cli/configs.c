@@ -5,6 +5,7 @@
  */
 #include "cli/tools_int.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,7 @@ enum {
 	OPT_GROUP,
 	OPT_IP,
 	OPT_IP_DEFAULTS,
+	OPT_OUTPUT,
 	OPT_TOPIC,
 	OPT_USER,
 	OPT_USER_DEFAULTS,
@@ -104,6 +106,11 @@ static const struct cli_option options[] = {
 	    .text = "The group." },
 	[OPT_IP] = { .names = "ip", .arg = "address", .kind = CLI_STRING, .text = "The address." },
 	[OPT_IP_DEFAULTS] = { .names = "ip-defaults", .text = "All other addresses." },
+	[OPT_OUTPUT] = { .names = "output",
+	    .arg = "text or json",
+	    .kind = CLI_STRING,
+	    .fallback = "text",
+	    .text = "The form of what --describe prints." },
 	[OPT_TOPIC] = { .names = "topic",
 	    .arg = "topic",
 	    .kind = CLI_STRING,
@@ -124,6 +131,7 @@ static const struct cli_rule rules[] = {
 	    BIT(ADD_CONFIG) | BIT(ADD_CONFIG_FILE) | BIT(DELETE_CONFIG), NULL },
 	{ CLI_RULE_EXCLUDES, OPT_ADD_CONFIG, BIT(ADD_CONFIG_FILE),
 	    "Only one of --add-config or --add-config-file must be specified" },
+	{ CLI_RULE_WORD, OPT_OUTPUT, 0, "text json" },
 	{ CLI_RULE_END, 0, 0, NULL },
 };
 
@@ -476,13 +484,51 @@ print_of_old(struct cli *cli, const struct entity *entity,
 	putchar('\n');
 }
 
+static json_t *
+json_of(struct ot_str text)
+{
+	return text.len < 0 ? json_null() : json_stringn(text.data, (size_t)text.len);
+}
+
+static json_t *
+json_of_setting(const struct ot_describe_configs_response_config *config)
+{
+	json_t *synonyms = json_array();
+	for (int32_t i = 0; i < config->synonyms_count; i++) {
+		const struct ot_describe_configs_response_synonym *synonym = &config->synonyms[i];
+		json_array_append_new(synonyms,
+		    json_pack("{s:s,s:o,s:o}", "source", source_name(synonym->source), "name",
+			json_of(synonym->name), "value", json_of(synonym->value)));
+	}
+	return json_pack("{s:o,s:o,s:s,s:b,s:b,s:o}", "name", json_of(config->name), "value",
+	    json_of(config->value), "source", source_name(config->config_source), "sensitive",
+	    config->is_sensitive, "read_only", config->read_only, "synonyms", synonyms);
+}
+
+/* The name is null for what holds for all entities of a type. */
+static json_t *
+json_of_entity(const struct entity *entity,
+    const struct ot_describe_configs_response_result *result)
+{
+	json_t *configs = json_array();
+	for (int32_t i = 0; i < result->configs_count; i++)
+		json_array_append_new(configs, json_of_setting(&result->configs[i]));
+	return json_pack("{s:s,s:s?,s:o}", "entity_type", entity->type->name, "entity_name",
+	    *entity->name != '\0' ? entity->name : NULL, "configs", configs);
+}
+
+/* Prints, or appends to `array` when that is not NULL. */
 static int
-describe_entity(struct cli *cli, const struct entity *entity)
+describe_entity(struct cli *cli, const struct entity *entity, json_t *array)
 {
 	struct ot_describe_configs_response_result result;
 	bool is_all = cli_has(&cli->args, OPT_ALL);
 	if (fetch_settings(cli, entity, is_all, &result) != OT_OK)
 		return cli_fail(cli, "%s", cli->why.text);
+	if (array != NULL) {
+		json_array_append_new(array, json_of_entity(entity, &result));
+		return CLI_EXIT_OK;
+	}
 	if (cli_is_of_old(cli)) {
 		print_of_old(cli, entity, &result);
 		return CLI_EXIT_OK;
@@ -508,7 +554,7 @@ has_name(const struct names *names, const char *name)
 }
 
 static int
-describe(struct cli *cli, const struct entity *entity)
+describe_to(struct cli *cli, const struct entity *entity, json_t *array)
 {
 	struct names names = { 0 };
 	bool is_one = entity->name != NULL;
@@ -521,13 +567,27 @@ describe(struct cli *cli, const struct entity *entity)
 		return cli_fail(cli, "The %s '%s' doesn't exist and doesn't have dynamic config.",
 		    entity->type->one, entity->name);
 	if (is_one)
-		return describe_entity(cli, entity);
+		return describe_entity(cli, entity, array);
 	int status = CLI_EXIT_OK;
 	for (size_t i = 0; i < names.count; i++) {
 		struct entity one = { entity->type, names.items[i] };
-		int one_status = describe_entity(cli, &one);
+		int one_status = describe_entity(cli, &one, array);
 		status = OT_MAX(status, one_status);
 	}
+	return status;
+}
+
+static int
+describe(struct cli *cli, const struct entity *entity)
+{
+	if (strcmp(cli_get(&cli->args, OPT_OUTPUT), "json") != 0)
+		return describe_to(cli, entity, NULL);
+	json_t *array = json_array();
+	int status = describe_to(cli, entity, array);
+	if (status == CLI_EXIT_OK)
+		cli_print_json(array, stdout);
+	else
+		json_decref(array);
 	return status;
 }
 

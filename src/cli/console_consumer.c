@@ -6,6 +6,7 @@
  */
 #include "cli/tools_int.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -406,8 +407,15 @@ static void
 flush_output(struct consumer *consumer)
 {
 	if (consumer->has_reader && consumer->out.bytes > 0 &&
-	    !stream_write(STDOUT_FILENO, consumer->out.data, consumer->out.bytes))
+	    !stream_write(STDOUT_FILENO, consumer->out.data, consumer->out.bytes)) {
+		/* A reader may have had enough; a full disk is a failure. */
+		if (errno != EPIPE && errno != EINTR && errno != EAGAIN) {
+			cli_fail(consumer->cli, "standard output cannot be written: %s",
+			    strerror(errno));
+			consumer->has_failed = true;
+		}
 		lose_reader(consumer);
+	}
 	ot_writer_reset(&consumer->out);
 }
 

@@ -102,8 +102,8 @@ static const struct cli_option options[] = {
 	    .arg = "max block on send",
 	    .kind = CLI_LONG,
 	    .fallback = "60000",
-	    .text = "Taken, without effect: sending waits for as long as records may be "
-		    "delivered (delivery.timeout.ms)." },
+	    .text = "How long records wait for the first answer of any broker before they are "
+		    "given up (max.block.ms)." },
 	[PRODUCER_MEMORY] = { .names = "max-memory-bytes",
 	    .arg = "total memory in bytes",
 	    .kind = CLI_LONG,
@@ -237,6 +237,7 @@ load_settings(struct cli *cli, struct ot_properties *ret_props)
 	stream_props_put_option(cli, props, "batch.size", PRODUCER_BATCH_SIZE);
 	stream_props_put_option(cli, props, "batch.size", PRODUCER_PARTITION_MEMORY);
 	stream_props_put_option(cli, props, "metadata.max.age.ms", PRODUCER_METADATA_EXPIRY);
+	stream_props_put_option(cli, props, "max.block.ms", PRODUCER_MAX_BLOCK);
 	return stream_props_put_servers(cli, props);
 }
 
@@ -298,6 +299,8 @@ tell_failure(struct producer *producer, rd_kafka_resp_err_t err, struct field ke
 {
 	char key_text[32], value_text[32];
 	producer->failed_count++;
+	if (producer->stream.has_failed)
+		return; /* the reason and the number of all of them are told together */
 	stream_log("ERROR",
 	    "Error when sending message to topic %s with key: %s, value: %s with error:\n%s: %s",
 	    producer->topic_name, describe(key_text, sizeof(key_text), key),
@@ -364,7 +367,8 @@ static void
 await_answer(struct producer *producer)
 {
 	uint64_t before = producer->answered_count;
-	while (producer->answered_count == before && stream_signal() == 0)
+	while (producer->answered_count == before && stream_signal() == 0 &&
+	       stream_can_send(&producer->stream))
 		rd_kafka_flush(producer->stream.client, PRODUCER_POLL_MS);
 }
 
@@ -373,7 +377,7 @@ static bool
 send_record(struct producer *producer, const struct line_record *record)
 {
 	rd_kafka_resp_err_t err = produce(producer, record);
-	while (err == RD_KAFKA_RESP_ERR__QUEUE_FULL && !producer->stream.has_failed) {
+	while (err == RD_KAFKA_RESP_ERR__QUEUE_FULL && stream_can_send(&producer->stream)) {
 		rd_kafka_poll(producer->stream.client, PRODUCER_POLL_MS);
 		err = produce(producer, record);
 	}
@@ -483,20 +487,6 @@ open_producer(struct producer *producer)
 	return true;
 }
 
-/* Sends what is left. A second signal ends the process, this one does not wait for. */
-static void
-finish(struct producer *producer)
-{
-	while (!producer->stream.has_failed &&
-	       rd_kafka_flush(producer->stream.client, PRODUCER_POLL_MS) ==
-		   RD_KAFKA_RESP_ERR__TIMED_OUT)
-		;
-	if (producer->stream.has_failed)
-		rd_kafka_purge(producer->stream.client,
-		    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-	rd_kafka_poll(producer->stream.client, 0);
-}
-
 static int
 run(struct cli *cli)
 {
@@ -511,7 +501,8 @@ run(struct cli *cli)
 		stream_catch_signals();
 		line_input_init(&producer.input, STDIN_FILENO, producer.reader.ends_at_cr);
 		send_lines(&producer);
-		finish(&producer);
+		/* Sends what is left. A second signal ends the process, this does not wait for. */
+		stream_finish_sending(&producer.stream);
 		line_input_fini(&producer.input);
 	}
 	if (producer.topic != NULL)

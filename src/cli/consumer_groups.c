@@ -182,6 +182,7 @@ static const struct cli_rule rules[] = {
 	SCENARIO(SHIFT_BY),
 	{ CLI_RULE_EXCLUDES, OPT_GROUP, BIT(ALL_GROUPS) | BIT(LIST), NULL },
 	{ CLI_RULE_EXCLUDES, OPT_TOPIC, BIT(LIST) | BIT(DESCRIBE), NULL },
+	{ CLI_RULE_WORD, OPT_OUTPUT, 0, "text json" },
 	{ CLI_RULE_END, 0, 0, NULL },
 };
 

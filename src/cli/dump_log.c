@@ -543,6 +543,11 @@ run(struct cli *cli)
 	return status;
 }
 
+static const struct cli_rule rules[] = {
+	{ CLI_RULE_WORD, OPT_OUTPUT, 0, "text 0.11" },
+	{ CLI_RULE_END, 0, 0, NULL },
+};
+
 const struct cli_tool cli_dump_log_tool = {
 	.self = {
 		.name = "dump-log",
@@ -551,6 +556,7 @@ const struct cli_tool cli_dump_log_tool = {
 			   "console, useful for\ndebugging a seemingly corrupt log segment.",
 		.options = options,
 		.option_count = OT_ARRAY_COUNT(options),
+		.rules = rules,
 		.run = run,
 	},
 	.classes = "DumpLogSegments",

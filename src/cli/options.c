@@ -431,6 +431,27 @@ refuse_pair(const struct cli_args *args, const struct cli_rule *rule, size_t oth
 }
 
 static ot_err
+check_word(const struct cli_args *args, const struct cli_rule *rule, struct ot_why *why)
+{
+	const char *value = cli_get(args, rule->option);
+	size_t bytes = value != NULL ? strlen(value) : 0;
+	const char *word = rule->message;
+	while (value != NULL && *word != '\0') {
+		size_t word_bytes = strcspn(word, " ");
+		if (word_bytes == bytes && memcmp(word, value, bytes) == 0)
+			return OT_OK;
+		word += word_bytes;
+		word += strspn(word, " ");
+	}
+	if (value == NULL)
+		return OT_OK;
+	const char *names = args->options[rule->option].names;
+	ot_why_set(why, "'%s' is no value of --%.*s; give one of: %s", value,
+	    (int)strcspn(names, " "), names, rule->message);
+	return OT_ERR_INVALID_REQUEST;
+}
+
+static ot_err
 check_rule(const struct cli_args *args, const struct cli_rule *rule, struct ot_why *why)
 {
 	uint64_t given = args->given & rule->set;
@@ -454,6 +475,8 @@ check_rule(const struct cli_args *args, const struct cli_rule *rule, struct ot_w
 	case CLI_RULE_LACKS:
 		broken = has_option ? 0 : given;
 		break;
+	case CLI_RULE_WORD:
+		return check_word(args, rule, why);
 	case CLI_RULE_END:
 		break;
 	}

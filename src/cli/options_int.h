@@ -55,6 +55,7 @@ enum cli_rule_kind {
 	CLI_RULE_NEEDS,    /* with `option`, all of `set` */
 	CLI_RULE_EXCLUDES, /* with `option`, none of `set` */
 	CLI_RULE_LACKS,    /* without `option`, none of `set`: they go with it only */
+	CLI_RULE_WORD,     /* the value of `option` is one of the words of `message` */
 };
 
 #define CLI_BIT(option) (UINT64_C(1) << (option))

@@ -244,7 +244,7 @@ print_window(struct perf_stats *stats, int64_t now)
 static void
 take_failure(struct perf *perf, rd_kafka_resp_err_t err)
 {
-	if (perf->failed_count++ == 0)
+	if (perf->failed_count++ == 0 && !perf->stream.has_failed)
 		stream_log("ERROR", "%s%s: %s", perf->stream.name, stream_error_name(err),
 		    rd_kafka_err2str(err));
 }
@@ -314,7 +314,8 @@ send_record(struct perf *perf, uint64_t index)
 		if (status == 0)
 			return;
 		rd_kafka_resp_err_t err = rd_kafka_last_error();
-		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL || is_over(perf)) {
+		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL || is_over(perf) ||
+		    !stream_can_send(&perf->stream)) {
 			take_failure(perf, err);
 			return;
 		}
@@ -341,9 +342,7 @@ send_records(struct perf *perf)
 		}
 		send_record(perf, i);
 	}
-	while (!perf->stream.has_failed &&
-	       rd_kafka_flush(perf->stream.client, PERF_POLL_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT)
-		;
+	stream_finish_sending(&perf->stream);
 }
 
 static void

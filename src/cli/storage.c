@@ -9,11 +9,9 @@
 
 #include "base/panic.h"
 #include "cli/tools_int.h"
+#include "cluster/feature_levels.h"
 #include "config/properties.h"
 #include "log/logdir.h"
-
-/* The release by whose metadata.version this one begins clusters (cluster/feature_levels.h). */
-#define STORAGE_METADATA_VERSION "4.3-IV0"
 
 /* ---- options ------------------------------------------------------------------------------- */
 
@@ -69,10 +67,30 @@ static const struct cli_option format_options[] = {
 	[OPT_RELEASE_VERSION] = { .names = "release-version r",
 	    .arg = "release",
 	    .kind = CLI_STRING,
-	    .text = "Accepted for scripts: a cluster begins with "
-		    "metadata.version " STORAGE_METADATA_VERSION "." },
+	    .text = "Accepted for scripts: a cluster begins with the newest metadata.version." },
 	[OPT_STANDALONE] = { .names = "standalone s",
 	    .text = "Accepted for scripts: a single controller is what a cluster begins with." },
+};
+
+enum { OPT_MAPPED_RELEASE = CLI_OPTION_COUNT };
+
+static const struct cli_option mapping_options[] = {
+	CLI_COMMON_OPTIONS,
+	[OPT_MAPPED_RELEASE] = { .names = "release-version r",
+	    .arg = "release",
+	    .kind = CLI_STRING,
+	    .text = "The release; without it, the newest one." },
+};
+
+enum { OPT_DEPENDENT_FEATURE = CLI_OPTION_COUNT };
+
+static const struct cli_option dependency_options[] = {
+	CLI_COMMON_OPTIONS,
+	[OPT_DEPENDENT_FEATURE] = { .names = "feature f",
+	    .arg = "feature=level",
+	    .kind = CLI_STRING,
+	    .flags = CLI_REQUIRED | CLI_REPEATED,
+	    .text = "A feature at a level: metadata.version=30." },
 };
 
 #define BIT(name) CLI_BIT(OPT_##name)
@@ -83,6 +101,81 @@ static const struct cli_rule format_rules[] = {
 	{ CLI_RULE_EXCLUDES, OPT_INITIAL_CONTROLLERS, BIT(NO_INITIAL_CONTROLLERS), NULL },
 	{ CLI_RULE_END, 0, 0, NULL },
 };
+
+/* ---- features ------------------------------------------------------------------------------ */
+
+static const struct ot_feature *
+metadata_version(void)
+{
+	return ot_feature_find(ot_str_from(OT_METADATA_VERSION));
+}
+
+/* The release by whose metadata.version this one begins clusters. */
+static const char *
+first_release(void)
+{
+	return ot_metadata_release(metadata_version()->initial);
+}
+
+static int
+find_level(struct cli *cli, const char *release, int16_t *ret_level)
+{
+	int16_t level = ot_metadata_level(ot_str_from(release));
+	if (level == 0)
+		return cli_fail(cli,
+		    "Unknown release version '%s'. Supported versions are: %s to %s", release,
+		    ot_metadata_release(metadata_version()->min),
+		    ot_metadata_release(metadata_version()->max));
+	*ret_level = level;
+	return CLI_EXIT_OK;
+}
+
+static int
+run_version_mapping(struct cli *cli)
+{
+	const char *release = cli_get(&cli->args, OPT_MAPPED_RELEASE);
+	int16_t level = 0;
+	if (release == NULL)
+		release = first_release();
+	int status = find_level(cli, release, &level);
+	if (status == CLI_EXIT_OK)
+		printf("%s=%d (%s)\n", OT_METADATA_VERSION, level, release);
+	return status;
+}
+
+/* "metadata.version=30": no feature of this release needs another one. */
+static int
+tell_dependencies(struct cli *cli, const char *text)
+{
+	int64_t level = 0;
+	const char *equals = strchr(text, '=');
+	if (equals == NULL)
+		return cli_fail(cli, "Can't parse feature=level string %s: equals sign not found.",
+		    text);
+	struct ot_str name = { text, (int32_t)(equals - text) };
+	const struct ot_feature *feature = ot_feature_find(name);
+	if (!cli_number_parse(equals + 1, &level))
+		return cli_fail(cli, "Invalid version format: %s for feature %.*s", equals + 1,
+		    OT_STR_ARG(name));
+	if (feature == NULL)
+		return cli_fail(cli, "Unknown feature: %.*s", OT_STR_ARG(name));
+	if (level < feature->min || level > feature->max)
+		return cli_fail(cli, "Unknown %s %lld: this release has %d to %d", feature->name,
+		    (long long)level, feature->min, feature->max);
+	printf("%s=%lld (%s) has no dependencies.\n", feature->name, (long long)level,
+	    ot_metadata_release((int16_t)level));
+	return CLI_EXIT_OK;
+}
+
+static int
+run_feature_dependencies(struct cli *cli)
+{
+	struct cli_values features = cli_get_all(&cli->args, OPT_DEPENDENT_FEATURE);
+	int status = CLI_EXIT_OK;
+	for (size_t i = 0; i < features.count && status == CLI_EXIT_OK; i++)
+		status = tell_dependencies(cli, features.items[i]);
+	return status;
+}
 
 /* ---- directories --------------------------------------------------------------------------- */
 
@@ -293,11 +386,15 @@ check_format(struct cli *cli, const struct ot_settings *settings)
 	if (cli_has(&cli->args, OPT_ADD_SCRAM))
 		return cli_fail(cli,
 		    "--add-scram: the broker of this release keeps no credentials yet");
-	if (release != NULL && strcmp(release, STORAGE_METADATA_VERSION) != 0)
+	if (release == NULL)
+		return CLI_EXIT_OK;
+	int16_t level = 0;
+	int status = find_level(cli, release, &level);
+	if (status == CLI_EXIT_OK && level != metadata_version()->initial)
 		fprintf(stderr,
 		    "--release-version %s: the cluster begins with metadata.version %s\n", release,
-		    STORAGE_METADATA_VERSION);
-	return CLI_EXIT_OK;
+		    first_release());
+	return status;
 }
 
 static bool
@@ -326,7 +423,7 @@ format_dir(struct cli *cli, const struct ot_settings *settings, const char *path
 	    !is_metadata                          ? "data directory"
 	    : cli_has(&cli->args, OPT_STANDALONE) ? "dynamic metadata voter directory"
 						  : "metadata directory",
-	    path, STORAGE_METADATA_VERSION);
+	    path, first_release());
 	ot_err err = ot_logdir_open(&args, &logdir, &cli->why);
 	ot_logdir_close(logdir);
 	if (err == OT_OK)
@@ -409,6 +506,23 @@ static const struct cli_command commands[] = {
 	    .option_count = OT_ARRAY_COUNT(format_options),
 	    .rules = format_rules,
 	    .run = run_format,
+	},
+	{
+	    .name = "version-mapping",
+	    .summary = "Tell the levels of features that belong to a release.",
+	    .purpose = "Tells the levels of features that belong to a release of Kafka.",
+	    .options = mapping_options,
+	    .option_count = OT_ARRAY_COUNT(mapping_options),
+	    .run = run_version_mapping,
+	    .is_happy_alone = true,
+	},
+	{
+	    .name = "feature-dependencies",
+	    .summary = "Tell what features at a level need.",
+	    .purpose = "Tells which levels of other features a feature needs.",
+	    .options = dependency_options,
+	    .option_count = OT_ARRAY_COUNT(dependency_options),
+	    .run = run_feature_dependencies,
 	},
 	{
 	    .name = "random-uuid",

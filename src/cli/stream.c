@@ -4,14 +4,21 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/panic.h"
 #include "cli/date_format_int.h"
 
-enum { STREAM_GROUP_NUMBERS = 100000 }; /* as many names as Kafka's tools choose from */
+enum {
+	STREAM_GROUP_NUMBERS = 100000, /* as many names as Kafka's tools choose from */
+	STREAM_POLL_MS = 100,          /* how soon a signal is seen */
+};
+
+static const char max_block_ms[] = "60000"; /* of Java's producers */
 
 /* ---- settings ------------------------------------------------------------------------------ */
 
@@ -168,6 +175,11 @@ on_error(rd_kafka_t *client, int err, const char *reason, void *opaque)
 	} else if (is_authentication(err)) {
 		stream_log("ERROR", "%sAuthentication failed: %s", stream->name, reason);
 		stream->has_failed = true;
+	} else if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !stream->is_unreachable) {
+		stream->is_unreachable = true;
+		stream_log("WARN",
+		    "%sno broker can be reached at %s, trying again. Does a broker run there?",
+		    stream->name, stream->servers);
 	}
 }
 
@@ -191,6 +203,7 @@ static const struct {
 	{ "batch.size", "16384", OF_PRODUCER },
 	{ "queue.buffering.max.kbytes", "32768", OF_PRODUCER },
 	{ "message.max.bytes", "1048576", OF_PRODUCER },
+	{ "message.timeout.ms", "120000", OF_PRODUCER },
 };
 
 void
@@ -270,7 +283,14 @@ stream_conf_create(struct cli *cli, enum ot_client_kind kind, const struct ot_pr
     struct stream *stream)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	const char *servers = stream_props_get(props, "bootstrap.servers");
+	const char *block_ms = stream_props_get(props, "max.block.ms");
 	*stream = (struct stream){ .client = NULL };
+	const char *makes_topics = stream_props_get(props, "allow.auto.create.topics");
+	stream->makes_topics = makes_topics == NULL || strcasecmp(makes_topics, "false") != 0;
+	stream->servers = cli_format(cli, "%s", servers != NULL ? servers : "");
+	stream->block_us = strtoll(block_ms != NULL ? block_ms : max_block_ms, NULL, 10);
+	stream->block_us = OT_MIN(stream->block_us, INT64_MAX / 2000) * 1000;
 	name_stream(stream, kind, props);
 	rd_kafka_conf_set_opaque(conf, stream);
 	rd_kafka_conf_set_log_cb(conf, on_log);
@@ -297,6 +317,49 @@ stream_open(struct cli *cli, enum ot_client_kind kind, rd_kafka_conf_t *conf, st
 		stream->queue = rd_kafka_queue_get_consumer(stream->client);
 	}
 	return true;
+}
+
+/* The id of the cluster comes with the first answer that tells of brokers and topics. */
+static bool
+find_cluster(struct stream *stream)
+{
+	char *id = stream->is_reached ? NULL : rd_kafka_clusterid(stream->client, 0);
+	stream->is_reached = stream->is_reached || id != NULL;
+	rd_kafka_mem_free(stream->client, id);
+	return stream->is_reached;
+}
+
+bool
+stream_can_send(struct stream *stream)
+{
+	if (stream->has_failed || find_cluster(stream))
+		return !stream->has_failed;
+	int64_t now = stream_now_us();
+	if (stream->block_until_us == 0)
+		stream->block_until_us = now + stream->block_us;
+	bool is_late = now >= stream->block_until_us;
+	if (!is_late && stream_signal() == 0)
+		return true;
+	stream_log("ERROR", "%sno broker can be reached at %s%s. Does a broker run there?",
+	    stream->name, stream->servers,
+	    is_late ? ", and none has answered within max.block.ms" : "");
+	stream->has_failed = true;
+	return false;
+}
+
+void
+stream_finish_sending(struct stream *stream)
+{
+	while (stream_can_send(stream) &&
+	       rd_kafka_flush(stream->client, STREAM_POLL_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT)
+		;
+	int count = stream->has_failed ? rd_kafka_outq_len(stream->client) : 0;
+	if (count > 0) {
+		stream_log("ERROR", "%s%d records were not sent", stream->name, count);
+		rd_kafka_purge(stream->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+		rd_kafka_flush(stream->client, STREAM_POLL_MS);
+	}
+	rd_kafka_poll(stream->client, 0);
 }
 
 void

@@ -53,6 +53,12 @@ struct stream {
 	rd_kafka_t *client;
 	rd_kafka_queue_t *queue; /* of a consumer */
 	char name[160];          /* "[Producer clientId=console-producer] " */
+	const char *servers;     /* whom it asks first; the arena's */
+	int64_t block_us;        /* how long a producer waits for the first answer of any of them */
+	int64_t block_until_us;  /* 0: nothing had to wait yet */
+	bool is_reached;         /* a broker has told of the cluster */
+	bool is_unreachable;     /* the log says that nobody answers */
+	bool makes_topics;       /* a consumer's subscription may create a topic */
 	bool has_failed;         /* an error that no waiting mends was reported */
 };
 
@@ -67,6 +73,15 @@ void stream_conf_put(rd_kafka_conf_t *conf, const char *name, const char *value)
 
 bool stream_open(struct cli *cli, enum ot_client_kind kind, rd_kafka_conf_t *conf,
     struct stream *stream) OT_MUST_USE;
+
+/* Whether what a producer holds can still be sent; to be asked wherever it waits for that. It
+ * cannot when max.block.ms have passed since the first question and no broker has ever answered,
+ * or a signal asks for the end before one did: that is told, and the stream has failed. */
+bool stream_can_send(struct stream *stream);
+
+/* Sends what a producer holds, and waits for the answers, for as long as stream_can_send(). What
+ * is given up comes to the delivery callback too, but reason and number are told here. */
+void stream_finish_sending(struct stream *stream);
 
 /* A consumer commits what was stored and leaves its group. */
 void stream_close(struct stream *stream);

@@ -9,6 +9,7 @@ enum {
 	SUBSCRIPTION_REFRESH_US = 10 * 1000000,
 	SUBSCRIPTION_RETRY_US = 1000000,
 	SUBSCRIPTION_TIMEOUT_MS = 5000,
+	SUBSCRIPTION_MAKE_MS = 2000,
 };
 
 struct subscription {
@@ -103,16 +104,37 @@ subscription_refresh(struct subscription *subscription)
 		stream_log("WARN", "%s%s", subscription->stream->name, rd_kafka_err2str(err));
 }
 
+/* Librdkafka leaves it to producers to create a topic where the broker does so for whoever asks,
+ * whatever allow.auto.create.topics says; but it creates one that is asked for by itself. Without
+ * it a topic would begin with the first producer, and a consumer that was there before would
+ * find it too late for the first records. When nobody answers, the topic is found later. */
+static void
+make_topic(struct subscription *subscription, const char *name)
+{
+	rd_kafka_t *client = subscription->stream->client;
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
+	const struct rd_kafka_metadata *metadata;
+	if (topic == NULL)
+		return;
+	if (rd_kafka_metadata(client, 0, topic, &metadata, SUBSCRIPTION_MAKE_MS) ==
+	    RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(metadata);
+	rd_kafka_topic_destroy(topic);
+}
+
 static bool
 open_topic(struct cli *cli, struct subscription *subscription, const char *topic)
 {
 	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
-	if (topic[0] != '^') /* librdkafka would take it as an expression */
-		err = subscribe(subscription, topics);
-	else
+	if (topic[0] == '^') { /* librdkafka would take it as an expression */
 		rd_kafka_topic_partition_list_destroy(topics);
+	} else {
+		if (subscription->stream->makes_topics)
+			make_topic(subscription, topic);
+		err = subscribe(subscription, topics);
+	}
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		cli_fail(cli, "The topic %s: %s", topic, rd_kafka_err2str(err));
 	return err == RD_KAFKA_RESP_ERR_NO_ERROR;

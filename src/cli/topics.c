@@ -158,6 +158,7 @@ static const struct cli_rule rules[] = {
 	ONLY(IF_EXISTS, BIT(ALTER) | BIT(DELETE) | BIT(DESCRIBE)),
 	ONLY(IF_NOT_EXISTS, BIT(CREATE)),
 	ONLY(EXCLUDE_INTERNAL, BIT(LIST) | BIT(DESCRIBE)),
+	{ CLI_RULE_WORD, OPT_OUTPUT, 0, "text json" },
 	{ CLI_RULE_END, 0, 0, NULL },
 };
 

@@ -1,5 +1,7 @@
 #include "cluster/feature_levels.h"
 
+#include <string.h>
+
 #include "wire/msg_metadata_log.h"
 
 /* Levels of metadata.version from which records have new versions; the names are Kafka's. */
@@ -24,6 +26,69 @@ ot_feature_find(struct ot_str name)
 			return &ot_features[i];
 	}
 	return NULL;
+}
+
+/* The names of levels, from METADATA_3_3_IV3 on. */
+static const char *const releases[] = {
+	"3.3-IV3",
+	"3.4-IV0",
+	"3.5-IV0",
+	"3.5-IV1",
+	"3.5-IV2",
+	"3.6-IV0",
+	"3.6-IV1",
+	"3.6-IV2",
+	"3.7-IV0",
+	"3.7-IV1",
+	"3.7-IV2",
+	"3.7-IV3",
+	"3.7-IV4",
+	"3.8-IV0",
+	"3.9-IV0",
+	"4.0-IV0",
+	"4.0-IV1",
+	"4.0-IV2",
+	"4.0-IV3",
+	"4.1-IV0",
+	"4.1-IV1",
+	"4.2-IV0",
+	"4.2-IV1",
+	"4.3-IV0",
+};
+_Static_assert(OT_ARRAY_COUNT(releases) == METADATA_4_3_IV0 - METADATA_3_3_IV3 + 1,
+    "every level has a name");
+
+const char *
+ot_metadata_release(int16_t level)
+{
+	bool is_known = level >= METADATA_3_3_IV3 && level <= METADATA_4_3_IV0;
+	return is_known ? releases[level - METADATA_3_3_IV3] : NULL;
+}
+
+/* How much of a text names major and minor release: "4.3" of "4.3.1". */
+static int32_t
+minor_bytes(struct ot_str text)
+{
+	int32_t dots = 0;
+	for (int32_t i = 0; i < text.len; i++) {
+		dots += text.data[i] == '.';
+		if (dots == 2)
+			return i;
+	}
+	return text.len;
+}
+
+int16_t
+ot_metadata_level(struct ot_str release)
+{
+	struct ot_str wanted = { release.data, minor_bytes(release) };
+	for (int16_t level = METADATA_4_3_IV0; level >= METADATA_3_3_IV3; level--) {
+		const char *name = ot_metadata_release(level);
+		struct ot_str minor = { name, (int32_t)strcspn(name, "-") };
+		if (ot_str_is(wanted, name) || ot_str_equal(wanted, minor))
+			return level;
+	}
+	return 0;
 }
 
 /* A row: from this level on, records of the type have this version. */

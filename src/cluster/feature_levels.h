@@ -22,6 +22,14 @@ extern const size_t ot_feature_count;
 /* NULL for a feature that this release does not know. @owner any thread */
 const struct ot_feature *ot_feature_find(struct ot_str name);
 
+/* The release that a level of metadata.version is called by, as "4.3-IV0"; NULL for a level that
+ * this release cannot have. Static memory. @owner any thread */
+const char *ot_metadata_release(int16_t level);
+
+/* The level of a release: "4.3-IV0", or the newest one of "4.3" or "4.3.1". 0: there is none that
+ * this release can have. @owner any thread */
+int16_t ot_metadata_level(struct ot_str release);
+
 /* The version in which records of a type are written at that level of metadata.version: one that
  * every Kafka of that level can read. @owner any thread */
 int16_t ot_metadata_record_version(int16_t metadata_version, int16_t type);

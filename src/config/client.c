@@ -16,6 +16,7 @@
 
 /* Pairs beyond those of the file: defaults of Java's clients and parts of a JAAS entry. */
 #define PAIRS_EXTRA_MAX 24
+#define PLACE_BYTES_MAX 512
 
 struct translator {
 	enum ot_client_kind kind;
@@ -84,11 +85,23 @@ is_set_to(const struct translator *to, const char *name, const char *value)
 	       strncasecmp(text.data, value, (size_t)text.len) == 0;
 }
 
+/* Where a setting stands: file and line, or only who gave it, when that was no file. */
+static const char *
+place_of(const struct translator *to, const struct ot_property *item, char *room, size_t bytes_max)
+{
+	if (item->line > 0)
+		snprintf(room, bytes_max, "%s:%u", to->props->file, item->line);
+	else
+		snprintf(room, bytes_max, "%s", "command line");
+	return room;
+}
+
 static void
 error_at(struct translator *to, const struct ot_property *item, const char *rule)
 {
-	ot_config_error(to->notes, "%s:%u: %s is not valid: %s", to->props->file, item->line,
-	    item->name.data, rule);
+	char place[PLACE_BYTES_MAX];
+	ot_config_error(to->notes, "%s: %s is not valid: %s",
+	    place_of(to, item, place, sizeof(place)), item->name.data, rule);
 }
 
 /* Java names a class, librdkafka a word. */
@@ -243,11 +256,13 @@ translate_item(struct translator *to, const struct ot_property *item)
 	const struct ot_config_def *def = &table->defs[key];
 	struct ot_config_value value;
 	struct ot_why why;
+	char place[PLACE_BYTES_MAX];
 	ot_err err = ot_config_read(def, item->value, to->arena, &value, &why);
 	if (err == OT_ERR_NO_MEMORY)
 		to->is_out_of_memory = true;
 	else if (err != OT_OK)
-		ot_config_error(to->notes, "%s:%u: %s", to->props->file, item->line, why.text);
+		ot_config_error(to->notes, "%s: %s", place_of(to, item, place, sizeof(place)),
+		    why.text);
 	else if (def->rdkafka[0] != '\0' && def->rdkafka[0] != '*')
 		put_value(to, item, def, &value);
 }

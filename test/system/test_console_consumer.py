@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from console import call, consume, create, pairs, produce
-from harness import BIN, Program, die_with_parent, environment, free_port, wait_until
+from harness import BIN, Program, die_with_parent, environment, free_port, tool, wait_until
 
 CONSUMER = os.path.join(BIN, "kafka-console-consumer.sh")
 SERIALIZATION = "org.apache.kafka.common.serialization"
@@ -60,6 +60,8 @@ def test_where_it_begins(broker):
      "Can't simultaneously specify --from-beginning and 'auto.offset.reset=latest', please remove "
      "one option"),
     (["--topic", "t", "--formatter", "a.b.C"], "a.b.C is no formatter"),
+    (["--topic", "t", "--isolation-level", "half"],
+     "command line: Invalid value half for configuration isolation.level"),
 ])
 def test_contradicting_options(words, message):
     """Goal: each is refused before anything is connected to, in Kafka's words where it has some."""
@@ -105,6 +107,20 @@ def test_a_reader_that_goes_away(broker):
     assert running.returncode == 0
 
 
+def test_output_that_cannot_be_written(broker):
+    """Goal: a full disk is a failure, and records that nobody got are not committed."""
+    produce(broker, "unwritten", numbers(1, 3))
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CONSUMER, "--bootstrap-server", broker.bootstrap, "--topic",
+                               "unwritten", "--from-beginning", "--group", "unwritten"],
+                              stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=30)
+    assert b"standard output cannot be written: No space left on device" in done.stderr
+    assert done.returncode == 1
+    output, _ = call("console-consumer", "--bootstrap-server", broker.bootstrap, "--topic",
+                     "unwritten", "--from-beginning", "--group", "unwritten", "--max-messages", 3)
+    assert output == b"1\n2\n3\n"
+
+
 def test_a_group_goes_on_where_it_was(broker):
     """Goal: with --group what was printed is committed, and nothing more. Method: --max-messages ends
     it in the middle of what was fetched."""
@@ -144,6 +160,17 @@ def test_a_made_up_group_commits_nothing(broker):
     assert committed_offset(broker, groups[0], "unnamed") == -1
     consumer(broker, *words, "--consumer-property", "group.id=named")
     assert committed_offset(broker, "named", "unnamed") == 3
+
+
+def test_a_topic_is_made_by_its_first_consumer(broker):
+    """Goal: as with Kafka's, a topic that is not there begins with whoever asks for it, unless
+    allow.auto.create.topics says otherwise."""
+    for name, words in ("made-by-asking", []), ("not-made", ["--consumer-property",
+                                                             "allow.auto.create.topics=false"]):
+        call("console-consumer", "--bootstrap-server", broker.bootstrap, "--topic", name,
+             "--timeout-ms", 10, *words)
+    names = tool("topics", "--bootstrap-server", broker.bootstrap, "--list").splitlines()
+    assert "made-by-asking" in names and "not-made" not in names
 
 
 def test_topics_by_expression(broker):

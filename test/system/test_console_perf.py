@@ -95,6 +95,16 @@ def test_producer_without_broker():
     assert "3 records could not be sent" in error
 
 
+def test_producer_gives_up_when_nobody_ever_answers():
+    """Goal: max.block.ms bounds the wait for a first broker."""
+    port = free_port()
+    _, error = call("producer-perf-test", "--topic", "t", "--num-records", 3, "--record-size", 1,
+                    "--throughput", -1, "--producer-props", f"bootstrap.servers=127.0.0.1:{port}",
+                    "max.block.ms=300", status=1)
+    assert f"no broker can be reached at 127.0.0.1:{port}, and none has answered" in error
+    assert "3 records could not be sent" in error
+
+
 @pytest.mark.parametrize("old", [True, False])
 def test_consumer(broker, old):
     """Goal: heading and line of today's tool, by old and new flags."""

@@ -8,6 +8,7 @@ import array
 import fcntl
 import os
 import pty
+import re
 import subprocess
 import termios
 
@@ -174,6 +175,30 @@ def test_nobody_there():
                     input="x\n", status=1)
     assert "Error when sending message to topic t with key: null, value: 1 bytes" in error
     assert "[Producer clientId=console-producer]" in error
+
+
+def test_it_gives_up_when_nobody_ever_answers():
+    """Goal: max.block.ms bounds the wait for a first broker, and the message names address and
+    remedy."""
+    for words in ["--max-block-ms", 300], ["--producer-property", "max.block.ms=300", "--sync"]:
+        _, error = call("console-producer", "--bootstrap-server", "127.0.0.1:1", "--topic", "t",
+                        *words, input="x\ny\n", status=1)
+        assert ("no broker can be reached at 127.0.0.1:1, and none has answered within max.block.ms."
+                " Does a broker run there?") in error
+        assert re.search(r"\b[12] records were not sent\n", error)
+        assert "Error when sending" not in error
+
+
+def test_a_signal_ends_the_wait_for_a_first_broker():
+    """Goal: one SIGINT ends a producer whose lines nobody can take, and they are counted."""
+    with Program(os.path.join(BIN, "kafka-console-producer.sh"), "--bootstrap-server", "127.0.0.1:1",
+                 "--topic", "t", stdin=subprocess.PIPE) as producer:
+        producer.process.stdin.write(b"1\n2\n")
+        producer.process.stdin.flush()
+        wait_until(lambda: unread_bytes(producer.process.stdin) == 0, "the lines are read")
+        producer.signal(2)
+        producer.wait(status=128 + 2)
+        assert any("2 records were not sent" in line for line in producer.errors)
 
 
 def test_a_typed_line_arrives_at_once(broker):

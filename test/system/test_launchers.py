@@ -95,6 +95,7 @@ def test_server_start_passes_overrides_in_the_foreground(installed):
     output = run(installed / "kafka-server-start.sh", "a.properties", "--override", "x=1 2")
     assert output == "<server>\n<a.properties>\n<--override>\n<x=1 2>\n"
     assert "USAGE" in run(installed / "kafka-server-start.sh", status=1)
+    assert "USAGE" in run(installed / "kafka-server-start.sh", "-daemon", status=1)
 
 
 def test_server_start_daemon_writes_to_the_log_folder(installed, tmp_path):

@@ -269,6 +269,7 @@ def test_topics_as_json(broker, tool):
     (("--create", "--topic", "a b"), "Error while executing topic command : "),
     (("--describe", "--topic", "a("), "Error while executing topic command : a( is an invalid regex"),
     (("--lst",), "lst is not a recognized option; did you mean --list?"),
+    (("--list", "--output", "yaml"), "'yaml' is no value of --output; give one of: text json"),
 ])
 def test_mistakes_with_topics(broker, arguments, message):
     errors = call("topics", "--bootstrap-server", broker.bootstrap, *arguments, status=1)[1]
@@ -551,6 +552,22 @@ def test_configs_of_brokers(broker, tool, complain):
         "An entity-name or default entity must be specified")
 
 
+def test_configs_as_json(broker, tool):
+    """Goal: what --describe tells, for scripts: one object per entity, default entities unnamed."""
+    tool("topics", "--create", "--topic", "json", "--config", "retention.ms=5000")
+    described = ("configs", "--describe", "--output", "json")
+    assert json.loads(tool(*described, "--topic", "json")) == [
+        {"entity_type": "topics", "entity_name": "json", "configs": [
+            {"name": "retention.ms", "value": "5000", "source": "DYNAMIC_TOPIC_CONFIG",
+             "sensitive": False, "read_only": False, "synonyms": [
+                 {"source": "DYNAMIC_TOPIC_CONFIG", "name": "retention.ms", "value": "5000"}]}]}]
+    named = [item["entity_name"]
+             for item in json.loads(tool(*described, "--entity-type", "brokers"))]
+    assert named == ["0", None]
+    every = json.loads(tool(*described, "--topic", "json", "--all"))[0]["configs"]
+    assert {"cleanup.policy", "retention.ms"} < {item["name"] for item in every}
+
+
 def test_configs_with_zookeeper(broker, tmp_path):
     def old(*arguments, status=0):
         return call("configs", "--zookeeper", broker.zookeeper, "--entity-type", "topics",
@@ -610,3 +627,35 @@ def test_storage(make_broker, tmp_path):
     broker.start()
     assert call("cluster", "cluster-id", "-b", broker.bootstrap)[0] == f"Cluster ID: {cluster_id}\n"
     assert "give 22 letters" in call("storage", "format", "-t", "x", "-c", path, status=1)[1]
+
+
+def test_storage_tells_of_features(broker, tmp_path):
+    """Goal: releases and levels of metadata.version, as the broker has them, and the refusal of
+    those that there are not."""
+    log = os.path.join(broker.data, "__cluster_metadata-0", "00000000000000000000.log")
+    records = call("dump-log", "--cluster-metadata-decoder", "--files", log)[0]
+    newest = int(re.search('"name":"metadata.version","featureLevel":(\\d+)', records)[1])
+    assert call("storage", "version-mapping")[0] == f"metadata.version={newest} (4.3-IV0)\n"
+    for release, level in ("3.3-IV3", 7), ("3.7", 19), ("3.9.1", 21), ("4.0-IV1", 23):
+        assert call("storage", "version-mapping", "--release-version", release)[0] == \
+            f"metadata.version={level} ({release})\n"
+    assert call("storage", "feature-dependencies", "-f", "metadata.version=17", "-f",
+                f"metadata.version={newest}")[0] == (
+        "metadata.version=17 (3.7-IV2) has no dependencies.\n"
+        f"metadata.version={newest} (4.3-IV0) has no dependencies.\n")
+    for words, message in (
+            (["version-mapping", "-r", "2.8"], "Unknown release version '2.8'. Supported versions "
+             "are: 3.3-IV3 to 4.3-IV0\n"),
+            (["feature-dependencies", "-f", "a.b=1"], "Unknown feature: a.b\n"),
+            (["feature-dependencies", "-f", "metadata.version=99"],
+             "Unknown metadata.version 99: this release has 7 to 30\n"),
+            (["feature-dependencies", "-f", "metadata.version=x"],
+             "Invalid version format: x for feature metadata.version\n"),
+            (["feature-dependencies", "-f", "x"],
+             "Can't parse feature=level string x: equals sign not found.\n")):
+        assert call("storage", *words, status=1)[1] == message
+    path = tmp_path / "server.properties"
+    path.write_text(f"broker.id=0\nlog.dirs={tmp_path}/data\n")
+    errors = call("storage", "format", "-t", call("storage", "random-uuid")[0].strip(), "-c", path,
+                  "-r", "9.9", status=1)[1]
+    assert errors.startswith("Unknown release version '9.9'.")

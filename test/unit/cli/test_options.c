@@ -184,6 +184,7 @@ test_rules(void **state)
 		{ CLI_RULE_EXCLUDES, OPT_LIST, CLI_BIT(OPT_COUNT), NULL },
 		{ CLI_RULE_LACKS, OPT_LISTEN, CLI_BIT(OPT_VERBOSE), NULL },
 		{ CLI_RULE_ANY_OF, 0, CLI_BIT(OPT_QUIET) | CLI_BIT(OPT_TOPIC), "any of two" },
+		{ CLI_RULE_WORD, OPT_TOPIC, 0, "xy x" },
 		{ CLI_RULE_END, 0, 0, NULL },
 	};
 	static const struct {
@@ -199,6 +200,9 @@ test_rules(void **state)
 		    "Option \"[verbose, v]\" can only be used with option \"[listen-on]\"" },
 		{ { "--list" }, "any of two" },
 		{ { "--list", "--quiet", "--topic=x" }, NULL },
+		{ { "--list", "--quiet" }, NULL },
+		{ { "--list", "--topic=y" }, "'y' is no value of --topic; give one of: xy x" },
+		{ { "--list", "--topic=" }, "'' is no value of --topic; give one of: xy x" },
 	};
 	for (size_t i = 0; i < OT_ARRAY_COUNT(rows); i++) {
 		assert_ok(parse(rows[i].words));
