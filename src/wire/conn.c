@@ -16,8 +16,7 @@ enum {
 	CONN_FRAME_LENGTH_BYTES = 4,
 	CONN_IDLE_SWEEP_MS = 1000,
 	CONN_STALL_MS = 10 * 1000, /* how long half a frame may hold memory that others wait for */
-	CONN_REPORTS_PER_SECOND = 10,
-	CONN_REQUEST_BYTES = 4096,                /* what a request takes beside its bytes */
+	CONN_REQUEST_BYTES = 4096, /* what a request takes beside its bytes */
 	CONN_ARENA_BYTES_MAX = 256 * 1024 * 1024, /* of one request, decoded and answered */
 	CONN_UNSENT_BYTES_MAX = 1024 * 1024,      /* beyond, a connection's next request waits */
 	CONN_SEND_BYTES_PER_TURN =
@@ -88,6 +87,22 @@ sweep_one(struct ot_conn *conn, ot_mono_ns idle_ns)
 		ot_conn_close(conn, "half a frame and no more, while memory is short");
 }
 
+/* A thousand clients with the same fault are told of in a few lines. */
+static void
+report_skipped(struct ot_conn_host *host)
+{
+	uint32_t skipped = ot_report_skipped(&host->gate, ot_io_now(host->shard->io));
+	if (skipped > 0)
+		OT_WARN("wire", "%u more connections closed for such reasons", skipped);
+}
+
+static void
+arm_sweep(struct ot_conn_host *host)
+{
+	if (!ot_timer_is_armed(&host->idle_timer))
+		ot_timer_arm_in_ms(host->shard->io, &host->idle_timer, CONN_IDLE_SWEEP_MS);
+}
+
 static void
 sweep_idle(struct ot_timer *timer)
 {
@@ -103,8 +118,9 @@ sweep_idle(struct ot_timer *timer)
 			break;
 		sweep_one(conn, now - conn->active);
 	}
-	if (!ot_list_is_empty(&host->conns))
-		ot_timer_arm_in_ms(host->shard->io, timer, CONN_IDLE_SWEEP_MS);
+	report_skipped(host);
+	if (!ot_list_is_empty(&host->conns) || host->gate.count > 0)
+		arm_sweep(host);
 }
 
 void
@@ -466,16 +482,39 @@ accept_frame(struct ot_conn *conn, struct ot_blob *blob, const uint8_t *data, si
 	start_queued(conn);
 }
 
+/* What the peer speaks instead, if its first bytes tell; NULL: unknown. They came where a length is
+ * expected, and are far too great for one. */
+static const char *
+name_stranger(const uint8_t head[CONN_FRAME_LENGTH_BYTES])
+{
+	static const char http[][CONN_FRAME_LENGTH_BYTES + 1] = { "GET ", "HEAD", "POST", "PUT ",
+		"DELE", "OPTI", "PATC", "CONN", "PRI " };
+	for (size_t i = 0; i < OT_ARRAY_COUNT(http); i++) {
+		if (memcmp(head, http[i], CONN_FRAME_LENGTH_BYTES) == 0)
+			return "it speaks HTTP, and this port Kafka's protocol";
+	}
+	/* A record of type handshake, of TLS 1.x. */
+	if (head[0] == 0x16 && head[1] == 3)
+		return "it speaks TLS, and this listener does not: set security.protocol=PLAINTEXT";
+	if (memcmp(head, "SSH-", CONN_FRAME_LENGTH_BYTES) == 0)
+		return "it speaks SSH, and this port Kafka's protocol";
+	return NULL;
+}
+
 static bool
 check_length(struct ot_conn *conn, int32_t length)
 {
 	if (length >= 0 && (size_t)length <= conn->host->limits.frame_bytes_max)
 		return true;
 	char why[96];
-	snprintf(why, sizeof(why),
-	    length < 0 ? "frame length %d is negative"
-		       : "frame length %d is above socket.request.max.bytes",
-	    length);
+	const char *stranger = name_stranger(conn->head);
+	if (stranger != NULL)
+		snprintf(why, sizeof(why), "%s", stranger);
+	else if (length < 0)
+		snprintf(why, sizeof(why), "frame length %d is negative", length);
+	else
+		snprintf(why, sizeof(why), "frame length %d is above socket.request.max.bytes",
+		    length);
 	ot_conn_close(conn, why);
 	return false;
 }
@@ -874,22 +913,16 @@ send_once(struct ot_conn *conn, const struct send_plan *plan, size_t *ret_bytes)
 	    (size_t)plan->range->len - plan->range_skip, ret_bytes);
 }
 
-/* A thousand clients with the same fault are told of in a few lines. */
 static void
-report_close(struct ot_conn *conn)
+report_close(const struct ot_conn *conn)
 {
 	struct ot_conn_host *host = conn->host;
-	ot_mono_ns now = ot_io_now(host->shard->io);
-	if (now - host->report_since >= OT_NS_PER_S) {
-		if (host->report_count > CONN_REPORTS_PER_SECOND)
-			OT_WARN("wire", "%u more connections closed for such reasons",
-			    host->report_count - CONN_REPORTS_PER_SECOND);
-		host->report_since = now;
-		host->report_count = 0;
-	}
-	if (++host->report_count <= CONN_REPORTS_PER_SECOND)
+	report_skipped(host);
+	if (ot_report_may(&host->gate, ot_io_now(host->shard->io)))
 		OT_WARN("wire", "connection of %s:%u closed: %s", conn->peer.host, conn->peer.port,
 		    conn->why);
+	/* The timer tells of those that were kept back. */
+	arm_sweep(host);
 }
 
 static void
@@ -996,13 +1029,14 @@ ot_conn_open(struct ot_conn_host *host, const struct ot_accepted *accepted, cons
 	if (err != OT_OK) {
 		OT_WARN("wire", "connection of %s:%u refused: %s", accepted->peer.host,
 		    accepted->peer.port, ot_err_message(err));
+		if (host->handler->on_close != NULL)
+			host->handler->on_close(host->handler_arg, conn);
 		ot_free(conn);
 		return;
 	}
 	host->conn_count++;
 	touch(conn);
-	if (!ot_timer_is_armed(&host->idle_timer))
-		ot_timer_arm_in_ms(host->shard->io, &host->idle_timer, CONN_IDLE_SWEEP_MS);
+	arm_sweep(host);
 }
 
 void

@@ -23,6 +23,7 @@
 
 #include "base/arena.h"
 #include "base/blob.h"
+#include "base/report.h"
 #include "shard/shard.h"
 #include "wire/codec.h"
 #include "wire/header.h"
@@ -46,7 +47,8 @@ struct ot_conn_limits {
  * now or later, with one of the ot_request_ functions below. */
 struct ot_conn_handler {
 	void (*on_request)(void *arg, struct ot_request *request);
-	void (*on_close)(void *arg, struct ot_conn *conn); /* may be NULL */
+	/* Once for each connection that was opened, even when it could not be. May be NULL. */
+	void (*on_close)(void *arg, struct ot_conn *conn);
 };
 
 /* What the connections of one shard share. */
@@ -67,8 +69,7 @@ struct ot_conn_host {
 	uint64_t request_count;                /* [owner] */
 	uint64_t bytes_in;                     /* [owner] */
 	uint64_t bytes_out;                    /* [owner] */
-	ot_mono_ns report_since; /* [owner] of the second in which report_count counts */
-	uint32_t report_count;   /* [owner] connections that were closed for a reason */
+	struct ot_report_gate gate;            /* [owner] of reports of closed connections */
 };
 
 /* @owner the shard's thread, or before it runs */
