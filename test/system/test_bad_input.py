@@ -325,12 +325,13 @@ def test_readers_that_do_not_read(make_broker):
             reader.close()
 
 
-def test_frames_beyond_the_memory_budget_wait(make_broker):
-    """Goal: what is announced is admitted against memory.budget.bytes; what has no room waits in the
+@pytest.mark.parametrize("key", ["memory.budget.bytes", "queued.max.request.bytes"])
+def test_frames_beyond_the_memory_budget_wait(make_broker, key):
+    """Goal: what is announced is admitted against memory.budget.bytes, or Kafka's setting; what has no room waits in the
     sockets, is answered when there is room, and nothing is dropped.
     Method: 100 producers send 2 MiB each, all but the last byte; 200 MiB against a budget of 64."""
     budget = 64 * MIB
-    broker = make_broker({"memory.budget.bytes": str(budget), "socket.request.max.bytes": str(8 * MIB),
+    broker = make_broker({key: str(budget), "socket.request.max.bytes": str(8 * MIB),
                           "message.max.bytes": str(4 * MIB)})
     with broker.connect() as connection:
         wire.create_topic(connection, "t", 1)
