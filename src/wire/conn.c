@@ -17,8 +17,10 @@ enum {
 	CONN_IDLE_SWEEP_MS = 1000,
 	CONN_STALL_MS = 10 * 1000, /* how long half a frame may hold memory that others wait for */
 	CONN_REQUEST_BYTES = 4096, /* what a request takes beside its bytes */
-	CONN_ARENA_BYTES_MAX = 256 * 1024 * 1024, /* of one request, decoded and answered */
-	CONN_UNSENT_BYTES_MAX = 1024 * 1024,      /* beyond, a connection's next request waits */
+	/* Of one request, decoded and answered: the shard's budget, but within these. */
+	CONN_ARENA_BYTES_LEAST = 16 * 1024 * 1024,
+	CONN_ARENA_BYTES_MOST = 256 * 1024 * 1024,
+	CONN_UNSENT_BYTES_MAX = 1024 * 1024, /* beyond, a connection's next request waits */
 	CONN_SEND_BYTES_PER_TURN =
 	    4 * 1024 * 1024, /* per connection, so that one cannot starve all */
 	/* Smaller file ranges are copied, through a buffer of the shard: see plan_range(). */
@@ -178,6 +180,14 @@ prepare_rx(struct ot_conn_host *host)
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
+static size_t
+arena_bytes_max(const struct ot_conn_host *host)
+{
+	size_t bytes = host->shard->budget_bytes_max;
+	bytes = OT_MAX(bytes, (size_t)CONN_ARENA_BYTES_LEAST);
+	return OT_MIN(bytes, (size_t)CONN_ARENA_BYTES_MOST);
+}
+
 static struct ot_request *
 take_request(struct ot_conn *conn)
 {
@@ -190,7 +200,7 @@ take_request(struct ot_conn *conn)
 		request = OT_NEW(struct ot_request);
 		request->host = host;
 		ot_list_init(&request->link);
-		ot_arena_init(&request->arena, CONN_ARENA_BYTES_MAX);
+		ot_arena_init(&request->arena, arena_bytes_max(host));
 		ot_splices_init(&request->splices);
 		ot_writer_init(&request->out);
 	}
@@ -216,6 +226,15 @@ hold_budget(struct ot_request *request, size_t bytes)
 	else if (bytes < request->budget_bytes)
 		ot_budget_give(shard, request->budget_bytes - bytes);
 	request->budget_bytes = bytes;
+}
+
+void
+ot_request_account(struct ot_request *request)
+{
+	OT_ON_SHARD(request->host->shard);
+	size_t bytes = request->arena.bytes_total;
+	if (bytes > CONN_POOLED_BYTES_MAX && bytes > request->budget_bytes)
+		hold_budget(request, bytes);
 }
 
 static void

@@ -132,6 +132,10 @@ struct ot_request {
  * Produce bodies are promised to be in a blob. @owner the shard */
 struct ot_blob *ot_request_blob(const struct ot_request *request);
 
+/* Counts what the request's arena holds by now in the shard's memory budget, so that requests that
+ * are small as bytes and large when decoded keep others from being read. @owner the shard */
+void ot_request_account(struct ot_request *request);
+
 /* Encodes and sends `msg` as the response. An encoding failure closes the connection, since the
  * peer could not be told. Ends the request. @owner the shard */
 void ot_request_answer(struct ot_request *request, const struct ot_msg *desc, const void *msg);

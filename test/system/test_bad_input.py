@@ -202,6 +202,38 @@ def test_counts_that_lie_cost_no_memory(broker, witness):
     assert broker.status_bytes("VmHWM") - before < 64 * MIB
 
 
+def test_requests_that_are_large_once_decoded(make_broker):
+    """Goal: requests of a few bytes per element, millions of them, cost memory within the budget.
+    Method: 40 connections ask for half a million topics each, all at once, in 8 MiB; decoded that
+    is many times as much."""
+    budget = 64 * MIB
+    broker = make_broker({"memory.budget.bytes": str(budget), "socket.request.max.bytes": str(9 * MIB)})
+    count = 500_000
+    head = wire.request_bytes("CreateTopics", 4, {"timeoutMs": 1000, "Topics": []}, 1)
+    topic = struct.pack(">hihii", 0, 1, 1, 0, 0)
+    frame = wire.frame(head[:-9] + struct.pack(">i", count) + topic * count + head[-5:])
+    with broker.connect(timeout=60) as connection:
+        wire.create_topic(connection, "t", 2)
+        before = broker.status_bytes("VmRSS")
+        askers = [broker.connect(timeout=60) for _ in range(40)]
+        sent = [0] * len(askers)
+        for asker in askers:
+            asker.socket.setblocking(False)
+        end = time.monotonic() + 60
+        while any(sent[i] < len(frame) for i in range(len(askers))) and time.monotonic() < end:
+            for i, asker in enumerate(askers):
+                try:
+                    sent[i] += asker.socket.send(frame[sent[i]:sent[i] + (1 << 20)])
+                except BlockingIOError:
+                    pass
+                except (ConnectionResetError, BrokenPipeError):
+                    sent[i] = len(frame)
+        check_witness(connection)
+        assert broker.status_bytes("VmHWM") - before < 4 * budget
+        for asker in askers:
+            asker.close()
+
+
 # ---- records ---------------------------------------------------------------------------------------
 
 def refusals():
