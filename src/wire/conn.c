@@ -15,7 +15,10 @@ enum {
 	CONN_POOLED_BYTES_MAX = 64 * 1024, /* a pooled request keeps no more than this */
 	CONN_FRAME_LENGTH_BYTES = 4,
 	CONN_IDLE_SWEEP_MS = 1000,
-	CONN_STALL_MS = 10 * 1000, /* how long half a frame may hold memory that others wait for */
+	/* Half a frame may hold memory that others wait for so long, and longer if it comes at such
+	 * a rate and without such a pause. */
+	CONN_STALL_MS = 10 * 1000,
+	CONN_STALL_BYTES_PER_MS = 8,
 	CONN_REQUEST_BYTES = 4096, /* what a request takes beside its bytes */
 	/* Of one request, decoded and answered: the shard's budget, but within these. */
 	CONN_ARENA_BYTES_LEAST = 16 * 1024 * 1024,
@@ -47,6 +50,7 @@ struct ot_conn {
 	size_t head_bytes;
 	struct ot_blob *frame; /* a frame that is not whole yet; NULL when between frames */
 	size_t frame_have;
+	ot_mono_ns frame_since;
 
 	/* Bytes that were read and not cut into frames yet, because the pipeline is full or the
 	 * budget has no room for the frame that they begin. */
@@ -75,18 +79,29 @@ static const struct ot_stream_events conn_events = {
 
 /* ---- the host ------------------------------------------------------------------------------ */
 
+/* Whether a frame stays half so long that others, who wait for memory, need not wait for it. */
+static bool
+is_stalled(const struct ot_conn *conn, ot_mono_ns now)
+{
+	if (conn->frame == NULL || !ot_budget_is_waited_for(conn->host->shard))
+		return false;
+	uint64_t age_ms = (now - conn->frame_since) / OT_NS_PER_MS;
+	uint64_t idle_ms = (now - conn->active) / OT_NS_PER_MS;
+	return idle_ms >= CONN_STALL_MS ||
+	       (age_ms >= CONN_STALL_MS && conn->frame_have < age_ms * CONN_STALL_BYTES_PER_MS);
+}
+
 /* Closes a connection over which nothing came or went for so long, if it is time. A long poll is
  * not idleness: its answer will come. Answers that the peer does not take are. */
 static void
-sweep_one(struct ot_conn *conn, ot_mono_ns idle_ns)
+sweep_one(struct ot_conn *conn, ot_mono_ns now)
 {
-	int64_t idle_ms = (int64_t)(idle_ns / OT_NS_PER_MS);
+	int64_t idle_ms = (int64_t)((now - conn->active) / OT_NS_PER_MS);
 	int64_t idle_ms_max = conn->host->limits.idle_ms_max;
-	bool is_stalled = conn->frame != NULL && idle_ms >= CONN_STALL_MS;
 	if (idle_ms_max >= 0 && idle_ms >= idle_ms_max && conn->running_count == 0)
 		ot_conn_close(conn, NULL);
-	else if (is_stalled && ot_budget_is_waited_for(conn->host->shard))
-		ot_conn_close(conn, "half a frame and no more, while memory is short");
+	else if (is_stalled(conn, now))
+		ot_conn_close(conn, "half a frame and little more, while memory is short");
 }
 
 /* A thousand clients with the same fault are told of in a few lines. */
@@ -114,11 +129,13 @@ sweep_idle(struct ot_timer *timer)
 	int64_t least_ms =
 	    idle_ms_max < 0 ? CONN_STALL_MS : OT_MIN(idle_ms_max, (int64_t)CONN_STALL_MS);
 	ot_mono_ns least = (ot_mono_ns)least_ms * OT_NS_PER_MS;
+	/* Who sends a byte now and then is active, and looked at only while memory is short. */
+	bool is_short = ot_budget_is_waited_for(host->shard);
 	OT_LIST_FOREACH_SAFE(link, &host->conns) {
 		struct ot_conn *conn = OT_CONTAINER_OF(link, struct ot_conn, link);
-		if (now - conn->active < least)
+		if (now - conn->active < least && !is_short)
 			break;
-		sweep_one(conn, now - conn->active);
+		sweep_one(conn, now);
 	}
 	report_skipped(host);
 	if (!ot_list_is_empty(&host->conns) || host->gate.count > 0)
@@ -549,6 +566,7 @@ begin_frame(struct ot_conn *conn, size_t frame_bytes, const uint8_t *data, size_
 	}
 	memcpy(conn->frame->data, data, bytes);
 	conn->frame_have = bytes;
+	conn->frame_since = ot_io_now(conn->host->shard->io);
 }
 
 static void

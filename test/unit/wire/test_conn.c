@@ -730,6 +730,40 @@ test_stalled_frame_under_shortage(void **state)
 	town_close(&town);
 }
 
+static void
+test_dribbled_frame_under_shortage(void **state)
+{
+	(void)state;
+	/* Goal: neither does it help to send a byte of it now and then; who sends at a fair rate
+	 * keeps the connection. Method: as above, with a byte each second; with a sixtieth of the
+	 * frame each second. */
+	for (int i = 0; i < 2; i++) {
+		struct town town;
+		town_open(&town, 1, false, 1024 * 1024, &usual);
+		struct client slow, other;
+		size_t step = i == 0 ? 1 : 20 * 1024;
+		client_open(&town, &slow);
+		put_request(&town, &slow, KEY_HEARTBEAT, DO_ANSWER, 0, 800 * 1024);
+		size_t whole = slow.out.bytes;
+		slow.out.bytes = 100;
+		client_go(&slow);
+		run_for_ms(&town, 100);
+		client_open(&town, &other);
+		put_request(&town, &other, KEY_HEARTBEAT, DO_ANSWER, 0, 700 * 1024);
+		client_go(&other);
+		for (int second = 0; second < 60 && !slow.has_ended; second++) {
+			slow.out.bytes = OT_MIN(slow.out.bytes + step, whole);
+			client_go(&slow);
+			run_for_ms(&town, 1000);
+		}
+		assert_int_equal(slow.has_ended, i == 0);
+		await_answers(&town, &other, 1);
+		client_close(&slow);
+		client_close(&other);
+		town_close(&town);
+	}
+}
+
 /* ---- answers ------------------------------------------------------------------------------------
  */
 
@@ -930,6 +964,7 @@ main(void)
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_budget_of_queued_requests),
 		cmocka_unit_test(test_stalled_frame_under_shortage),
+		cmocka_unit_test(test_dribbled_frame_under_shortage),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_idle_connections),
 		cmocka_unit_test(test_close_with_requests),
