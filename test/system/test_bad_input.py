@@ -9,6 +9,7 @@ import random
 import resource
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -328,6 +329,43 @@ def test_slow_senders(broker, witness):
     for connection in slow:
         assert len(connection.receive_frame()) > 10
         connection.close()
+
+
+@pytest.mark.parametrize("name, version", [("ApiVersions", 0), ("Metadata", 1), ("Produce", 8)])
+def test_a_hundred_thousand_pipelined_requests(broker, witness, name, version):
+    """Goal: they are all answered, in order, in bounded memory, and others are served meanwhile; a
+    client that leaves in the middle of it leaves nothing behind."""
+    count = 100_000
+    values = {"ApiVersions": {}, "Metadata": {"Topics": []}, "Produce": {
+        "Acks": 1, "TimeoutMs": 1000, "TopicData": [{"Name": "t", "PartitionData": [
+            {"Index": 0, "Records": wire.batch([b"v"])}]}]}}[name]
+    request = bytearray(wire.frame(wire.request_bytes(name, version, values, 0)))
+    stream = bytearray()
+    for i in range(count):
+        struct.pack_into(">i", request, 8, i)
+        stream += request
+    before = broker.status_bytes("VmRSS")
+    for wanted in (count, count // 3):
+        with broker.connect(timeout=60) as connection:
+            sender = threading.Thread(target=send_all, args=(connection.socket, stream))
+            sender.start()
+            answers = connection.socket.makefile("rb")
+            for i in range(wanted):
+                size, correlation = struct.unpack(">ii", answers.read(8))
+                assert correlation == i
+                answers.read(size - 4)
+                if i % 20000 == 0:
+                    check_witness(witness)
+            connection.socket.shutdown(socket.SHUT_RDWR)
+            sender.join()
+    assert broker.status_bytes("VmHWM") - before < 32 * MIB
+
+
+def send_all(connection, data):
+    try:
+        connection.sendall(data)
+    except OSError:
+        pass  # the other side has left
 
 
 def test_readers_that_do_not_read(make_broker):
