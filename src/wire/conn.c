@@ -19,6 +19,8 @@ enum {
 	 * a rate and without such a pause. */
 	CONN_STALL_MS = 10 * 1000,
 	CONN_STALL_BYTES_PER_MS = 8,
+	CONN_HEAVY_BYTES = 64 * 1024, /* a request so long may take its time */
+	CONN_LATE_MS = 1, /* not 0: a timer that is due at once is called in the same turn */
 	CONN_REQUEST_BYTES = 4096, /* what a request takes beside its bytes */
 	/* Of one request, decoded and answered: the shard's budget, but within these. */
 	CONN_ARENA_BYTES_LEAST = 16 * 1024 * 1024,
@@ -60,6 +62,8 @@ struct ot_conn {
 	size_t held_frame_bytes; /* of the frame that they begin with, once its length is read */
 	struct ot_budget_waiter waiter;
 
+	struct ot_list late; /* in host->late */
+
 	bool is_write_wanted;
 	bool is_dispatching;
 	bool is_closing;
@@ -71,6 +75,7 @@ static void conn_on_readable(void *arg);
 static void conn_on_writable(void *arg);
 static void conn_send(struct ot_turn_work *work);
 static void start_queued(struct ot_conn *conn);
+static void start_late(struct ot_timer *timer);
 
 static const struct ot_stream_events conn_events = {
 	.on_readable = conn_on_readable,
@@ -156,6 +161,9 @@ ot_conn_host_init(struct ot_conn_host *host, struct ot_shard *shard,
 	ot_list_init(&host->pool);
 	ot_list_init(&host->orphans);
 	ot_timer_init(&host->idle_timer, sweep_idle);
+	host->heavy_turn = UINT64_MAX;
+	ot_list_init(&host->late);
+	ot_timer_init(&host->late_timer, start_late);
 }
 
 static void
@@ -315,6 +323,24 @@ may_start(const struct ot_conn *conn, const struct ot_request *request)
 	return is_produce(request) && conn->running_other_count == 0;
 }
 
+/* Whether a heavy request has to wait, since this turn has had one; it is started in a later turn
+ * then. */
+static bool
+must_wait(struct ot_conn *conn, const struct ot_request *request)
+{
+	struct ot_conn_host *host = conn->host;
+	if (is_produce(request) || request->body.len < CONN_HEAVY_BYTES)
+		return false;
+	if (host->heavy_turn != host->shard->turn_count) {
+		host->heavy_turn = host->shard->turn_count;
+		return false;
+	}
+	if (ot_list_is_empty(&conn->late))
+		ot_list_push_back(&host->late, &conn->late);
+	ot_timer_arm_in_ms(host->shard->io, &host->late_timer, CONN_LATE_MS);
+	return true;
+}
+
 static void
 start_request(struct ot_conn *conn, struct ot_request *request)
 {
@@ -339,11 +365,25 @@ start_queued(struct ot_conn *conn)
 		link = link->next;
 		if (request->state != OT_REQUEST_QUEUED)
 			continue;
-		if (!may_start(conn, request))
+		if (!may_start(conn, request) || must_wait(conn, request))
 			break;
 		start_request(conn, request);
 	}
 	conn->is_dispatching = false;
+}
+
+/* One connection a turn: its heavy request takes the turn's place. */
+static void
+start_late(struct ot_timer *timer)
+{
+	struct ot_conn_host *host = OT_CONTAINER_OF(timer, struct ot_conn_host, late_timer);
+	struct ot_conn *conn = OT_LIST_FIRST(&host->late, struct ot_conn, late);
+	if (conn == NULL)
+		return;
+	ot_list_remove(&conn->late);
+	start_queued(conn);
+	if (!ot_list_is_empty(&host->late))
+		ot_timer_arm_in_ms(host->shard->io, timer, CONN_LATE_MS);
 }
 
 /* A slow reader's answers shall not hold more than they must: unless a file range is described
@@ -989,6 +1029,7 @@ finish_close(struct ot_conn *conn)
 	ot_blob_unref(conn->held);
 	ot_turn_work_cancel(&conn->send_work);
 	ot_list_remove(&conn->link);
+	ot_list_remove(&conn->late);
 	host->conn_count--;
 	ot_free(conn);
 }
@@ -1061,6 +1102,7 @@ ot_conn_open(struct ot_conn_host *host, const struct ot_accepted *accepted, cons
 	conn->local = accepted->local;
 	ot_list_init(&conn->link);
 	ot_list_init(&conn->pipeline);
+	ot_list_init(&conn->late);
 	ot_turn_work_init(&conn->send_work, conn_send);
 	ot_err err = ot_io_adopt(host->shard->io, accepted, &conn_events, conn, &conn->stream);
 	if (err != OT_OK) {
@@ -1114,6 +1156,7 @@ ot_conn_host_close(struct ot_conn_host *host)
 		finish_close(conn);
 	}
 	ot_timer_cancel(host->shard->io, &host->idle_timer);
+	ot_timer_cancel(host->shard->io, &host->late_timer);
 }
 
 void

@@ -14,6 +14,10 @@
  *                          |
  *                          +--connection gone--> ORPHAN --answer--> (pool)
  *
+ * Turns. A request of many bytes other than Produce may take long to decode and to answer, since it
+ * may name hundreds of thousands of things. A shard starts one such request per turn, and serves
+ * whoever else there is before the next one.
+ *
  * Writing. What became ready in a turn is sent at its end with as few system calls as it takes:
  * bytes gathered, file ranges by sendfile in between. A peer that does not read its answers gets no
  * more made: beyond some unsent bytes nothing new is started.
@@ -66,6 +70,9 @@ struct ot_conn_host {
 	uint32_t conn_count;                   /* [owner] */
 	uint32_t pool_count;                   /* [owner] */
 	struct ot_timer idle_timer;            /* [owner] */
+	uint64_t heavy_turn;                   /* [owner] in which a heavy request has started */
+	struct ot_list late;                   /* [owner] connections whose heavy request waits */
+	struct ot_timer late_timer;            /* [owner] */
 	uint64_t request_count;                /* [owner] */
 	uint64_t bytes_in;                     /* [owner] */
 	uint64_t bytes_out;                    /* [owner] */
