@@ -430,6 +430,26 @@ start_watching(struct fetch_op *op)
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
+/* What the answer may hold, whatever the client asks. */
+static int64_t
+answer_bytes_max(const struct fetch_op *op)
+{
+	int64_t own = ot_settings_int(op->self->broker->settings, OT_BROKER_FETCH_MAX_BYTES);
+	return OT_MIN((int64_t)op->body->max_bytes, own);
+}
+
+/* What a read counts for: where more is there than it may take, waiting would change nothing, and
+ * it counts as if it were full. Kafka cuts batches and fills it. */
+static int64_t
+counted_bytes(const struct ot_part_read *read)
+{
+	bool is_committed = read->isolation == OT_READ_COMMITTED;
+	int64_t end = is_committed ? read->last_stable_offset : read->high_watermark;
+	bool is_cut = read->bytes > 0 && read->plan.next_offset < end;
+	return is_cut ? OT_MAX((int64_t)read->bytes, (int64_t)read->bytes_max)
+	              : (int64_t)read->bytes;
+}
+
 /* Enough to answer: the bytes that were asked for, or anything that cannot wait. */
 static bool
 is_enough(const struct fetch_op *op)
@@ -439,9 +459,10 @@ is_enough(const struct fetch_op *op)
 		const struct ot_part_read *read = &op->parts[i].read;
 		if (read->err != OT_OK || read->diverging_epoch >= 0)
 			return true;
-		bytes += (int64_t)read->bytes;
+		bytes += counted_bytes(read);
 	}
-	return bytes >= op->body->min_bytes || op->part_count == 0;
+	return bytes >= OT_MIN((int64_t)op->body->min_bytes, answer_bytes_max(op)) ||
+	       op->part_count == 0;
 }
 
 static void
@@ -515,7 +536,7 @@ start_reading(struct fetch_op *op)
 		struct fetch_share *share = &op->shares[i];
 		share->op = op;
 		share->has_first = false;
-		share->bytes_left = op->body->max_bytes / (int64_t)OT_MAX(op->share_count, 1u);
+		share->bytes_left = answer_bytes_max(op) / (int64_t)OT_MAX(op->share_count, 1u);
 	}
 	scatter_parts(op, visit_to_read, all_are_read);
 }

@@ -512,3 +512,18 @@ def test_idle_connections_are_closed(make_broker):
         wait_until(is_gone, "the idle connection's end")
         assert time.monotonic() - start > 0.4
         active.call("ApiVersions", 0)
+
+
+def test_fetch_answers_are_bounded(make_broker):
+    """Goal: fetch.max.bytes bounds an answer whatever the client asks for; a first batch that is larger
+    still comes, and a client that waits for more than that gets what there is at once."""
+    broker = make_broker({"fetch.max.bytes": "100000"})
+    with broker.connect() as connection:
+        wire.create_topic(connection, "t", 1)
+        for size in [30_000] * 10 + [300_000]:
+            assert wire.produce(connection, "t", 0, wire.batch([bytes(size)])).ErrorCode == 0
+        row = wire.fetch(connection, "t", 0, 0, max_bytes=2**31 - 1, min_bytes=2**31 - 1,
+                         wait_ms=2**31 - 1)
+        assert len(wire.parse_batches(row.Records)) == 3
+        row = wire.fetch(connection, "t", 0, 10, max_bytes=2**31 - 1)
+        assert len(row.Records) > 300_000
