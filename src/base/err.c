@@ -75,6 +75,9 @@ ot_err_from_errno(int number)
 		return OT_ERR_EXISTS;
 	case ENOMEM:
 		return OT_ERR_NO_MEMORY;
+	case EMFILE:
+	case ENFILE:
+		return OT_ERR_NO_FILES;
 	default:
 		return OT_ERR_IO;
 	}

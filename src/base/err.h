@@ -28,7 +28,8 @@ int16_t ot_err_to_wire(ot_err err);
 ot_err ot_err_from_wire(int16_t code) OT_MUST_USE;
 
 /* The value for an errno of the host: ENOSPC and EDQUOT are OT_ERR_NO_SPACE, ENOENT is
- * OT_ERR_NOT_FOUND, EEXIST is OT_ERR_EXISTS, ENOMEM is OT_ERR_NO_MEMORY, all else OT_ERR_IO.
+ * OT_ERR_NOT_FOUND, EEXIST is OT_ERR_EXISTS, ENOMEM is OT_ERR_NO_MEMORY, EMFILE and ENFILE are
+ * OT_ERR_NO_FILES, all else OT_ERR_IO.
  * @owner any thread */
 ot_err ot_err_from_errno(int number) OT_MUST_USE;
 

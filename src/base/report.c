@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+enum { REPORT_GATE_PER_SECOND = 10 };
+
 static ot_report_sink *report_sink;
 static _Atomic int report_least = OT_REPORT_INFO; /* [atomic] */
 
@@ -31,4 +33,25 @@ ot_report(enum ot_report_level level, const char *area, const char *fmt, ...)
 			*place = ' ';
 	}
 	report_sink(level, area, line);
+}
+
+uint32_t
+ot_report_skipped(struct ot_report_gate *gate, ot_mono_ns now)
+{
+	uint32_t count = gate->count;
+	if (now - gate->since < OT_NS_PER_S)
+		return 0;
+	gate->since = now;
+	gate->count = 0;
+	return count > REPORT_GATE_PER_SECOND ? count - REPORT_GATE_PER_SECOND : 0;
+}
+
+bool
+ot_report_may(struct ot_report_gate *gate, ot_mono_ns now)
+{
+	if (now - gate->since >= OT_NS_PER_S) {
+		gate->since = now;
+		gate->count = 0;
+	}
+	return ++gate->count <= REPORT_GATE_PER_SECOND;
 }

@@ -11,8 +11,8 @@
 
 /* ---- connections --------------------------------------------------------------------------- */
 
-/* A connection that came before the broker was ready. */
-struct early_connection {
+/* A connection that was accepted and not let in yet. */
+struct waiting_connection {
 	struct ot_list link;
 	struct ot_accepted accepted;
 	struct broker_listener *listener;
@@ -25,15 +25,55 @@ struct handover {
 	struct ot_accepted accepted;
 };
 
+/* A connection has ended. */
+struct farewell {
+	struct ot_mail mail;
+	struct broker_listener *listener;
+	struct ot_address peer;
+};
+
+static void let_in_waiting(struct broker *broker);
+
+static void
+take_farewell(struct ot_mail *mail)
+{
+	struct farewell *farewell = OT_CONTAINER_OF(mail, struct farewell, mail);
+	struct broker *broker = farewell->listener->broker;
+	life_quota_give(broker->life->quota, farewell->listener, &farewell->peer);
+	ot_free(farewell);
+	let_in_waiting(broker);
+}
+
+static void
+say_farewell(struct broker_listener *listener, const struct ot_address *peer)
+{
+	struct farewell *farewell = OT_NEW(struct farewell);
+	farewell->listener = listener;
+	farewell->peer = *peer;
+	farewell->mail.deliver = take_farewell;
+	ot_shard_post(ot_shard_control(listener->broker->set), &farewell->mail);
+}
+
+void
+life_on_close(void *arg, struct ot_conn *conn)
+{
+	struct broker_shard *self = arg;
+	const struct broker_listener *listener = ot_conn_listener(conn);
+	say_farewell(&self->broker->listeners[listener - self->broker->listeners],
+	    ot_conn_peer(conn));
+}
+
 static void
 take_connection(struct ot_mail *mail)
 {
 	struct handover *handover = OT_CONTAINER_OF(mail, struct handover, mail);
 	struct broker_shard *shard = handover->shard;
-	if (!shard->is_closing)
+	if (!shard->is_closing) {
 		ot_conn_open(&shard->conns, &handover->accepted, handover->listener);
-	else
+	} else {
 		ot_accepted_drop(shard->shard->io, &handover->accepted);
+		say_farewell(handover->listener, &handover->accepted.peer);
+	}
 	ot_free(handover);
 }
 
@@ -50,32 +90,101 @@ hand_over(struct broker *broker, struct broker_listener *listener,
 }
 
 static void
+refuse(struct broker *broker, const struct ot_accepted *accepted, const char *why)
+{
+	struct ot_io *io = ot_shard_control(broker->set)->io;
+	uint32_t skipped = ot_report_skipped(&broker->life->gate, ot_io_now(io));
+	ot_accepted_drop(io, accepted);
+	if (skipped > 0)
+		OT_WARN("broker", "%u more connections were refused", skipped);
+	if (ot_report_may(&broker->life->gate, ot_io_now(io)))
+		OT_WARN("broker", "connection of %s:%u refused: %s", accepted->peer.host,
+		    accepted->peer.port, why);
+}
+
+/* False when it has to wait. */
+static bool
+let_in(struct broker *broker, struct broker_listener *listener, const struct ot_accepted *accepted)
+{
+	int64_t limit = 0;
+	enum life_verdict verdict = life_quota_take(broker->life->quota,
+	    broker_control_settings(broker->control), listener, &accepted->peer, &limit);
+	if (verdict == LIFE_ADMITTED)
+		hand_over(broker, listener, accepted);
+	if (verdict == LIFE_REFUSED) {
+		struct ot_why why = { "" };
+		ot_why_set(&why,
+		    "its address has %lld already, as many as max.connections.per.ip allows",
+		    (long long)limit);
+		refuse(broker, accepted, why.text);
+	}
+	if (verdict == LIFE_WAITS && !listener->is_full) {
+		listener->is_full = true;
+		ot_listener_want(listener->listener, false);
+		OT_WARN("broker",
+		    "listener %s: max.connections (%lld) is reached; new connections wait until "
+		    "others close",
+		    listener->conf->name, (long long)limit);
+	}
+	return verdict != LIFE_WAITS;
+}
+
+static void
 on_accept(void *arg, const struct ot_accepted *accepted)
 {
 	struct broker_listener *listener = arg;
 	struct broker *broker = listener->broker;
-	if (broker->life->is_ready) {
-		hand_over(broker, listener, accepted);
+	if (accepted->is_scarce) {
+		refuse(broker, accepted,
+		    "the process has too many files and connections open, and the last of them "
+		    "are kept for logs; raise its limit (ulimit -n, LimitNOFILE of systemd)");
 		return;
 	}
-	struct early_connection *early = OT_NEW(struct early_connection);
-	early->accepted = *accepted;
-	early->listener = listener;
-	ot_list_push_back(&broker->life->early, &early->link);
+	if (broker->life->is_ready && let_in(broker, listener, accepted))
+		return;
+	struct waiting_connection *waiting = OT_NEW(struct waiting_connection);
+	waiting->accepted = *accepted;
+	waiting->listener = listener;
+	ot_list_push_back(&broker->life->waiting, &waiting->link);
+}
+
+static bool
+has_waiting(const struct broker *broker, const struct broker_listener *listener)
+{
+	OT_LIST_FOREACH(link, &broker->life->waiting) {
+		if (OT_CONTAINER_OF(link, struct waiting_connection, link)->listener == listener)
+			return true;
+	}
+	return false;
+}
+
+/* Who came first is first; who waits for one listener keeps nobody of another waiting. */
+static void
+let_in_waiting(struct broker *broker)
+{
+	OT_LIST_FOREACH_SAFE(link, &broker->life->waiting) {
+		struct waiting_connection *waiting =
+		    OT_CONTAINER_OF(link, struct waiting_connection, link);
+		if (!let_in(broker, waiting->listener, &waiting->accepted))
+			continue;
+		ot_list_remove(link);
+		ot_free(waiting);
+	}
+	for (size_t i = 0; i < broker->listener_count; i++) {
+		struct broker_listener *listener = &broker->listeners[i];
+		if (!listener->is_full || listener->listener == NULL ||
+		    has_waiting(broker, listener))
+			continue;
+		listener->is_full = false;
+		ot_listener_want(listener->listener, true);
+	}
 }
 
 void
 life_let_in(struct broker *broker)
 {
-	struct broker_life *life = broker->life;
-	life->is_ready = true;
-	while (!ot_list_is_empty(&life->early)) {
-		struct early_connection *early =
-		    OT_LIST_FIRST(&life->early, struct early_connection, link);
-		ot_list_remove(&early->link);
-		hand_over(broker, early->listener, &early->accepted);
-		ot_free(early);
-	}
+	broker->life->is_ready = true;
+	let_in_waiting(broker);
 }
 
 /* ---- listeners ----------------------------------------------------------------------------- */
@@ -161,11 +270,11 @@ life_close_listeners(struct broker *broker)
 		ot_listener_close(broker->listeners[i].listener);
 		broker->listeners[i].listener = NULL;
 	}
-	while (!ot_list_is_empty(&life->early)) {
-		struct early_connection *early =
-		    OT_LIST_FIRST(&life->early, struct early_connection, link);
-		ot_list_remove(&early->link);
-		ot_accepted_drop(ot_shard_control(broker->set)->io, &early->accepted);
-		ot_free(early);
+	OT_LIST_FOREACH_SAFE(link, &life->waiting) {
+		struct waiting_connection *waiting =
+		    OT_CONTAINER_OF(link, struct waiting_connection, link);
+		ot_list_remove(link);
+		ot_accepted_drop(ot_shard_control(broker->set)->io, &waiting->accepted);
+		ot_free(waiting);
 	}
 }

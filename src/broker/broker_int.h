@@ -37,6 +37,8 @@ struct broker_listener {
 	struct broker *broker;               /* [const] */
 	const struct ot_listener_conf *conf; /* [const] */
 	struct ot_listener *listener;        /* [control] */
+	uint32_t conn_count;                 /* [control] */
+	bool is_full;                        /* [control] accepts no more until one has closed */
 	uint16_t port;                       /* [const] what is bound */
 	char advertised_host[256];           /* [const] */
 };

@@ -443,6 +443,12 @@ broker_control_destroy(struct broker_control *control)
 	ot_free(control);
 }
 
+const struct ot_settings *
+broker_control_settings(const struct broker_control *control)
+{
+	return ot_image_settings(ot_controller_image(control->controller));
+}
+
 int64_t
 broker_control_epoch(const struct broker_control *control)
 {

@@ -53,6 +53,9 @@ void broker_control_start(struct broker_control *control);
 void broker_control_close(struct broker_control *control, void (*on_closed)(void *arg), void *arg);
 void broker_control_destroy(struct broker_control *control);
 
+/* The newest settings; borrowed until the loop's next turn. @owner control */
+const struct ot_settings *broker_control_settings(const struct broker_control *control);
+
 /* The epoch that this broker was registered with; -1 before. @owner control */
 int64_t broker_control_epoch(const struct broker_control *control);
 

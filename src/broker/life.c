@@ -11,7 +11,10 @@ enum { LIFE_PIPELINE_COUNT_MAX = 256 };
 
 /* ---- the shards' objects ------------------------------------------------------------------- */
 
-static const struct ot_conn_handler conn_handler = { .on_request = broker_route };
+static const struct ot_conn_handler conn_handler = {
+	.on_request = broker_route,
+	.on_close = life_on_close,
+};
 
 static void
 on_lead(void *arg, struct ot_part *part)
@@ -173,7 +176,8 @@ broker_create(const struct broker_args *args, struct broker **ret_broker, struct
 	broker->life->broker = broker;
 	broker->life->args = *args;
 	broker->life->created = ot_io_now_exact(io);
-	ot_list_init(&broker->life->early);
+	ot_list_init(&broker->life->waiting);
+	broker->life->quota = life_quota_create();
 	broker->settings = args->settings;
 	broker->set = args->set;
 	broker->shards = ot_must_alloc(args->set->count * sizeof(*broker->shards));
@@ -199,6 +203,7 @@ broker_destroy(struct broker *broker)
 		destroy_shard(&broker->shards[i]);
 	broker_control_destroy(broker->control);
 	ot_dirs_close(broker->dirs);
+	life_quota_destroy(broker->life->quota);
 	ot_free(broker->life->stop_mails);
 	ot_free(broker->life->is_dir_clean);
 	ot_free(broker->life->stop_rows);

@@ -18,10 +18,12 @@
 #ifndef OT_BROKER_LIFE_INT_H
 #define OT_BROKER_LIFE_INT_H
 
+#include "base/report.h"
 #include "base/text.h"
 #include "broker/broker_int.h"
 
 struct checkpoint_round;
+struct life_quota;
 struct stop_mail;
 
 /* What a broker asks of who runs it. */
@@ -74,8 +76,12 @@ struct broker_life {
 
 	/* accept.c */
 	bool is_ready;
-	uint64_t next_shard;  /* for the next connection */
-	struct ot_list early; /* connections that came before the broker was ready */
+	uint64_t next_shard; /* for the next connection */
+	/* Accepted and not let in: the broker is not ready, or max.connections is reached. A
+	 * listener of which one waits accepts no more. */
+	struct ot_list waiting;
+	struct life_quota *quota;
+	struct ot_report_gate gate; /* of reports of connections that were refused */
 
 	/* checkpoint.c */
 	struct ot_timer checkpoint_timer;
@@ -95,11 +101,30 @@ struct broker_life {
 /* accept.c. Opens all listeners of the settings. INVALID_CONFIG. @owner the creating thread */
 OT_MUST_USE ot_err life_open_listeners(struct broker *broker, struct ot_why *why);
 
-/* accept.c. Lets in whoever came early. @owner control */
+/* accept.c. From now on connections are let in, those first who came early. @owner control */
 void life_let_in(struct broker *broker);
+
+/* accept.c. The connections' on_close; `arg` is the broker_shard. @owner the connection's shard */
+void life_on_close(void *arg, struct ot_conn *conn);
 
 /* accept.c. Nobody new comes in; who came early is sent away. @owner control, or who created it */
 void life_close_listeners(struct broker *broker);
+
+/* quota.c. How many connections there are, of all, of each listener and of each address, and
+ * how many there may be: max.connections, max.connections.per.ip and its overrides. As in Kafka one
+ * connection too many of an address is closed, one too many of all waits for another to end. */
+enum life_verdict { LIFE_ADMITTED, LIFE_WAITS, LIFE_REFUSED };
+
+/* @owner control */
+struct life_quota *life_quota_create(void);
+void life_quota_destroy(struct life_quota *quota); /* accepts NULL */
+
+/* Counts a connection in if it is admitted; else `*ret_limit` is the limit that it met.
+ * @owner control   @blocks when overrides have names, for their look-up */
+enum life_verdict life_quota_take(struct life_quota *quota, const struct ot_settings *settings,
+    struct broker_listener *listener, const struct ot_address *peer, int64_t *ret_limit);
+void life_quota_give(struct life_quota *quota, struct broker_listener *listener,
+    const struct ot_address *peer);
 
 /* checkpoint.c. Begins to write checkpoint files from time to time. @owner control */
 void life_start_checkpoints(struct broker *broker);

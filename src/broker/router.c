@@ -77,6 +77,7 @@ broker_decode(struct ot_request *request)
 	ot_err err = body == NULL ? OT_ERR_NO_MEMORY
 	                          : ot_msg_decode(type, request->header.request_api_version, &in,
 					&request->arena, body);
+	ot_request_account(request);
 	if (err == OT_OK)
 		return body;
 	char why[96];

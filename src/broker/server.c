@@ -21,6 +21,8 @@ enum {
 	SERVER_BUDGET_SHARE = 4, /* of the machine's memory by default: a quarter */
 	SERVER_BUDGET_BESIDE_FRAME = 8 * 1024 * 1024,
 	SERVER_WORKERS_PER_CPU = 2,
+	SERVER_FILES_MIN = 64,   /* descriptors without which it does not start */
+	SERVER_FILES_FEW = 1024, /* and below which it says so */
 };
 
 struct server {
@@ -124,22 +126,46 @@ memory_budget(const struct ot_settings *settings, uint32_t shard_count)
 	int64_t wanted = ot_settings_number(settings, OT_BROKER_MEMORY_BUDGET_BYTES);
 	size_t budget =
 	    wanted > 0 ? (size_t)wanted : ot_process_memory_bytes() / SERVER_BUDGET_SHARE;
+	int64_t queued = ot_settings_number(settings, OT_BROKER_QUEUED_MAX_REQUEST_BYTES);
+	if (queued > 0)
+		budget = OT_MIN(budget, (size_t)queued);
 	size_t frame = (size_t)ot_settings_int(settings, OT_BROKER_SOCKET_REQUEST_MAX_BYTES);
 	return OT_MAX(budget, shard_count * (frame + SERVER_BUDGET_BESIDE_FRAME));
 }
 
+/* Loops and logs need some descriptors before there is any connection. */
 static ot_err
-create_loops(struct server *server)
+check_file_limit(uint64_t limit, struct ot_why *why)
 {
+	if (limit >= SERVER_FILES_FEW)
+		return OT_OK;
+	ot_why_set(why,
+	    "only %llu files may be open, and connections and logs need one or more each; raise "
+	    "the limit (ulimit -n, LimitNOFILE of systemd) to %d or more",
+	    (unsigned long long)limit, SERVER_FILES_FEW);
+	if (limit < SERVER_FILES_MIN)
+		return OT_ERR_NO_FILES;
+	OT_WARN("broker", "%s", why->text);
+	*why = (struct ot_why){ "" };
+	return OT_OK;
+}
+
+static ot_err
+create_loops(struct server *server, struct ot_why *why)
+{
+	uint64_t file_limit = ot_process_raise_file_limit();
 	unsigned cpu_count = ot_process_cpu_count();
 	int32_t wanted = ot_settings_int(server->settings, OT_BROKER_NUM_SHARDS);
 	int32_t workers = ot_settings_int(server->settings, OT_BROKER_WORKER_THREADS);
 	uint32_t count = wanted > 0 ? (uint32_t)wanted : cpu_count;
 	ot_loop_set_worker_count(
 	    workers > 0 ? (unsigned)workers : OT_MAX(cpu_count * SERVER_WORKERS_PER_CPU, 4u));
+	ot_err err = check_file_limit(file_limit, why);
+	if (err != OT_OK)
+		return err;
 	server->ios = ot_must_alloc((count + 1) * sizeof(struct ot_io *));
 	for (uint32_t i = 0; i <= count; i++) {
-		ot_err err = ot_loop_create(&server->ios[i]);
+		err = ot_loop_create(&server->ios[i]);
 		if (err != OT_OK)
 			return err;
 		server->io_count++;
@@ -147,7 +173,7 @@ create_loops(struct server *server)
 	size_t budget = memory_budget(server->settings, count);
 	server->set = ot_shard_set_create(count, server->ios, budget);
 	OT_INFO("broker", "%u shards, %zu MiB for requests under way, %llu files may be open",
-	    count, budget / OT_MIB, (unsigned long long)ot_process_raise_file_limit());
+	    count, budget / OT_MIB, (unsigned long long)file_limit);
 	return OT_OK;
 }
 
@@ -183,7 +209,7 @@ ot_server_run(struct ot_settings *settings, struct ot_why *why)
 	struct server *server = OT_NEW(struct server);
 	server->settings = settings;
 	ot_process_ignore_sigpipe();
-	ot_err err = create_loops(server);
+	ot_err err = create_loops(server, why);
 	if (err == OT_OK)
 		err = create_broker(server, why);
 	if (err == OT_OK) {
@@ -193,5 +219,7 @@ ot_server_run(struct ot_settings *settings, struct ot_why *why)
 			ot_why_set(why, "%s", server->why.text);
 	}
 	free_server(server);
+	if (err != OT_OK && why->text[0] == '\0')
+		ot_why_set(why, "%s", ot_err_message(err));
 	return err;
 }

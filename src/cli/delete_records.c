@@ -37,6 +37,10 @@ read_item(struct cli *cli, json_t *object, struct cli_offset *ret_item)
 	json_t *offset = json_object_get(object, "offset");
 	if (!json_is_string(topic) || !json_is_integer(partition) || !json_is_integer(offset))
 		return "Each of \"partitions\" needs \"topic\", \"partition\" and \"offset\"";
+	/* Cut to its 32 bits a number would be another partition's, whose records would go. */
+	if (json_integer_value(partition) < 0 || json_integer_value(partition) > INT32_MAX)
+		return cli_format(cli, "\"partition\" is %lld, and must be from 0 to %d",
+		    (long long)json_integer_value(partition), INT32_MAX);
 	*ret_item = (struct cli_offset){
 		.topic = ot_str_from(cli_format(cli, "%s", json_string_value(topic))),
 		.partition = (int32_t)json_integer_value(partition),

@@ -216,11 +216,15 @@ leader_is_sane(const struct image_partition_lists *lists, int32_t leader)
 	return leader == OT_NO_LEADER || ot_ids_have(lists->replicas, leader);
 }
 
+/* Partitions have numbers of their own, from 0: one is missing just when another is too great. */
 static int
 gap_count(const struct ot_topic_image *topic)
 {
-	return topic->partition_count > 0 &&
-	       ot_topic_partition(topic, topic->partition_count - 1) == NULL;
+	struct tree_cursor cursor;
+
+	tree_seek(&cursor, topic->partitions, &image_partitions,
+	    (struct tree_key){ tree_word_of_int(topic->partition_count), NULL });
+	return tree_at(&cursor) != NULL;
 }
 
 /* ---- topics and partitions ------------------------------------------------------------------ */

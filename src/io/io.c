@@ -148,6 +148,12 @@ ot_listener_port(const struct ot_listener *listener)
 }
 
 void
+ot_listener_want(struct ot_listener *listener, bool is_wanted)
+{
+	listener->io->ops->listener_want(listener, is_wanted);
+}
+
+void
 ot_listener_close(struct ot_listener *listener)
 {
 	if (listener != NULL)

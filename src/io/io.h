@@ -80,6 +80,8 @@ struct ot_accepted {
 	int64_t handle; /* the implementation's */
 	struct ot_address peer;
 	struct ot_address local;
+	/* It took one of the last descriptors of the process, which files may need: drop it. */
+	bool is_scarce;
 };
 
 struct ot_stream_events {
@@ -95,6 +97,10 @@ OT_MUST_USE ot_err ot_io_listen(struct ot_io *io, const char *host, uint16_t por
     struct ot_listener **ret_listener);
 uint16_t ot_listener_port(const struct ot_listener *listener);
 void ot_listener_close(struct ot_listener *listener); /* accepts NULL */
+
+/* Whether connections are accepted: at first, yes. Meanwhile they wait in the host's queue. May be
+ * called from on_accept. @owner the io's thread   @blocks never */
+void ot_listener_want(struct ot_listener *listener, bool is_wanted);
 
 /* Ends an accepted connection that nobody adopted. @owner any thread */
 void ot_accepted_drop(struct ot_io *io, const struct ot_accepted *accepted);
@@ -139,6 +145,7 @@ struct ot_io_ops {
 	    void (*)(void *, const struct ot_accepted *), void *, struct ot_listener **);
 	uint16_t (*listener_port)(const struct ot_listener *);
 	void (*listener_close)(struct ot_listener *);
+	void (*listener_want)(struct ot_listener *, bool);
 	void (*accepted_drop)(struct ot_io *, const struct ot_accepted *);
 	ot_err (*adopt)(struct ot_io *, const struct ot_accepted *, const struct ot_stream_events *,
 	    void *, struct ot_stream **);

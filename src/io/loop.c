@@ -151,6 +151,7 @@ static const struct ot_io_ops loop_ops = {
 	.listen = loop_listen,
 	.listener_port = loop_listener_port,
 	.listener_close = loop_listener_close,
+	.listener_want = loop_listener_want,
 	.accepted_drop = loop_accepted_drop,
 	.adopt = loop_adopt,
 	.connect = loop_connect,

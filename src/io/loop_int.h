@@ -39,6 +39,7 @@ OT_MUST_USE ot_err loop_listen(struct ot_io *io, const char *host, uint16_t port
     void (*on_accept)(void *, const struct ot_accepted *), void *arg, struct ot_listener **ret);
 uint16_t loop_listener_port(const struct ot_listener *listener);
 void loop_listener_close(struct ot_listener *listener);
+void loop_listener_want(struct ot_listener *listener, bool is_wanted);
 void loop_accepted_drop(struct ot_io *io, const struct ot_accepted *accepted);
 OT_MUST_USE ot_err loop_adopt(struct ot_io *io, const struct ot_accepted *accepted,
     const struct ot_stream_events *events, void *arg, struct ot_stream **ret);

@@ -20,6 +20,9 @@ void ot_report_to_stderr(enum ot_report_level level, const char *area, const cha
 /* Lifts the limit of open files to what the host allows; gives the limit. @owner main thread */
 uint64_t ot_process_raise_file_limit(void);
 
+/* How many files and connections the process may have open. @owner any thread */
+uint64_t ot_process_file_limit(void);
+
 /* A peer that has gone is an error of the write, not a signal. @owner main thread */
 void ot_process_ignore_sigpipe(void);
 

@@ -3,6 +3,7 @@
 #include "io/loop_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,11 +16,15 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
+#include "io/process.h"
 
 enum {
 	STREAM_BACKLOG = 4096,
 	STREAM_ACCEPTS_PER_EVENT = 64,
 	STREAM_ACCEPT_PAUSE_MS = 100, /* after the process ran out of descriptors */
+	/* One in so many descriptors is kept for files: a flood of connections must not keep logs
+	 * from opening theirs. */
+	STREAM_SHARE_OF_FILES = 4,
 };
 
 struct loop_stream {
@@ -38,6 +43,9 @@ struct loop_listener {
 	void (*on_accept)(void *arg, const struct ot_accepted *accepted);
 	void *arg;
 	int fd;
+	int spare;         /* given up to accept, and drop, when there is none left; -1: none */
+	uint64_t fd_count; /* that the process may have */
+	bool is_paused;
 };
 
 static struct loop_stream *
@@ -85,7 +93,8 @@ static void
 listener_on_pause_over(struct ot_timer *timer)
 {
 	struct loop_listener *listener = OT_CONTAINER_OF(timer, struct loop_listener, pause);
-	uv_poll_start(&listener->poll, UV_READABLE, listener_on_readable);
+	if (!listener->is_paused)
+		uv_poll_start(&listener->poll, UV_READABLE, listener_on_readable);
 }
 
 /* Out of descriptors: the queue of the host holds what waits; looking at once would spin. */
@@ -97,22 +106,58 @@ pause_accepting(struct loop_listener *listener)
 }
 
 static bool
+is_out_of_descriptors(int number)
+{
+	return number == EMFILE || number == ENFILE;
+}
+
+static int
+open_spare(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static int
+accept_from(struct loop_listener *listener, struct sockaddr_storage *ret_peer)
+{
+	socklen_t bytes = sizeof(*ret_peer);
+	return accept4(listener->fd, (struct sockaddr *)ret_peer, &bytes,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+/* The lowest free number is taken, so a high one tells how many are in use. */
+static bool
+is_scarce(const struct loop_listener *listener, int fd)
+{
+	return (uint64_t)fd >= listener->fd_count - listener->fd_count / STREAM_SHARE_OF_FILES;
+}
+
+static bool
 accept_one(struct loop_listener *listener)
 {
 	struct sockaddr_storage peer, local;
-	socklen_t peer_bytes = sizeof(peer), local_bytes = sizeof(local);
-	int fd = accept4(listener->fd, (struct sockaddr *)&peer, &peer_bytes,
-	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	socklen_t local_bytes = sizeof(local);
+	int fd = accept_from(listener, &peer);
+	bool was_spare = fd < 0 && is_out_of_descriptors(errno) && listener->spare >= 0;
+	if (was_spare) {
+		close(listener->spare);
+		fd = accept_from(listener, &peer);
+	}
 	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+		if (is_out_of_descriptors(errno) || errno == ENOBUFS || errno == ENOMEM)
 			pause_accepting(listener);
+		if (was_spare)
+			listener->spare = open_spare();
 		return errno == ECONNABORTED || errno == EINTR;
 	}
 	struct ot_accepted accepted = { .handle = fd };
+	accepted.is_scarce = was_spare || is_scarce(listener, fd);
 	fill_address(&peer, &accepted.peer);
 	if (getsockname(fd, (struct sockaddr *)&local, &local_bytes) == 0)
 		fill_address(&local, &accepted.local);
 	listener->on_accept(listener->arg, &accepted);
+	if (was_spare)
+		listener->spare = open_spare();
 	return true;
 }
 
@@ -123,7 +168,8 @@ listener_on_readable(uv_poll_t *poll, int status, int events)
 	(void)events;
 	struct loop_listener *listener = poll->data;
 	for (int i = 0; i < STREAM_ACCEPTS_PER_EVENT; i++) {
-		if (uv_is_closing((uv_handle_t *)poll) || !accept_one(listener))
+		if (uv_is_closing((uv_handle_t *)poll) || listener->is_paused ||
+		    !accept_one(listener))
 			break;
 	}
 }
@@ -201,6 +247,8 @@ loop_listen(struct ot_io *io, const char *host, uint16_t port,
 	listener->on_accept = on_accept;
 	listener->arg = arg;
 	listener->fd = fd;
+	listener->spare = open_spare();
+	listener->fd_count = ot_process_file_limit();
 	listener->poll.data = listener;
 	ot_timer_init(&listener->pause, listener_on_pause_over);
 	uv_poll_init(&loop_of(io)->uv, &listener->poll, fd);
@@ -226,7 +274,20 @@ listener_on_closed(uv_handle_t *handle)
 {
 	struct loop_listener *listener = handle->data;
 	close(listener->fd);
+	if (listener->spare >= 0)
+		close(listener->spare);
 	ot_free(listener);
+}
+
+void
+loop_listener_want(struct ot_listener *listener, bool is_wanted)
+{
+	struct loop_listener *self = OT_CONTAINER_OF(listener, struct loop_listener, listener);
+	self->is_paused = !is_wanted;
+	if (!is_wanted)
+		uv_poll_stop(&self->poll);
+	else if (!ot_timer_is_armed(&self->pause))
+		uv_poll_start(&self->poll, UV_READABLE, listener_on_readable);
 }
 
 void

@@ -26,6 +26,14 @@ log_fail(struct ot_log *log, ot_err err)
 		log->failure = err;
 }
 
+/* What passes: the disk has room again, or the process has memory or descriptors. The log has
+ * undone what it had begun, and goes on with the next append. */
+static bool
+is_shortage(ot_err err)
+{
+	return err == OT_ERR_NO_SPACE || err == OT_ERR_NO_MEMORY || err == OT_ERR_NO_FILES;
+}
+
 /* ---- staging ------------------------------------------------------------------------------- */
 
 static ot_err
@@ -263,7 +271,7 @@ ot_log_roll(struct ot_log *log, ot_wall_ms now, bool is_due_only)
 	if (active->bytes == 0 || (is_due_only && !is_roll_due(log, active, now, now)))
 		return OT_OK;
 	ot_err err = log_roll_segment(log, log->end_offset, now);
-	if (err != OT_OK && err != OT_ERR_NO_SPACE && err != OT_ERR_NO_MEMORY)
+	if (err != OT_OK && !is_shortage(err))
 		log_fail(log, err);
 	return err;
 }
@@ -427,9 +435,9 @@ write_part(struct ot_log *log, uint32_t first, uint32_t count)
 		commit_batch(log, segment, &log->staged[i]);
 	if (log_index_pending(&segment->offset_index) < LOG_INDEX_PENDING_MAX)
 		return OT_OK;
-	/* A full disk leaves entries waiting in memory, which loses nothing. */
+	/* A shortage leaves entries waiting in memory, which loses nothing. */
 	err = log_segment_write_indexes(log, segment);
-	return err == OT_ERR_NO_SPACE ? OT_OK : err;
+	return is_shortage(err) ? OT_OK : err;
 }
 
 /* Takes staged batches from `first` on back, newest first. */
@@ -476,7 +484,7 @@ ot_log_write_staged(struct ot_log *log, ot_wall_ms now)
 	}
 	if (err != OT_OK) {
 		undo_staged(log, log->staged_done);
-		if (err != OT_ERR_NO_SPACE && err != OT_ERR_NO_MEMORY && err != OT_ERR_OFFLINE)
+		if (!is_shortage(err) && err != OT_ERR_OFFLINE)
 			log_fail(log, err);
 	}
 	end_turn(log);

@@ -71,6 +71,13 @@ trim(const char *begin, const char *end)
 	return (struct ot_str){ .data = begin, .len = (int32_t)(end - begin) };
 }
 
+/* An empty text may lie at NULL, with which C defines no sum. */
+static const char *
+end_of(const char *text, size_t bytes)
+{
+	return bytes > 0 ? text + bytes : text;
+}
+
 static bool
 parse_int32(struct ot_str text, int32_t *ret_value)
 {
@@ -81,6 +88,21 @@ parse_int32(struct ot_str text, int32_t *ret_value)
 	if (value < INT32_MIN || value > INT32_MAX)
 		return false;
 	*ret_value = (int32_t)value;
+	return true;
+}
+
+/* Control bytes would not be read back as they were written. */
+static bool
+take_cluster_id(struct ot_logdir_meta *meta, struct ot_str value)
+{
+	if (value.len > OT_CLUSTER_ID_BYTES_MAX)
+		return false;
+	for (int32_t i = 0; i < value.len; i++) {
+		if ((unsigned char)value.data[i] < ' ')
+			return false;
+	}
+	memcpy(meta->cluster_id, value.data, (size_t)value.len);
+	meta->cluster_id[value.len] = '\0';
 	return true;
 }
 
@@ -95,13 +117,7 @@ take_property(struct ot_logdir_meta *meta, struct ot_str key, struct ot_str valu
 	if (ot_str_is(key, "directory.id"))
 		return ot_uuid_from_text(value.data, (size_t)value.len, &meta->directory_id) ==
 		       OT_OK;
-	if (!ot_str_is(key, "cluster.id"))
-		return true;
-	if (value.len > OT_CLUSTER_ID_BYTES_MAX)
-		return false;
-	memcpy(meta->cluster_id, value.data, (size_t)value.len);
-	meta->cluster_id[value.len] = '\0';
-	return true;
+	return !ot_str_is(key, "cluster.id") || take_cluster_id(meta, value);
 }
 
 static bool
@@ -123,7 +139,7 @@ static ot_err
 parse_meta(const char *text, size_t bytes, struct ot_logdir_meta *ret_meta, struct ot_why *why)
 {
 	struct ot_logdir_meta meta = { .version = -1, .node_id = -1 };
-	const char *end = text + bytes;
+	const char *end = end_of(text, bytes);
 	unsigned line = 1;
 	for (const char *begin = text; begin < end; line++) {
 		const char *stop = memchr(begin, '\n', (size_t)(end - begin));
@@ -288,7 +304,7 @@ parse_stop(const struct ot_writer *text)
 {
 	static const char key[] = "\"brokerEpoch\"";
 	const char *begin = (const char *)text->data;
-	const char *end = begin + text->bytes;
+	const char *end = end_of(begin, text->bytes);
 	const char *at = text->bytes == 0 ? NULL : memmem(begin, text->bytes, key, sizeof(key) - 1);
 	if (at == NULL)
 		return -1;
@@ -471,7 +487,7 @@ ot_partition_metadata_read(struct ot_fs *fs, const char *dir, struct ot_uuid *re
 	ot_writer_init(&text);
 	log_path_named(path, dir, PARTITION_NAME);
 	ot_err err = log_read_file(fs, path, META_BYTES_MAX, &text);
-	const char *begin = (const char *)text.data, *end = begin + text.bytes;
+	const char *begin = (const char *)text.data, *end = end_of(begin, text.bytes);
 	while (err == OT_OK && begin < end) {
 		const char *stop = memchr(begin, '\n', (size_t)(end - begin));
 		stop = stop == NULL ? end : stop;

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/report.h"
 #include "record/check.h"
 #include "record/recompress.h"
 
@@ -360,8 +359,12 @@ take_unwritten(const struct ot_part *part, struct ot_list *appends, struct ot_li
 static void
 fail_unwritten(struct ot_part *part, struct ot_list *unwritten, ot_err err)
 {
-	OT_WARN("replica", "%.*s-%d: append failed: %s", OT_STR_ARG(part->conf.topic),
-	    part->conf.index, ot_err_message(err));
+	/* On a full disk each turn comes here, for as long as producers try again. */
+	ot_mono_ns now = ot_io_now(part->conf.owner->io);
+	uint32_t skipped = ot_report_skipped(&part->gate, now);
+	if (ot_report_may(&part->gate, now))
+		OT_WARN("replica", "%.*s-%d: append failed: %s (and %u times before)",
+		    OT_STR_ARG(part->conf.topic), part->conf.index, ot_err_message(err), skipped);
 	OT_LIST_FOREACH(link, unwritten)
 		ot_why_set(&OT_CONTAINER_OF(link, struct ot_append, link)->why, "%s",
 		    ot_err_message(err));

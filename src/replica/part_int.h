@@ -2,6 +2,7 @@
 #ifndef OT_REPLICA_PART_INT_H
 #define OT_REPLICA_PART_INT_H
 
+#include "base/report.h"
 #include "replica/part.h"
 
 enum {
@@ -22,6 +23,7 @@ struct ot_part {
 	int32_t in_sync_count;             /* [owner] members of the ISR, the leader included */
 	int64_t high_watermark;            /* [owner] never moves back */
 
+	struct ot_report_gate gate;  /* [owner] of reports of appends that failed */
 	struct ot_list staged;       /* [owner] appends of this turn, in log order */
 	struct ot_list unsynced;     /* [owner] written, to be answered after a sync */
 	struct ot_list unreplicated; /* [owner] acks=all, to be answered by the high watermark */

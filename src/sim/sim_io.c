@@ -382,6 +382,7 @@ const struct ot_io_ops sim_io_ops = {
 	.listen = sim_listen,
 	.listener_port = sim_listener_port,
 	.listener_close = sim_listener_close,
+	.listener_want = sim_listener_want,
 	.accepted_drop = sim_accepted_drop,
 	.adopt = sim_adopt,
 	.connect = sim_connect,

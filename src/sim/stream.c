@@ -26,6 +26,7 @@ struct sim_listener {
 	struct ot_list ready;   /* in io->ready_listeners */
 	struct ot_list backlog; /* of struct sim_end */
 	struct ot_address address;
+	bool is_paused;
 	void (*on_accept)(void *arg, const struct ot_accepted *accepted);
 	void *arg;
 };
@@ -455,7 +456,7 @@ sim_listener_touch(struct sim_listener *listener, struct ot_list *arrival)
 {
 	struct sim_io *io = sim_io_of(listener->listener.io);
 	ot_list_push_back(&listener->backlog, arrival);
-	if (ot_list_is_empty(&listener->ready))
+	if (ot_list_is_empty(&listener->ready) && !listener->is_paused)
 		make_ready(io, &io->ready_listeners, &listener->ready);
 }
 
@@ -466,7 +467,7 @@ sim_listener_run(struct ot_list *link)
 	struct sim_io *io = sim_io_of(listener->listener.io);
 	io->called = listener;
 	for (int i = 0; i < STREAM_ACCEPTS_PER_TURN && io->called == listener; i++) {
-		if (ot_list_is_empty(&listener->backlog))
+		if (ot_list_is_empty(&listener->backlog) || listener->is_paused)
 			break;
 		struct sim_end *end =
 		    OT_CONTAINER_OF(listener->backlog.next, struct sim_end, backlog);
@@ -479,9 +480,22 @@ sim_listener_run(struct ot_list *link)
 		ot_list_remove(&end->backlog);
 		listener->on_accept(listener->arg, &accepted);
 	}
-	if (io->called == listener && !ot_list_is_empty(&listener->backlog))
+	bool is_due =
+	    io->called == listener && !ot_list_is_empty(&listener->backlog) && !listener->is_paused;
+	if (is_due && ot_list_is_empty(&listener->ready))
 		make_ready(io, &io->ready_listeners, &listener->ready);
 	io->called = NULL;
+}
+
+void
+sim_listener_want(struct ot_listener *base, bool is_wanted)
+{
+	struct sim_listener *listener = OT_CONTAINER_OF(base, struct sim_listener, listener);
+	struct sim_io *io = sim_io_of(base->io);
+	listener->is_paused = !is_wanted;
+	bool is_due = is_wanted && !ot_list_is_empty(&listener->backlog);
+	if (is_due && ot_list_is_empty(&listener->ready))
+		make_ready(io, &io->ready_listeners, &listener->ready);
 }
 
 void

@@ -147,6 +147,7 @@ OT_MUST_USE ot_err sim_listen(struct ot_io *io, const char *host, uint16_t port,
     void (*on_accept)(void *, const struct ot_accepted *), void *arg, struct ot_listener **ret);
 uint16_t sim_listener_port(const struct ot_listener *listener);
 void sim_listener_close(struct ot_listener *listener);
+void sim_listener_want(struct ot_listener *listener, bool is_wanted);
 void sim_accepted_drop(struct ot_io *io, const struct ot_accepted *accepted);
 OT_MUST_USE ot_err sim_adopt(struct ot_io *io, const struct ot_accepted *accepted,
     const struct ot_stream_events *events, void *arg, struct ot_stream **ret);

@@ -15,11 +15,17 @@ enum {
 	CONN_POOLED_BYTES_MAX = 64 * 1024, /* a pooled request keeps no more than this */
 	CONN_FRAME_LENGTH_BYTES = 4,
 	CONN_IDLE_SWEEP_MS = 1000,
-	CONN_STALL_MS = 10 * 1000, /* how long half a frame may hold memory that others wait for */
-	CONN_REPORTS_PER_SECOND = 10,
-	CONN_REQUEST_BYTES = 4096,                /* what a request takes beside its bytes */
-	CONN_ARENA_BYTES_MAX = 256 * 1024 * 1024, /* of one request, decoded and answered */
-	CONN_UNSENT_BYTES_MAX = 1024 * 1024,      /* beyond, a connection's next request waits */
+	/* Half a frame may hold memory that others wait for so long, and longer if it comes at such
+	 * a rate and without such a pause. */
+	CONN_STALL_MS = 10 * 1000,
+	CONN_STALL_BYTES_PER_MS = 8,
+	CONN_HEAVY_BYTES = 64 * 1024, /* a request so long may take its time */
+	CONN_LATE_MS = 1, /* not 0: a timer that is due at once is called in the same turn */
+	CONN_REQUEST_BYTES = 4096, /* what a request takes beside its bytes */
+	/* Of one request, decoded and answered: the shard's budget, but within these. */
+	CONN_ARENA_BYTES_LEAST = 16 * 1024 * 1024,
+	CONN_ARENA_BYTES_MOST = 256 * 1024 * 1024,
+	CONN_UNSENT_BYTES_MAX = 1024 * 1024, /* beyond, a connection's next request waits */
 	CONN_SEND_BYTES_PER_TURN =
 	    4 * 1024 * 1024, /* per connection, so that one cannot starve all */
 	/* Smaller file ranges are copied, through a buffer of the shard: see plan_range(). */
@@ -46,6 +52,7 @@ struct ot_conn {
 	size_t head_bytes;
 	struct ot_blob *frame; /* a frame that is not whole yet; NULL when between frames */
 	size_t frame_have;
+	ot_mono_ns frame_since;
 
 	/* Bytes that were read and not cut into frames yet, because the pipeline is full or the
 	 * budget has no room for the frame that they begin. */
@@ -54,6 +61,8 @@ struct ot_conn {
 	size_t held_bytes;
 	size_t held_frame_bytes; /* of the frame that they begin with, once its length is read */
 	struct ot_budget_waiter waiter;
+
+	struct ot_list late; /* in host->late */
 
 	bool is_write_wanted;
 	bool is_dispatching;
@@ -66,6 +75,7 @@ static void conn_on_readable(void *arg);
 static void conn_on_writable(void *arg);
 static void conn_send(struct ot_turn_work *work);
 static void start_queued(struct ot_conn *conn);
+static void start_late(struct ot_timer *timer);
 
 static const struct ot_stream_events conn_events = {
 	.on_readable = conn_on_readable,
@@ -74,18 +84,45 @@ static const struct ot_stream_events conn_events = {
 
 /* ---- the host ------------------------------------------------------------------------------ */
 
+/* Whether a frame stays half so long that others, who wait for memory, need not wait for it. */
+static bool
+is_stalled(const struct ot_conn *conn, ot_mono_ns now)
+{
+	if (conn->frame == NULL || !ot_budget_is_waited_for(conn->host->shard))
+		return false;
+	uint64_t age_ms = (now - conn->frame_since) / OT_NS_PER_MS;
+	uint64_t idle_ms = (now - conn->active) / OT_NS_PER_MS;
+	return idle_ms >= CONN_STALL_MS ||
+	       (age_ms >= CONN_STALL_MS && conn->frame_have < age_ms * CONN_STALL_BYTES_PER_MS);
+}
+
 /* Closes a connection over which nothing came or went for so long, if it is time. A long poll is
  * not idleness: its answer will come. Answers that the peer does not take are. */
 static void
-sweep_one(struct ot_conn *conn, ot_mono_ns idle_ns)
+sweep_one(struct ot_conn *conn, ot_mono_ns now)
 {
-	int64_t idle_ms = (int64_t)(idle_ns / OT_NS_PER_MS);
+	int64_t idle_ms = (int64_t)((now - conn->active) / OT_NS_PER_MS);
 	int64_t idle_ms_max = conn->host->limits.idle_ms_max;
-	bool is_stalled = conn->frame != NULL && idle_ms >= CONN_STALL_MS;
 	if (idle_ms_max >= 0 && idle_ms >= idle_ms_max && conn->running_count == 0)
 		ot_conn_close(conn, NULL);
-	else if (is_stalled && ot_budget_is_waited_for(conn->host->shard))
-		ot_conn_close(conn, "half a frame and no more, while memory is short");
+	else if (is_stalled(conn, now))
+		ot_conn_close(conn, "half a frame and little more, while memory is short");
+}
+
+/* A thousand clients with the same fault are told of in a few lines. */
+static void
+report_skipped(struct ot_conn_host *host)
+{
+	uint32_t skipped = ot_report_skipped(&host->gate, ot_io_now(host->shard->io));
+	if (skipped > 0)
+		OT_WARN("wire", "%u more connections closed for such reasons", skipped);
+}
+
+static void
+arm_sweep(struct ot_conn_host *host)
+{
+	if (!ot_timer_is_armed(&host->idle_timer))
+		ot_timer_arm_in_ms(host->shard->io, &host->idle_timer, CONN_IDLE_SWEEP_MS);
 }
 
 static void
@@ -97,14 +134,17 @@ sweep_idle(struct ot_timer *timer)
 	int64_t least_ms =
 	    idle_ms_max < 0 ? CONN_STALL_MS : OT_MIN(idle_ms_max, (int64_t)CONN_STALL_MS);
 	ot_mono_ns least = (ot_mono_ns)least_ms * OT_NS_PER_MS;
+	/* Who sends a byte now and then is active, and looked at only while memory is short. */
+	bool is_short = ot_budget_is_waited_for(host->shard);
 	OT_LIST_FOREACH_SAFE(link, &host->conns) {
 		struct ot_conn *conn = OT_CONTAINER_OF(link, struct ot_conn, link);
-		if (now - conn->active < least)
+		if (now - conn->active < least && !is_short)
 			break;
-		sweep_one(conn, now - conn->active);
+		sweep_one(conn, now);
 	}
-	if (!ot_list_is_empty(&host->conns))
-		ot_timer_arm_in_ms(host->shard->io, timer, CONN_IDLE_SWEEP_MS);
+	report_skipped(host);
+	if (!ot_list_is_empty(&host->conns) || host->gate.count > 0)
+		arm_sweep(host);
 }
 
 void
@@ -121,6 +161,9 @@ ot_conn_host_init(struct ot_conn_host *host, struct ot_shard *shard,
 	ot_list_init(&host->pool);
 	ot_list_init(&host->orphans);
 	ot_timer_init(&host->idle_timer, sweep_idle);
+	host->heavy_turn = UINT64_MAX;
+	ot_list_init(&host->late);
+	ot_timer_init(&host->late_timer, start_late);
 }
 
 static void
@@ -162,6 +205,14 @@ prepare_rx(struct ot_conn_host *host)
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
+static size_t
+arena_bytes_max(const struct ot_conn_host *host)
+{
+	size_t bytes = host->shard->budget_bytes_max;
+	bytes = OT_MAX(bytes, (size_t)CONN_ARENA_BYTES_LEAST);
+	return OT_MIN(bytes, (size_t)CONN_ARENA_BYTES_MOST);
+}
+
 static struct ot_request *
 take_request(struct ot_conn *conn)
 {
@@ -174,7 +225,7 @@ take_request(struct ot_conn *conn)
 		request = OT_NEW(struct ot_request);
 		request->host = host;
 		ot_list_init(&request->link);
-		ot_arena_init(&request->arena, CONN_ARENA_BYTES_MAX);
+		ot_arena_init(&request->arena, arena_bytes_max(host));
 		ot_splices_init(&request->splices);
 		ot_writer_init(&request->out);
 	}
@@ -200,6 +251,15 @@ hold_budget(struct ot_request *request, size_t bytes)
 	else if (bytes < request->budget_bytes)
 		ot_budget_give(shard, request->budget_bytes - bytes);
 	request->budget_bytes = bytes;
+}
+
+void
+ot_request_account(struct ot_request *request)
+{
+	OT_ON_SHARD(request->host->shard);
+	size_t bytes = request->arena.bytes_total;
+	if (bytes > CONN_POOLED_BYTES_MAX && bytes > request->budget_bytes)
+		hold_budget(request, bytes);
 }
 
 static void
@@ -263,6 +323,24 @@ may_start(const struct ot_conn *conn, const struct ot_request *request)
 	return is_produce(request) && conn->running_other_count == 0;
 }
 
+/* Whether a heavy request has to wait, since this turn has had one; it is started in a later turn
+ * then. */
+static bool
+must_wait(struct ot_conn *conn, const struct ot_request *request)
+{
+	struct ot_conn_host *host = conn->host;
+	if (is_produce(request) || request->body.len < CONN_HEAVY_BYTES)
+		return false;
+	if (host->heavy_turn != host->shard->turn_count) {
+		host->heavy_turn = host->shard->turn_count;
+		return false;
+	}
+	if (ot_list_is_empty(&conn->late))
+		ot_list_push_back(&host->late, &conn->late);
+	ot_timer_arm_in_ms(host->shard->io, &host->late_timer, CONN_LATE_MS);
+	return true;
+}
+
 static void
 start_request(struct ot_conn *conn, struct ot_request *request)
 {
@@ -287,11 +365,25 @@ start_queued(struct ot_conn *conn)
 		link = link->next;
 		if (request->state != OT_REQUEST_QUEUED)
 			continue;
-		if (!may_start(conn, request))
+		if (!may_start(conn, request) || must_wait(conn, request))
 			break;
 		start_request(conn, request);
 	}
 	conn->is_dispatching = false;
+}
+
+/* One connection a turn: its heavy request takes the turn's place. */
+static void
+start_late(struct ot_timer *timer)
+{
+	struct ot_conn_host *host = OT_CONTAINER_OF(timer, struct ot_conn_host, late_timer);
+	struct ot_conn *conn = OT_LIST_FIRST(&host->late, struct ot_conn, late);
+	if (conn == NULL)
+		return;
+	ot_list_remove(&conn->late);
+	start_queued(conn);
+	if (!ot_list_is_empty(&host->late))
+		ot_timer_arm_in_ms(host->shard->io, timer, CONN_LATE_MS);
 }
 
 /* A slow reader's answers shall not hold more than they must: unless a file range is described
@@ -466,16 +558,39 @@ accept_frame(struct ot_conn *conn, struct ot_blob *blob, const uint8_t *data, si
 	start_queued(conn);
 }
 
+/* What the peer speaks instead, if its first bytes tell; NULL: unknown. They came where a length is
+ * expected, and are far too great for one. */
+static const char *
+name_stranger(const uint8_t head[CONN_FRAME_LENGTH_BYTES])
+{
+	static const char http[][CONN_FRAME_LENGTH_BYTES + 1] = { "GET ", "HEAD", "POST", "PUT ",
+		"DELE", "OPTI", "PATC", "CONN", "PRI " };
+	for (size_t i = 0; i < OT_ARRAY_COUNT(http); i++) {
+		if (memcmp(head, http[i], CONN_FRAME_LENGTH_BYTES) == 0)
+			return "it speaks HTTP, and this port Kafka's protocol";
+	}
+	/* A record of type handshake, of TLS 1.x. */
+	if (head[0] == 0x16 && head[1] == 3)
+		return "it speaks TLS, and this listener does not: set security.protocol=PLAINTEXT";
+	if (memcmp(head, "SSH-", CONN_FRAME_LENGTH_BYTES) == 0)
+		return "it speaks SSH, and this port Kafka's protocol";
+	return NULL;
+}
+
 static bool
 check_length(struct ot_conn *conn, int32_t length)
 {
 	if (length >= 0 && (size_t)length <= conn->host->limits.frame_bytes_max)
 		return true;
 	char why[96];
-	snprintf(why, sizeof(why),
-	    length < 0 ? "frame length %d is negative"
-		       : "frame length %d is above socket.request.max.bytes",
-	    length);
+	const char *stranger = name_stranger(conn->head);
+	if (stranger != NULL)
+		snprintf(why, sizeof(why), "%s", stranger);
+	else if (length < 0)
+		snprintf(why, sizeof(why), "frame length %d is negative", length);
+	else
+		snprintf(why, sizeof(why), "frame length %d is above socket.request.max.bytes",
+		    length);
 	ot_conn_close(conn, why);
 	return false;
 }
@@ -491,6 +606,7 @@ begin_frame(struct ot_conn *conn, size_t frame_bytes, const uint8_t *data, size_
 	}
 	memcpy(conn->frame->data, data, bytes);
 	conn->frame_have = bytes;
+	conn->frame_since = ot_io_now(conn->host->shard->io);
 }
 
 static void
@@ -874,22 +990,16 @@ send_once(struct ot_conn *conn, const struct send_plan *plan, size_t *ret_bytes)
 	    (size_t)plan->range->len - plan->range_skip, ret_bytes);
 }
 
-/* A thousand clients with the same fault are told of in a few lines. */
 static void
-report_close(struct ot_conn *conn)
+report_close(const struct ot_conn *conn)
 {
 	struct ot_conn_host *host = conn->host;
-	ot_mono_ns now = ot_io_now(host->shard->io);
-	if (now - host->report_since >= OT_NS_PER_S) {
-		if (host->report_count > CONN_REPORTS_PER_SECOND)
-			OT_WARN("wire", "%u more connections closed for such reasons",
-			    host->report_count - CONN_REPORTS_PER_SECOND);
-		host->report_since = now;
-		host->report_count = 0;
-	}
-	if (++host->report_count <= CONN_REPORTS_PER_SECOND)
+	report_skipped(host);
+	if (ot_report_may(&host->gate, ot_io_now(host->shard->io)))
 		OT_WARN("wire", "connection of %s:%u closed: %s", conn->peer.host, conn->peer.port,
 		    conn->why);
+	/* The timer tells of those that were kept back. */
+	arm_sweep(host);
 }
 
 static void
@@ -919,6 +1029,7 @@ finish_close(struct ot_conn *conn)
 	ot_blob_unref(conn->held);
 	ot_turn_work_cancel(&conn->send_work);
 	ot_list_remove(&conn->link);
+	ot_list_remove(&conn->late);
 	host->conn_count--;
 	ot_free(conn);
 }
@@ -991,18 +1102,20 @@ ot_conn_open(struct ot_conn_host *host, const struct ot_accepted *accepted, cons
 	conn->local = accepted->local;
 	ot_list_init(&conn->link);
 	ot_list_init(&conn->pipeline);
+	ot_list_init(&conn->late);
 	ot_turn_work_init(&conn->send_work, conn_send);
 	ot_err err = ot_io_adopt(host->shard->io, accepted, &conn_events, conn, &conn->stream);
 	if (err != OT_OK) {
 		OT_WARN("wire", "connection of %s:%u refused: %s", accepted->peer.host,
 		    accepted->peer.port, ot_err_message(err));
+		if (host->handler->on_close != NULL)
+			host->handler->on_close(host->handler_arg, conn);
 		ot_free(conn);
 		return;
 	}
 	host->conn_count++;
 	touch(conn);
-	if (!ot_timer_is_armed(&host->idle_timer))
-		ot_timer_arm_in_ms(host->shard->io, &host->idle_timer, CONN_IDLE_SWEEP_MS);
+	arm_sweep(host);
 }
 
 void
@@ -1043,6 +1156,7 @@ ot_conn_host_close(struct ot_conn_host *host)
 		finish_close(conn);
 	}
 	ot_timer_cancel(host->shard->io, &host->idle_timer);
+	ot_timer_cancel(host->shard->io, &host->late_timer);
 }
 
 void

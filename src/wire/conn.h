@@ -14,6 +14,10 @@
  *                          |
  *                          +--connection gone--> ORPHAN --answer--> (pool)
  *
+ * Turns. A request of many bytes other than Produce may take long to decode and to answer, since it
+ * may name hundreds of thousands of things. A shard starts one such request per turn, and serves
+ * whoever else there is before the next one.
+ *
  * Writing. What became ready in a turn is sent at its end with as few system calls as it takes:
  * bytes gathered, file ranges by sendfile in between. A peer that does not read its answers gets no
  * more made: beyond some unsent bytes nothing new is started.
@@ -23,6 +27,7 @@
 
 #include "base/arena.h"
 #include "base/blob.h"
+#include "base/report.h"
 #include "shard/shard.h"
 #include "wire/codec.h"
 #include "wire/header.h"
@@ -46,7 +51,8 @@ struct ot_conn_limits {
  * now or later, with one of the ot_request_ functions below. */
 struct ot_conn_handler {
 	void (*on_request)(void *arg, struct ot_request *request);
-	void (*on_close)(void *arg, struct ot_conn *conn); /* may be NULL */
+	/* Once for each connection that was opened, even when it could not be. May be NULL. */
+	void (*on_close)(void *arg, struct ot_conn *conn);
 };
 
 /* What the connections of one shard share. */
@@ -64,11 +70,13 @@ struct ot_conn_host {
 	uint32_t conn_count;                   /* [owner] */
 	uint32_t pool_count;                   /* [owner] */
 	struct ot_timer idle_timer;            /* [owner] */
+	uint64_t heavy_turn;                   /* [owner] in which a heavy request has started */
+	struct ot_list late;                   /* [owner] connections whose heavy request waits */
+	struct ot_timer late_timer;            /* [owner] */
 	uint64_t request_count;                /* [owner] */
 	uint64_t bytes_in;                     /* [owner] */
 	uint64_t bytes_out;                    /* [owner] */
-	ot_mono_ns report_since; /* [owner] of the second in which report_count counts */
-	uint32_t report_count;   /* [owner] connections that were closed for a reason */
+	struct ot_report_gate gate;            /* [owner] of reports of closed connections */
 };
 
 /* @owner the shard's thread, or before it runs */
@@ -130,6 +138,10 @@ struct ot_request {
  * frame beyond the request. The caller takes its own reference. NULL for bytes in the arena: only
  * Produce bodies are promised to be in a blob. @owner the shard */
 struct ot_blob *ot_request_blob(const struct ot_request *request);
+
+/* Counts what the request's arena holds by now in the shard's memory budget, so that requests that
+ * are small as bytes and large when decoded keep others from being read. @owner the shard */
+void ot_request_account(struct ot_request *request);
 
 /* Encodes and sends `msg` as the response. An encoding failure closes the connection, since the
  * peer could not be told. Ends the request. @owner the shard */

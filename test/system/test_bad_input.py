@@ -9,6 +9,7 @@ import random
 import resource
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -202,6 +203,38 @@ def test_counts_that_lie_cost_no_memory(broker, witness):
     assert broker.status_bytes("VmHWM") - before < 64 * MIB
 
 
+def test_requests_that_are_large_once_decoded(make_broker):
+    """Goal: requests of a few bytes per element, millions of them, cost memory within the budget.
+    Method: 40 connections ask for half a million topics each, all at once, in 8 MiB; decoded that
+    is many times as much."""
+    budget = 64 * MIB
+    broker = make_broker({"memory.budget.bytes": str(budget), "socket.request.max.bytes": str(9 * MIB)})
+    count = 500_000
+    head = wire.request_bytes("CreateTopics", 4, {"timeoutMs": 1000, "Topics": []}, 1)
+    topic = struct.pack(">hihii", 0, 1, 1, 0, 0)
+    frame = wire.frame(head[:-9] + struct.pack(">i", count) + topic * count + head[-5:])
+    with broker.connect(timeout=60) as connection:
+        wire.create_topic(connection, "t", 2)
+        before = broker.status_bytes("VmRSS")
+        askers = [broker.connect(timeout=60) for _ in range(40)]
+        sent = [0] * len(askers)
+        for asker in askers:
+            asker.socket.setblocking(False)
+        end = time.monotonic() + 60
+        while any(sent[i] < len(frame) for i in range(len(askers))) and time.monotonic() < end:
+            for i, asker in enumerate(askers):
+                try:
+                    sent[i] += asker.socket.send(frame[sent[i]:sent[i] + (1 << 20)])
+                except BlockingIOError:
+                    pass
+                except (ConnectionResetError, BrokenPipeError):
+                    sent[i] = len(frame)
+        check_witness(connection)
+        assert broker.status_bytes("VmHWM") - before < 4 * budget
+        for asker in askers:
+            asker.close()
+
+
 # ---- records ---------------------------------------------------------------------------------------
 
 def refusals():
@@ -298,6 +331,63 @@ def test_slow_senders(broker, witness):
         connection.close()
 
 
+@pytest.mark.parametrize("name, version", [("ApiVersions", 0), ("Metadata", 1), ("Produce", 8)])
+def test_a_hundred_thousand_pipelined_requests(broker, witness, name, version):
+    """Goal: they are all answered, in order, in bounded memory, and others are served meanwhile; a
+    client that leaves in the middle of it leaves nothing behind."""
+    count = 100_000
+    values = {"ApiVersions": {}, "Metadata": {"Topics": []}, "Produce": {
+        "Acks": 1, "TimeoutMs": 1000, "TopicData": [{"Name": "t", "PartitionData": [
+            {"Index": 0, "Records": wire.batch([b"v"])}]}]}}[name]
+    request = bytearray(wire.frame(wire.request_bytes(name, version, values, 0)))
+    stream = bytearray()
+    for i in range(count):
+        struct.pack_into(">i", request, 8, i)
+        stream += request
+    before = broker.status_bytes("VmRSS")
+    for wanted in (count, count // 3):
+        with broker.connect(timeout=60) as connection:
+            sender = threading.Thread(target=send_all, args=(connection.socket, stream))
+            sender.start()
+            answers = connection.socket.makefile("rb")
+            for i in range(wanted):
+                size, correlation = struct.unpack(">ii", answers.read(8))
+                assert correlation == i
+                answers.read(size - 4)
+                if i % 20000 == 0:
+                    check_witness(witness)
+            connection.socket.shutdown(socket.SHUT_RDWR)
+            sender.join()
+    assert broker.status_bytes("VmHWM") - before < 32 * MIB
+
+
+def test_heavy_requests_take_turns(broker, witness):
+    """Goal: requests that take a shard's time, all there at once, are all answered, and others in
+    between. Method: 12 connections ask three times each for 200,000 topics without a name."""
+    count = 200_000
+    request = wire.request_bytes("Metadata", 1, {"Topics": []}, 1)[:-4]
+    frame = wire.frame(request + struct.pack(">i", count) + b"\0\0" * count)
+    askers = [broker.connect(timeout=60) for _ in range(12)]
+    senders = [threading.Thread(target=send_all, args=(asker.socket, frame * 3))
+               for asker in askers]
+    for sender in senders:
+        sender.start()
+    check_witness(witness)
+    for asker in askers:
+        for _ in range(3):
+            assert len(asker.receive_frame()) > count * 9
+        asker.close()
+    for sender in senders:
+        sender.join()
+
+
+def send_all(connection, data):
+    try:
+        connection.sendall(data)
+    except OSError:
+        pass  # the other side has left
+
+
 def test_readers_that_do_not_read(make_broker):
     """Goal: answers that nobody takes cost bounded memory, and others are served.
     Method: 20 connections ask for 8 MiB a hundred times each and read nothing."""
@@ -325,12 +415,13 @@ def test_readers_that_do_not_read(make_broker):
             reader.close()
 
 
-def test_frames_beyond_the_memory_budget_wait(make_broker):
-    """Goal: what is announced is admitted against memory.budget.bytes; what has no room waits in the
+@pytest.mark.parametrize("key", ["memory.budget.bytes", "queued.max.request.bytes"])
+def test_frames_beyond_the_memory_budget_wait(make_broker, key):
+    """Goal: what is announced is admitted against memory.budget.bytes, or Kafka's setting; what has no room waits in the
     sockets, is answered when there is room, and nothing is dropped.
     Method: 100 producers send 2 MiB each, all but the last byte; 200 MiB against a budget of 64."""
     budget = 64 * MIB
-    broker = make_broker({"memory.budget.bytes": str(budget), "socket.request.max.bytes": str(8 * MIB),
+    broker = make_broker({key: str(budget), "socket.request.max.bytes": str(8 * MIB),
                           "message.max.bytes": str(4 * MIB)})
     with broker.connect() as connection:
         wire.create_topic(connection, "t", 1)
@@ -421,3 +512,18 @@ def test_idle_connections_are_closed(make_broker):
         wait_until(is_gone, "the idle connection's end")
         assert time.monotonic() - start > 0.4
         active.call("ApiVersions", 0)
+
+
+def test_fetch_answers_are_bounded(make_broker):
+    """Goal: fetch.max.bytes bounds an answer whatever the client asks for; a first batch that is larger
+    still comes, and a client that waits for more than that gets what there is at once."""
+    broker = make_broker({"fetch.max.bytes": "100000"})
+    with broker.connect() as connection:
+        wire.create_topic(connection, "t", 1)
+        for size in [30_000] * 10 + [300_000]:
+            assert wire.produce(connection, "t", 0, wire.batch([bytes(size)])).ErrorCode == 0
+        row = wire.fetch(connection, "t", 0, 0, max_bytes=2**31 - 1, min_bytes=2**31 - 1,
+                         wait_ms=2**31 - 1)
+        assert len(wire.parse_batches(row.Records)) == 3
+        row = wire.fetch(connection, "t", 0, 10, max_bytes=2**31 - 1)
+        assert len(row.Records) > 300_000

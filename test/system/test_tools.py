@@ -316,9 +316,12 @@ def test_delete_records(broker, tool, complain, tmp_path):
     assert "partition: t-0\terror: " in output and "partition: no-0\terror: " in output
     for text, message in [("{", "is not a valid JSON"), ("{}", "Missing partitions field"),
                           ('{"version": 2}', "Not supported version field value 2"),
-                          ('{"partitions": [{}]}', "needs")]:
+                          ('{"partitions": [{}]}', "needs"),
+                          ('{"partitions": [{"topic": "t", "partition": 4294967296, "offset": 3}]}',
+                           "must be from 0 to 2147483647")]:
         path.write_text(text)
         assert message in complain("delete-records", "--offset-json-file", path)
+    assert tool("get-offsets", "--topic", "t", "--time", "earliest") == "t:0:2\nt:1:1\n"
 
 
 def test_log_dirs(broker, tool, complain):

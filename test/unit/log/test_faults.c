@@ -98,6 +98,35 @@ test_each_open_fails(void **state)
 	(void)state;
 	fail_each(OT_SIM_OPEN, OT_ERR_IO, false);
 	fail_each(OT_SIM_OPEN, OT_ERR_NO_SPACE, false);
+	fail_each(OT_SIM_OPEN, OT_ERR_NO_FILES, false);
+}
+
+static void
+test_too_many_files(void **state)
+{
+	(void)state;
+	/* Goal: a process without descriptors refuses appends that need a new file, and takes them
+	 * again when it has some; no log goes offline for it. Method: the next append has to roll,
+	 * and cannot open what it needs. */
+	struct kit kit;
+	struct ot_log_staged staged;
+	const struct kit_batch batch = { .value_bytes = 150 };
+	struct ot_sim_disk *disk = ot_sim_disk_create(1);
+	kit_init(&kit, ot_sim_disk_fs(disk));
+	kit.settings.segment_bytes = 250;
+	kit_open(&kit, true);
+	for (int i = 0; i < 3; i++) {
+		kit_append(&kit, &batch);
+		ot_sim_disk_fail_at(disk, OT_SIM_OPEN, 1, OT_ERR_NO_FILES, true);
+		assert_ok(kit_stage(&kit, &batch, &staged));
+		assert_int_equal(kit_write(&kit), OT_ERR_NO_FILES);
+		ot_sim_disk_fail_at(disk, 0, 0, OT_OK, false);
+		assert_ok(ot_log_failure(kit.log));
+	}
+	assert_int_equal(kit_check_read(&kit, 0, 1000), 3);
+	kit_close(&kit);
+	kit_fini(&kit);
+	ot_sim_disk_destroy(disk);
 }
 
 static void
@@ -191,6 +220,7 @@ main(void)
 		cmocka_unit_test(test_each_write_fails),
 		cmocka_unit_test(test_each_sync_fails),
 		cmocka_unit_test(test_each_open_fails),
+		cmocka_unit_test(test_too_many_files),
 		cmocka_unit_test(test_each_read_fails),
 		cmocka_unit_test(test_each_name_fails),
 		cmocka_unit_test(test_disk_is_full_at_each_write),

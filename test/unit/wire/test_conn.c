@@ -21,6 +21,7 @@ enum {
 	KEY_HEARTBEAT = 12,
 	PATTERN_BYTES = 4 * 1024 * 1024,
 	LENGTH_BYTES = 4,
+	HEAVY_BYTES = 100 * 1000,
 };
 
 /* What a body begins with. */
@@ -77,6 +78,9 @@ struct town {
 	uint32_t orphans;
 	uint64_t body_bytes;
 	uint32_t accepted;
+	uint64_t heavy_turn; /* in which the last heavy request has started */
+	uint32_t heavy_count;
+	uint32_t heavy_before_small; /* how many had started when the last small one did */
 };
 
 static void
@@ -157,6 +161,13 @@ on_request(void *arg, struct ot_request *request)
 	assert_true(request->body.len >= 1);
 	assert_true(is_of_pattern(town, body + 5, (size_t)OT_MAX(request->body.len - 5, 0)));
 	town->started++;
+	if (request->body.len >= HEAVY_BYTES && request->header.request_api_key != KEY_PRODUCE) {
+		assert_true(town->heavy_count == 0 || town->heavy_turn != town->shard->turn_count);
+		town->heavy_turn = town->shard->turn_count;
+		town->heavy_count++;
+	} else {
+		town->heavy_before_small = town->heavy_count;
+	}
 	town->body_bytes += (uint64_t)request->body.len;
 	switch (body[0]) {
 	case DO_ANSWER:
@@ -730,6 +741,75 @@ test_stalled_frame_under_shortage(void **state)
 	town_close(&town);
 }
 
+static void
+test_dribbled_frame_under_shortage(void **state)
+{
+	(void)state;
+	/* Goal: neither does it help to send a byte of it now and then; who sends at a fair rate
+	 * keeps the connection. Method: as above, with a byte each second; with a sixtieth of the
+	 * frame each second. */
+	for (int i = 0; i < 2; i++) {
+		struct town town;
+		town_open(&town, 1, false, 1024 * 1024, &usual);
+		struct client slow, other;
+		size_t step = i == 0 ? 1 : 20 * 1024;
+		client_open(&town, &slow);
+		put_request(&town, &slow, KEY_HEARTBEAT, DO_ANSWER, 0, 800 * 1024);
+		size_t whole = slow.out.bytes;
+		slow.out.bytes = 100;
+		client_go(&slow);
+		run_for_ms(&town, 100);
+		client_open(&town, &other);
+		put_request(&town, &other, KEY_HEARTBEAT, DO_ANSWER, 0, 700 * 1024);
+		client_go(&other);
+		for (int second = 0; second < 60 && !slow.has_ended; second++) {
+			slow.out.bytes = OT_MIN(slow.out.bytes + step, whole);
+			client_go(&slow);
+			run_for_ms(&town, 1000);
+		}
+		assert_int_equal(slow.has_ended, i == 0);
+		await_answers(&town, &other, 1);
+		client_close(&slow);
+		client_close(&other);
+		town_close(&town);
+	}
+}
+
+static void
+test_heavy_requests_take_turns(void **state)
+{
+	(void)state;
+	/* Goal: requests of many bytes, each of which may take long, start one in a turn, so that
+	 * others are served in between; all are answered. Method: eight clients with three such
+	 * requests each, all of which have come when the shard looks, and a client with a small one
+	 * that comes a turn later; the handler asserts. */
+	struct town town;
+	enum { HEAVY_CLIENTS = 8, HEAVY_EACH = 3 };
+	town_open(&town, 3, false, 64 * 1024 * 1024, &usual);
+	struct client heavy[HEAVY_CLIENTS], small;
+	for (int i = 0; i < HEAVY_CLIENTS; i++)
+		client_open(&town, &heavy[i]);
+	client_open(&town, &small);
+	run_for_ms(&town, 100);
+	ot_sim_host_freeze_ms(town.server, 1000);
+	for (int i = 0; i < HEAVY_CLIENTS; i++) {
+		for (int j = 0; j < HEAVY_EACH; j++)
+			put_request(&town, &heavy[i], KEY_HEARTBEAT, DO_ANSWER, 0, HEAVY_BYTES);
+		client_go(&heavy[i]);
+	}
+	put_request(&town, &small, KEY_HEARTBEAT, DO_ANSWER, 0, 10);
+	client_go(&small);
+	await_answers(&town, &small, 1);
+	for (int i = 0; i < HEAVY_CLIENTS; i++)
+		await_answers(&town, &heavy[i], HEAVY_EACH);
+	assert_int_equal(town.heavy_count, HEAVY_CLIENTS * HEAVY_EACH);
+	assert_true(town.heavy_before_small < HEAVY_CLIENTS);
+	for (int i = 0; i < HEAVY_CLIENTS; i++)
+		client_close(&heavy[i]);
+	client_close(&small);
+	town_close(&town);
+}
+
 /* ---- answers ------------------------------------------------------------------------------------
  */
 
@@ -930,6 +1010,8 @@ main(void)
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_budget_of_queued_requests),
 		cmocka_unit_test(test_stalled_frame_under_shortage),
+		cmocka_unit_test(test_dribbled_frame_under_shortage),
+		cmocka_unit_test(test_heavy_requests_take_turns),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_idle_connections),
 		cmocka_unit_test(test_close_with_requests),
