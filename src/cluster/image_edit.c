@@ -580,6 +580,15 @@ ot_image_edit_peek(struct ot_image_edit *edit)
 	return edit->image;
 }
 
+const struct ot_topic_image *
+ot_image_edit_topic(const struct ot_image_edit *edit, const struct ot_uuid *id)
+{
+	struct draft *draft;
+
+	HASH_FIND(hh, edit->drafts, id, sizeof(*id), draft);
+	return draft != NULL ? draft->topic : ot_image_topic_by_id(edit->image, id);
+}
+
 void
 ot_image_edit_set_controller(struct ot_image_edit *edit, int32_t controller_id)
 {
