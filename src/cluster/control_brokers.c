@@ -219,8 +219,6 @@ take_directories(struct beat *beat)
 	change.log_dirs = kept;
 	change.log_dirs_count = kept_count;
 	operation_add(beat->operation, &ot_broker_registration_change_record_msg, &change);
-	/* The next sweep must see this one's work. */
-	operation_split(beat->operation);
 }
 
 static void

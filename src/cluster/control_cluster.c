@@ -343,10 +343,8 @@ ot_controller_update_features(struct ot_controller *controller, struct ot_contro
 		ret_response->results[i].error_code = ret_response->error_code;
 		ret_response->results[i].error_message = ret_response->error_message;
 	}
-	if (err == OT_OK && !request->validate_only && operation.records.count > 0) {
-		/* Without the feature its lists go, and whoever could lead is in sync again. */
-		operation_split(&operation);
+	/* Without the feature its lists go, and whoever could lead is in sync again. */
+	if (err == OT_OK && !request->validate_only && operation.records.count > 0)
 		sweep_eligible_replicas(&operation);
-	}
 	operation_end(&operation, err != OT_OK || request->validate_only);
 }

@@ -264,10 +264,8 @@ static void
 alter_end(struct operation *operation, bool is_dropped)
 {
 	if (!is_dropped && !operation->is_failed && operation->records.count > 0 &&
-	    has_eligible_replicas(operation)) {
-		operation_split(operation);
+	    has_eligible_replicas(operation))
 		sweep_eligible_replicas(operation);
-	}
 	operation_end(operation, is_dropped);
 }
 

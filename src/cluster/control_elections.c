@@ -367,7 +367,6 @@ finish_what_was_torn(struct ot_controller *controller)
 		return;
 	operation_begin_own(&operation, controller);
 	sweep_broker_comes(&operation, NOBODY);
-	operation_split(&operation);
 	sweep_eligible_replicas(&operation);
 	operation_end(&operation, false);
 }

@@ -46,6 +46,24 @@ factor_of(struct reassignment *reassignment)
 	    .count;
 }
 
+/* Whether of all who may have what was committed none is among those replicas. */
+static bool
+loses_all(const struct reassignment *reassignment, struct ot_ids replicas)
+{
+	const struct ot_partition_image *partition = reassignment->partition;
+	struct ot_ids holders = ot_partition_isr(partition);
+
+	if (holders.count == 0)
+		holders = ot_partition_elr(partition);
+	if (holders.count == 0)
+		holders = ot_partition_last_known_elr(partition);
+	for (int32_t i = 0; i < holders.count; i++) {
+		if (ot_ids_have(replicas, holders.items[i]))
+			return false;
+	}
+	return true;
+}
+
 static ot_err
 cancel(struct reassignment *reassignment)
 {
@@ -63,8 +81,7 @@ cancel(struct reassignment *reassignment)
 		    "Invalid replica assignment: addingReplicas contains all replicas.");
 		return OT_ERR_INVALID_REPLICA_ASSIGNMENT;
 	}
-	/* All who are in sync go: the first of the others leads, if that may be. */
-	if (change.isr.count == 0 && partition->isr_count > 0) {
+	if (loses_all(reassignment, change.replicas)) {
 		if (change.election != ELECT_UNCLEAN) {
 			ot_why_set(&reassignment->why,
 			    "Unable to revert partition assignment for %.*s:%d because it would "

@@ -325,6 +325,10 @@ bool ot_image_edit_is_in_txn(const struct ot_image_edit *edit);
  * @owner control */
 const struct ot_image *ot_image_edit_peek(struct ot_image_edit *edit);
 
+/* What the edit has made so far, as an image that stays as it is while the edit goes on; one
+ * reference. Its place is that of before. @owner control */
+struct ot_image *ot_image_edit_snapshot(struct ot_image_edit *edit) OT_MUST_USE;
+
 /* A topic in progress, NULL when there is none of that id: cheap between records, where a peek puts
  * all in order first. Its settings may be those of before. Ends with the next call for the edit.
  * @owner control */

@@ -580,6 +580,13 @@ ot_image_edit_peek(struct ot_image_edit *edit)
 	return edit->image;
 }
 
+struct ot_image *
+ot_image_edit_snapshot(struct ot_image_edit *edit)
+{
+	edit_settle(edit);
+	return image_copy(edit->image);
+}
+
 const struct ot_topic_image *
 ot_image_edit_topic(const struct ot_image_edit *edit, const struct ot_uuid *id)
 {

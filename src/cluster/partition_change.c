@@ -239,24 +239,32 @@ leave_elr(struct making *making)
 	making->change->isr = (struct ot_ids){ from.items, OT_MIN(from.count, 1) };
 }
 
+/* Of those that are eligible, the ones that still may be. */
 static void
-find_elr(struct making *making)
+trim_elr(struct making *making)
 {
 	struct partition_changer *changer = making->changer;
 	const struct partition_change *change = making->change;
-	struct ot_ids elr = ot_partition_elr(change->partition), gone;
+	struct ot_ids elr = partition_ids_minus(changer, making->elr, change->isr);
+	struct ot_ids gone = partition_ids_minus(changer, elr, change->replicas);
 
-	if (change->isr.count >= least_isr(making)) {
-		making->elr = (struct ot_ids){ 0 };
-		return;
-	}
-	elr = partition_ids_plus(changer, elr, ot_partition_isr(change->partition));
-	elr = partition_ids_minus(changer, elr, change->isr);
-	gone = partition_ids_minus(changer, elr, change->replicas);
 	elr = partition_ids_minus(changer, elr, gone);
 	if (changer->is_unclean)
 		elr = partition_ids_without(changer, elr, changer->leaving_id);
+	/* So many commit by themselves, and nobody else has what they will. */
+	if (change->isr.count >= least_isr(making))
+		elr = (struct ot_ids){ 0 };
 	making->elr = elr;
+}
+
+static void
+find_elr(struct making *making)
+{
+	const struct ot_partition_image *partition = making->change->partition;
+
+	making->elr = partition_ids_plus(making->changer, ot_partition_elr(partition),
+	    ot_partition_isr(partition));
+	trim_elr(making);
 }
 
 static bool
@@ -329,11 +337,10 @@ elect(struct making *making)
 		making->elr = (struct ot_ids){ 0 };
 	} else if (ot_ids_have(making->elr, leader)) {
 		change->isr = ids_of_one(making->changer, leader);
-		making->elr = partition_ids_without(making->changer, making->elr, leader);
 	}
-	/* Alone it commits from now on, and nobody else has what it will. */
-	if (change->isr.count >= least_isr(making))
-		making->elr = (struct ot_ids){ 0 };
+	/* It may be the only one that a reassignment wanted. */
+	complete_reassignment(making);
+	trim_elr(making);
 }
 
 /* A leader that is named begins an epoch, though it be the same: whoever is no replica any more,

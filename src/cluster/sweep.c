@@ -7,7 +7,7 @@ void
 sweep_init(struct sweep *sweep, struct operation *operation)
 {
 	*sweep = (struct sweep){ .operation = operation };
-	sweep->image = ot_image_ref(operation->controller->head);
+	sweep->image = ot_image_edit_snapshot(operation->edit);
 	partition_changer_init(&sweep->changer, operation, sweep->image);
 }
 

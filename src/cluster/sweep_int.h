@@ -26,14 +26,13 @@ struct sweep {
 	struct ot_uuid directory;
 
 	/* The sweep's. */
-	struct ot_image *image; /* of before; a reference */
+	struct ot_image *image; /* with the operation's records of before; a reference */
 	const struct ot_topic_image *topic;
 	int32_t record_count;
 };
 
 /* Between the two the caller sets what it wants: the changer's brokers, the functions. The sweep
- * sees the operation's image as it was before its last batch. @owner control   @blocks never; so
- * all below */
+ * sees what the operation has done before. @owner control   @blocks never; so all below */
 void sweep_init(struct sweep *sweep, struct operation *operation);
 void sweep_run(struct sweep *sweep); /* and gives back what it holds */
 
