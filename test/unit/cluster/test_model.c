@@ -743,7 +743,7 @@ static void
 run_seed(uint64_t seed, bool is_elr)
 {
 	const char *steps = getenv("MODEL_STEPS");
-	int step_count = steps == NULL ? STEPS : atoi(steps);
+	int step_count = steps == NULL ? STEPS : (int)strtol(steps, NULL, 10);
 	int32_t leaderless;
 
 	print_message("seed %llu%s: MODEL_SEED=%llu\n", (unsigned long long)seed,
