@@ -359,6 +359,25 @@ raise_epoch(struct making *making)
 		making->record->leader = partition->leader;
 }
 
+/* When the last eligible replica goes while nobody leads, and the last leader is no replica any
+ * more, that one is as good: without it the partition would be lost to all. */
+static struct ot_ids
+last_eligible(struct making *making)
+{
+	struct ot_ids replicas = making->change->replicas;
+	struct ot_ids elr = ot_partition_elr(making->change->partition);
+	struct ot_ids last = ot_partition_last_known_elr(making->change->partition);
+
+	if (making->change->isr.count > 0 || making->elr.count > 0 ||
+	    (last.count == 1 && ot_ids_have(replicas, last.items[0])))
+		return last;
+	for (int32_t i = 0; i < elr.count; i++) {
+		if (ot_ids_have(replicas, elr.items[i]))
+			return ids_of_one(making->changer, elr.items[i]);
+	}
+	return last;
+}
+
 /* Remembers who led when the last replica in sync goes, forgets it when somebody leads. */
 static bool
 put_last_leader(struct making *making)
@@ -372,6 +391,8 @@ put_last_leader(struct making *making)
 		wanted = (struct ot_ids){ 0 };
 	else if (making->change->isr.count == 0 && partition->leader != OT_NO_LEADER)
 		wanted = ids_of_one(making->changer, partition->leader);
+	else
+		wanted = last_eligible(making);
 	return ids_put(wanted, now, &record->last_known_elr, &record->last_known_elr_count);
 }
 

@@ -68,9 +68,10 @@ struct memory_log {
 	int64_t next_offset;  /* with the queue */
 	struct ot_metalog_snapshot *snapshot;
 	bool is_started;
-	bool is_held;   /* appends stay in the queue */
-	ot_err failure; /* of the next commit */
-	uint64_t bytes; /* since the snapshot */
+	bool is_held;              /* appends stay in the queue */
+	ot_err failure;            /* of the next commit, */
+	int commits_until_failure; /* or of one after it */
+	uint64_t bytes;            /* since the snapshot */
 	void (*on_closed)(void *);
 	void *closed_arg;
 };
@@ -129,7 +130,7 @@ memory_commit(struct memory_log *self)
 		struct memory_batch *batch;
 
 		ot_list_remove(&append->link);
-		if (self->failure != OT_OK) {
+		if (self->failure != OT_OK && self->commits_until_failure-- <= 0) {
 			append->on_done(append, self->failure);
 			continue;
 		}
@@ -153,9 +154,10 @@ memory_commit(struct memory_log *self)
 		memory_tell(self, batch->base_offset, batch->epoch, &batch->records, false);
 		append->on_done(append, OT_OK);
 	}
-	if (self->failure == OT_OK)
+	if (self->failure == OT_OK || self->commits_until_failure >= 0)
 		return;
 	self->failure = OT_OK;
+	self->commits_until_failure = 0;
 	self->next_offset = disk->next_offset;
 	disk->epoch++;
 	self->events->on_leader(self->arg, 1, disk->epoch);

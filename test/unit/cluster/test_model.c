@@ -219,8 +219,9 @@ watch_holders(const struct ot_image *image, const struct ot_topic_image *topic,
 	if (before == NULL || (is_elected && after->recovery_state == OT_RECOVERY_RECOVERING))
 		ghost->holders = isr; /* empty, or it begins anew with what its leader has */
 	if ((ghost->holders & (1U << after->leader)) == 0)
-		fail_msg("%.*s-%d: %d leads and does not have everything", OT_STR_ARG(topic->name),
-		    after->index, after->leader);
+		fail_msg("%.*s-%d: %d leads and does not have everything, but 0x%x; least ISR %d",
+		    OT_STR_ARG(topic->name), after->index, after->leader, ghost->holders,
+		    least_isr(image, topic, after));
 	/* The worst case: what can be committed is, on these alone. */
 	if (!has_elr(image) || after->isr_count >= least_isr(image, topic, after))
 		ghost->holders = isr;
@@ -356,6 +357,9 @@ watch_batch(const struct memory_batch *batch)
 		    ((const struct ot_register_broker_record *)record.msg)->broker_id ==
 			model->unclean_id)
 			lose_records(model->unclean_id);
+		if (record.type->type == OT_UNREGISTER_BROKER_RECORD_TYPE) /* for good */
+			lose_records(
+			    ((const struct ot_unregister_broker_record *)record.msg)->broker_id);
 		watch_change(edit, &record);
 	}
 	ot_arena_fini(&arena);
