@@ -46,22 +46,26 @@ factor_of(struct reassignment *reassignment)
 	    .count;
 }
 
-/* Whether of all who may have what was committed none is among those replicas. */
+static bool
+have_any(struct ot_ids ids, struct ot_ids others)
+{
+	for (int32_t i = 0; i < others.count; i++) {
+		if (ot_ids_have(ids, others.items[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Whether of all who have what was committed none is among those replicas. */
 static bool
 loses_all(const struct reassignment *reassignment, struct ot_ids replicas)
 {
 	const struct ot_partition_image *partition = reassignment->partition;
-	struct ot_ids holders = ot_partition_isr(partition);
 
-	if (holders.count == 0)
-		holders = ot_partition_elr(partition);
-	if (holders.count == 0)
-		holders = ot_partition_last_known_elr(partition);
-	for (int32_t i = 0; i < holders.count; i++) {
-		if (ot_ids_have(replicas, holders.items[i]))
-			return false;
-	}
-	return true;
+	if (partition->isr_count > 0 || partition->elr_count > 0)
+		return !have_any(replicas, ot_partition_isr(partition)) &&
+		       !have_any(replicas, ot_partition_elr(partition));
+	return !have_any(replicas, ot_partition_last_known_elr(partition));
 }
 
 static ot_err

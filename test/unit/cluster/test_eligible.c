@@ -216,6 +216,25 @@ test_reassignment(void **state)
 	assert_int_equal(kit_partition(fixture, "t", 0)->replica_count, 2);
 }
 
+/* Goal: a reassignment may be cancelled though all who are in sync go with it, when somebody who
+ * stays is eligible, who leads. Method: only the new replica is in sync, an old one eligible. */
+static void
+test_cancel(void **state)
+{
+	(void)state;
+
+	fixture_add_broker(fixture, 4, NULL);
+	assert_ok(kit_reassign(fixture, "t", 0, KIT_IDS(4, 3), true, NULL));
+	assert_ok(kit_alter_isr(fixture, "t", KIT_IDS(1, 4)));
+	stop(1);
+	assert_partition(4, KIT_IDS(4), KIT_IDS(1), NONE);
+	(void)fixture_beat(fixture, 1, 0);
+	assert_ok(kit_reassign(fixture, "t", 0, NONE, true, NULL));
+	assert_partition(1, KIT_IDS(1), NONE, NONE);
+	assert_int_equal(kit_partition(fixture, "t", 0)->recovery_state, OT_RECOVERY_RECOVERED);
+	assert_int_equal(kit_partition(fixture, "t", 0)->replica_count, 3);
+}
+
 int
 main(void)
 {
@@ -228,6 +247,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_settings, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_feature, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_reassignment, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
