@@ -501,24 +501,33 @@ operation_end(struct operation *operation, bool is_dropped)
 
 /* ---- leading -------------------------------------------------------------------------------- */
 
-/* What a new cluster's log begins with: the levels of its features. */
+static void
+add_level(struct operation *operation, const struct ot_feature *feature)
+{
+	struct ot_feature_level_record record;
+
+	ot_feature_level_record_init(&record);
+	record.name = ot_str_from(feature->name);
+	record.feature_level = feature->initial;
+	operation_add(operation, &ot_feature_level_record_msg, &record);
+}
+
+/* What a new cluster's log begins with: the levels of its features, first the one that says which
+ * records there may be. */
 static void
 append_bootstrap(struct ot_controller *controller)
 {
+	const struct ot_feature *first = ot_feature_find(OT_STR_LIT(OT_METADATA_VERSION));
 	struct operation operation;
-	struct ot_feature_level_record record;
 
 	operation_begin_own(&operation, controller);
+	add_level(&operation, first);
 	for (size_t i = 0; i < ot_feature_count; i++) {
-		if (ot_features[i].initial == 0)
-			continue;
-		ot_feature_level_record_init(&record);
-		record.name = ot_str_from(ot_features[i].name);
-		record.feature_level = ot_features[i].initial;
-		operation_add(&operation, &ot_feature_level_record_msg, &record);
-		if (ot_str_is(record.name, OT_ELR_VERSION))
-			cluster_fix_least_isr(&operation);
+		if (&ot_features[i] != first && ot_features[i].initial != 0)
+			add_level(&operation, &ot_features[i]);
 	}
+	if (ot_image_feature(operation_image(&operation), OT_STR_LIT(OT_ELR_VERSION)) > 0)
+		cluster_fix_least_isr(&operation);
 	operation_end(&operation, false);
 }
 

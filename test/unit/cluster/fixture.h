@@ -455,6 +455,22 @@ fixture_wait(struct fixture *fixture, struct fixture_call *call)
 	return call->err;
 }
 
+/* The features of a broker of this release. */
+static inline void
+fixture_fill_features(struct ot_broker_registration_request *request)
+{
+	static struct ot_broker_registration_request_feature features[] = {
+		{ .name = OT_STR_LIT("metadata.version"),
+		    .min_supported_version = 7,
+		    .max_supported_version = 30 },
+		{ .name = OT_STR_LIT("eligible.leader.replicas.version"),
+		    .max_supported_version = 1 },
+	};
+
+	request->features = features;
+	request->features_count = 2;
+}
+
 /* The log directory that a broker of the tests has. */
 static inline struct ot_uuid
 fixture_directory(int32_t id)
@@ -473,13 +489,6 @@ fixture_register(struct fixture *fixture, int32_t id, const char *rack, int64_t 
 	struct ot_broker_registration_request_listener listener = { .name = OT_STR_LIT("PLAINTEXT"),
 		.host = OT_STR_LIT("localhost"),
 		.port = 9092 };
-	struct ot_broker_registration_request_feature features[] = {
-		{ .name = OT_STR_LIT("metadata.version"),
-		    .min_supported_version = 7,
-		    .max_supported_version = 30 },
-		{ .name = OT_STR_LIT("eligible.leader.replicas.version"),
-		    .max_supported_version = 1 },
-	};
 	struct ot_uuid directory = fixture_directory(id);
 	struct fixture_call call;
 
@@ -489,8 +498,7 @@ fixture_register(struct fixture *fixture, int32_t id, const char *rack, int64_t 
 	request.incarnation_id = ot_io_random_uuid(fixture->io);
 	request.listeners = &listener;
 	request.listeners_count = 1;
-	request.features = features;
-	request.features_count = 2;
+	fixture_fill_features(&request);
 	request.rack = ot_str_from(rack);
 	request.log_dirs = &directory;
 	request.log_dirs_count = 1;

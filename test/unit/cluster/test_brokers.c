@@ -22,7 +22,7 @@ tear_down(void **state)
 
 /* ---- registration ---------------------------------------------------------------------------- */
 
-static struct ot_broker_registration_request_feature feature;
+static struct ot_broker_registration_request_feature features[2];
 static struct ot_uuid directories[2];
 
 /* A good request. */
@@ -32,17 +32,14 @@ registration(int32_t id)
 	struct ot_broker_registration_request request;
 
 	ot_broker_registration_request_init(&request);
-	memset(&feature, 0, sizeof(feature));
-	feature.name = OT_STR_LIT("metadata.version");
-	feature.min_supported_version = 7;
-	feature.max_supported_version = 30;
 	memset(directories, 0, sizeof(directories));
 	directories[0] = fixture_directory(id);
 	request.broker_id = id;
 	request.cluster_id = ot_str_from(CLUSTER_ID);
 	request.incarnation_id = ot_io_random_uuid(fixture->io);
-	request.features = &feature;
-	request.features_count = 1;
+	fixture_fill_features(&request);
+	memcpy(features, request.features, sizeof(features));
+	request.features = features;
 	request.log_dirs = directories;
 	request.log_dirs_count = 1;
 	return request;
@@ -87,7 +84,7 @@ test_register_refused(void **state)
 	request.log_dirs_count = 2;
 	assert_int_equal(register_as(&request, NULL), OT_ERR_INVALID_REGISTRATION);
 	request = registration(1);
-	feature.max_supported_version = 29;
+	features[0].max_supported_version = 29;
 	assert_int_equal(register_as(&request, NULL), OT_ERR_UNSUPPORTED_VERSION);
 	request = registration(1);
 	request.features_count = 0;

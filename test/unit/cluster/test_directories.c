@@ -157,10 +157,6 @@ test_lost(void **state)
 	struct ot_uuid both[2] = { fixture_directory(1), other_directory };
 	struct ot_broker_registration_request request;
 	struct ot_broker_registration_response response;
-	struct ot_broker_registration_request_feature feature = { .name = OT_STR_LIT(
-								      "metadata.version"),
-		.min_supported_version = 7,
-		.max_supported_version = 30 };
 	int64_t offset;
 	struct fixture_call call;
 	struct assign assign;
@@ -170,8 +166,7 @@ test_lost(void **state)
 	request.broker_id = 1;
 	request.cluster_id = OT_STR_LIT(CLUSTER_ID);
 	request.incarnation_id = ot_image_broker(fixture->newest, 1)->incarnation;
-	request.features = &feature;
-	request.features_count = 1;
+	fixture_fill_features(&request);
 	request.log_dirs = both;
 	request.log_dirs_count = 2;
 	ot_controller_register_broker(fixture->controller, fixture_call_init(fixture, &call),

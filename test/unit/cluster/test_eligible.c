@@ -15,7 +15,7 @@ set_up(void **state)
 	ot_sim_world_run_for_ms(fixture->world, 10);
 	for (int32_t id = 1; id <= 3; id++)
 		fixture_add_broker(fixture, id, NULL);
-	assert_ok(kit_update_feature(fixture, FEATURE, 1, 1));
+	assert_int_equal(ot_image_feature(fixture->newest, OT_STR_LIT(FEATURE)), 1);
 	assert_ok(kit_create(fixture, "t", KIT_IDS(1, 2, 3), NULL, NULL));
 	return 0;
 }
@@ -196,6 +196,11 @@ test_feature(void **state)
 	assert_partition(1, KIT_IDS(1), NONE, NONE);
 	stop(1);
 	assert_partition(OT_NO_LEADER, KIT_IDS(1), NONE, NONE);
+	assert_ok(kit_set(fixture, OT_RESOURCE_BROKER, "", "min.insync.replicas", NULL, NULL));
+	assert_ok(kit_set(fixture, OT_RESOURCE_BROKER, "2", "min.insync.replicas", "1", NULL));
+	assert_ok(kit_update_feature(fixture, FEATURE, 1, 1));
+	assert_null(ot_image_config(fixture->newest, OT_RESOURCE_BROKER, OT_STR_LIT("2")));
+	assert_non_null(ot_image_config(fixture->newest, OT_RESOURCE_BROKER, OT_STR_LIT("")));
 }
 
 /* Goal: a reassignment takes nobody's place among the eligible who is no replica any more. Method:

@@ -76,7 +76,8 @@ test_all_silent(void **state)
 	for (int32_t id = 1; id <= 3; id++)
 		assert_true(is_fenced(id));
 	assert_int_equal(kit_partition(fixture, "t", 0)->leader, OT_NO_LEADER);
-	assert_int_equal(ot_partition_isr(kit_partition(fixture, "t", 0)).count, 1);
+	assert_int_equal(kit_partition(fixture, "t", 0)->isr_count, 0);
+	assert_int_equal(kit_partition(fixture, "t", 0)->elr_count, 1);
 }
 
 /* Goal: a new controller gives each broker a full session. Method: it takes over when the old one
