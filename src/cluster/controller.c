@@ -411,6 +411,18 @@ operation_topic(struct operation *operation, const struct ot_uuid *id)
 	return ot_image_edit_topic(operation->edit, id);
 }
 
+/* The record as the log has it, decoded: a version that is not the newest may lack fields. */
+static void
+read_back(struct operation *operation, struct ot_arena *arena, struct ot_typed_record *ret_record)
+{
+	struct ot_bytes framed =
+	    ot_metadata_records_at(&operation->records, operation->records.count - 1);
+
+	if (ot_typed_record_decode(OT_RECORD_LOG_METADATA, framed, arena, ret_record) != OT_OK)
+		OT_PANIC("the controller made a record that it cannot read: %s",
+		    ret_record->type->name);
+}
+
 void
 operation_add(struct operation *operation, const struct ot_msg *type, void *msg)
 {
@@ -418,14 +430,19 @@ operation_add(struct operation *operation, const struct ot_msg *type, void *msg)
 		.version = ot_metadata_record_version(operation->metadata_version, type->type),
 		.msg = msg };
 	struct ot_why why = { { 0 } };
+	struct ot_arena arena;
 
 	ot_metadata_records_add_version(&operation->records, type, record.version, msg);
 	if (operation->records.failed) {
 		operation->is_failed = true;
 		return;
 	}
+	ot_arena_init(&arena, 0);
+	if (record.version < type->valid.max)
+		read_back(operation, &arena, &record);
 	if (ot_image_edit_apply(operation->edit, &record, &why) != OT_OK)
 		OT_PANIC("the controller made a record that does not fit: %s", why.text);
+	ot_arena_fini(&arena);
 }
 
 void *

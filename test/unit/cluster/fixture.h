@@ -401,6 +401,26 @@ fixture_create(const char *settings)
 	return fixture;
 }
 
+/* Begins anew on the log of a cluster of an older release: at that level of metadata.version. */
+static inline void
+fixture_begin_at_level(struct fixture *fixture, int16_t level)
+{
+	struct ot_feature_level_record record;
+	struct memory_disk *disk = fixture->disk;
+
+	fixture_close_controller(fixture);
+	memory_disk_fini(disk);
+	ot_feature_level_record_init(&record);
+	record.name = OT_STR_LIT("metadata.version");
+	record.feature_level = level;
+	disk->batches = ot_must_alloc(sizeof(disk->batches[0]));
+	disk->batch_capacity = disk->batch_count = 1;
+	ot_metadata_records_init(&disk->batches[0].records);
+	ot_metadata_records_add(&disk->batches[0].records, &ot_feature_level_record_msg, &record);
+	disk->next_offset = 1;
+	fixture_start_controller(fixture);
+}
+
 static inline void
 fixture_destroy(struct fixture *fixture)
 {

@@ -282,6 +282,57 @@ test_torn_fencing(void **state)
 	assert_int_equal(leaders, 15000);
 }
 
+/* The error of a whole heartbeat. */
+static ot_err
+beat_err(int32_t id)
+{
+	struct ot_broker_heartbeat_request request;
+	struct ot_broker_heartbeat_response response;
+	struct fixture_call call;
+
+	ot_broker_heartbeat_request_init(&request);
+	request.broker_id = id;
+	request.broker_epoch = ot_image_broker(fixture->newest, id)->epoch;
+	request.current_metadata_offset = request.broker_epoch;
+	ot_controller_heartbeat(fixture->controller, fixture_call_init(fixture, &call), &request,
+	    &response);
+	return fixture_wait(fixture, &call);
+}
+
+/* Goal: an unfencing that took several batches and lost all but the first is finished too, though
+ * the broker is unfenced by the first. Method: 15,000 partitions that it alone has. */
+static void
+test_torn_unfencing(void **state)
+{
+	int32_t leaders = 0;
+	(void)state;
+
+	(void)fixture_beat(fixture, 2, BEAT_FENCE);
+	(void)fixture_beat(fixture, 3, BEAT_FENCE);
+	for (int i = 0; i < 15; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "many%d", i);
+		assert_ok(fixture_create_topic(fixture, name, 1000, 1, NULL));
+	}
+	(void)fixture_beat(fixture, 2, 0);
+	(void)fixture_beat(fixture, 1, BEAT_FENCE);
+	assert_int_equal(kit_partition(fixture, "many14", 999)->leader, OT_NO_LEADER);
+	fixture->log->commits_until_failure = 1;
+	fixture->log->failure = OT_ERR_IO;
+	assert_int_equal(beat_err(1), OT_ERR_IO);
+	ot_sim_world_run_for_ms(fixture->world, 10);
+	assert_false(is_fenced(1));
+	for (int i = 0; i < 15; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "many%d", i);
+		for (int32_t j = 0; j < 1000; j++)
+			leaders += kit_partition(fixture, name, j)->leader == 1;
+	}
+	assert_int_equal(leaders, 15000);
+}
+
 int
 main(void)
 {
@@ -297,6 +348,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_shutdown_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_shutdown_new_controller, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_torn_fencing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_torn_unfencing, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
