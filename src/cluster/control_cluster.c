@@ -103,7 +103,55 @@ put_range(struct ot_text *text, const char *who, int32_t id, int16_t min, int16_
 		ot_text_put(text, "%s %d only supports versions %d-%d", who, id, min, max);
 }
 
-/* Who does not know that level: this controller, or a broker. False when all do. */
+/* A controller, while it is looked for one that does not know a level. */
+struct unable {
+	const struct ot_controller *controller;
+	const struct update *update;
+	struct ot_text *text;
+	bool is_found;
+};
+
+static bool
+visit_controller(void *arg, struct ot_bytes framed)
+{
+	struct unable *unable = arg;
+	const struct ot_register_controller_record *other;
+	struct ot_typed_record record;
+	struct ot_arena arena;
+	int16_t min = 0, max = 0;
+
+	ot_arena_init(&arena, 0);
+	if (ot_typed_record_decode(OT_RECORD_LOG_METADATA, framed, &arena, &record) != OT_OK)
+		OT_PANIC("a record in the image cannot be read");
+	other = record.msg;
+	for (int32_t i = 0; i < other->features_count; i++) {
+		if (!ot_str_equal(other->features[i].name, unable->update->feature))
+			continue;
+		min = other->features[i].min_supported_version;
+		max = other->features[i].max_supported_version;
+	}
+	/* What this one supports is known better than by its registration. */
+	if (other->controller_id != unable->controller->node_id &&
+	    (unable->update->level < min || unable->update->level > max)) {
+		put_range(unable->text, "Controller", other->controller_id, min, max);
+		unable->is_found = true;
+	}
+	ot_arena_fini(&arena);
+	return !unable->is_found;
+}
+
+static bool
+find_unable_controller(const struct ot_controller *controller, const struct update *update,
+    struct ot_text *text)
+{
+	struct unable unable = { .controller = controller, .update = update, .text = text };
+
+	ot_image_visit_kept_records(controller->head, OT_REGISTER_CONTROLLER_RECORD_TYPE,
+	    visit_controller, &unable);
+	return unable.is_found;
+}
+
+/* Who does not know that level: a controller, or a broker. False when all do. */
 static bool
 find_unable(const struct ot_controller *controller, const struct update *update,
     struct ot_text *text)
@@ -131,7 +179,7 @@ find_unable(const struct ot_controller *controller, const struct update *update,
 		put_range(text, "Broker", broker->id, min, max);
 		return true;
 	}
-	return false;
+	return find_unable_controller(controller, update, text);
 }
 
 /* Levels of metadata.version that changed what records there are; going below one loses some. */

@@ -104,8 +104,11 @@ check_directories(const struct ot_image *image,
 	return err;
 }
 
+/* Whether somebody who registers supports what is finalized. */
 struct feature_check {
-	const struct ot_broker_registration_request *request;
+	const char *who;
+	struct ot_feature_range *ranges;
+	int32_t count;
 	struct ot_why *why;
 	ot_err err;
 };
@@ -116,20 +119,46 @@ check_feature(void *arg, struct ot_str name, int16_t level)
 	struct feature_check *check = arg;
 	int16_t min = 0, max = 0;
 
-	for (int32_t i = 0; i < check->request->features_count; i++) {
-		if (!ot_str_equal(check->request->features[i].name, name))
+	for (int32_t i = 0; i < check->count; i++) {
+		if (!ot_str_equal(check->ranges[i].name, name))
 			continue;
-		min = check->request->features[i].min_supported_version;
-		max = check->request->features[i].max_supported_version;
+		min = check->ranges[i].min;
+		max = check->ranges[i].max;
 	}
 	if (level >= min && level <= max)
 		return true;
 	ot_why_set(check->why,
-	    "Unable to register because the broker does not support finalized version %d of "
-	    "%.*s. The broker wants a version between %d and %d, inclusive.",
-	    level, OT_STR_ARG(name), min, max);
+	    "Unable to register because the %s does not support finalized version %d of %.*s. "
+	    "The %s wants a version between %d and %d, inclusive.",
+	    check->who, level, OT_STR_ARG(name), check->who, min, max);
 	check->err = OT_ERR_UNSUPPORTED_VERSION;
 	return false;
+}
+
+static bool
+feature_check_init(struct feature_check *check, struct operation *operation, const char *who,
+    int32_t count)
+{
+	*check = (struct feature_check){ .who = who, .count = OT_MAX(count, 0) };
+	check->ranges = operation_array(operation, (size_t)check->count, sizeof(check->ranges[0]));
+	return check->ranges != NULL;
+}
+
+static ot_err
+check_broker_features(struct operation *operation,
+    const struct ot_broker_registration_request *request, struct ot_why *why)
+{
+	struct feature_check check;
+
+	if (!feature_check_init(&check, operation, "broker", request->features_count))
+		return OT_ERR_NO_MEMORY;
+	check.why = why;
+	for (int32_t i = 0; i < check.count; i++)
+		check.ranges[i] = (struct ot_feature_range){ request->features[i].name,
+			request->features[i].min_supported_version,
+			request->features[i].max_supported_version };
+	ot_image_visit_features(operation->controller->head, check_feature, &check);
+	return check.err;
 }
 
 /* Another process of that id that has sent heartbeats lately. One that stops cleanly may be
@@ -153,11 +182,10 @@ check_incarnation(const struct ot_controller *controller,
 }
 
 static ot_err
-check_registration(const struct ot_controller *controller,
+check_registration(struct operation *operation,
     const struct ot_broker_registration_request *request, struct ot_why *why)
 {
-	struct feature_check check = { .request = request, .why = why };
-	const struct ot_image *image = controller->head;
+	const struct ot_image *image = operation->controller->head;
 	const char *cluster_id = ot_image_cluster_id(image);
 	ot_err err;
 
@@ -174,12 +202,12 @@ check_registration(const struct ot_controller *controller,
 		ot_why_set(why, "Controller does not support registering ZK brokers.");
 		return OT_ERR_BROKER_ID_NOT_REGISTERED;
 	}
-	err = check_incarnation(controller, request, why);
+	err = check_incarnation(operation->controller, request, why);
 	if (err == OT_OK)
 		err = check_directories(image, request, why);
 	if (err == OT_OK)
-		ot_image_visit_features(image, check_feature, &check);
-	return err != OT_OK ? err : check.err;
+		err = check_broker_features(operation, request, why);
+	return err;
 }
 
 /* The record of a registration. Its arrays are the arena's. */
@@ -262,7 +290,7 @@ ot_controller_register_broker(struct ot_controller *controller, struct ot_contro
 	call->fail = register_fail;
 	if (!operation_begin(&operation, controller, call))
 		return;
-	err = check_registration(controller, request, &why);
+	err = check_registration(&operation, request, &why);
 	if (err == OT_OK)
 		ret_response->broker_epoch = register_one(&operation, request);
 	else
@@ -322,6 +350,32 @@ add_controller(struct operation *operation,
 	operation_add(operation, &ot_register_controller_record_msg, &record);
 }
 
+static ot_err
+check_controller(struct operation *operation,
+    const struct ot_controller_registration_request *request, struct ot_why *why)
+{
+	struct feature_check check;
+
+	if (operation->metadata_version < METADATA_3_7_IV0) {
+		ot_why_set(why, "The current MetadataVersion is too old to support controller "
+				"registrations.");
+		return OT_ERR_UNSUPPORTED_VERSION;
+	}
+	if (request->controller_id < 0) {
+		ot_why_set(why, "Invalid negative controller ID.");
+		return OT_ERR_INVALID_REGISTRATION;
+	}
+	if (!feature_check_init(&check, operation, "controller", request->features_count))
+		return OT_ERR_NO_MEMORY;
+	check.why = why;
+	for (int32_t i = 0; i < check.count; i++)
+		check.ranges[i] = (struct ot_feature_range){ request->features[i].name,
+			request->features[i].min_supported_version,
+			request->features[i].max_supported_version };
+	ot_image_visit_features(operation->controller->head, check_feature, &check);
+	return check.err;
+}
+
 void
 ot_controller_register_controller(struct ot_controller *controller, struct ot_controller_call *call,
     const struct ot_controller_registration_request *request,
@@ -329,23 +383,16 @@ ot_controller_register_controller(struct ot_controller *controller, struct ot_co
 {
 	struct operation operation;
 	struct ot_why why = { { 0 } };
-	ot_err err = OT_OK;
+	ot_err err;
 
 	ot_controller_registration_response_init(ret_response);
 	call->response = ret_response;
 	call->fail = controller_fail;
 	if (!operation_begin(&operation, controller, call))
 		return;
-	if (operation.metadata_version < METADATA_3_7_IV0) {
-		err = OT_ERR_UNSUPPORTED_VERSION;
-		ot_why_set(&why, "The current MetadataVersion is too old to support controller "
-				 "registrations.");
-	} else if (request->controller_id < 0) {
-		err = OT_ERR_INVALID_REGISTRATION;
-		ot_why_set(&why, "Invalid negative controller ID.");
-	} else {
+	err = check_controller(&operation, request, &why);
+	if (err == OT_OK)
 		add_controller(&operation, request);
-	}
 	ret_response->error_code = ot_err_to_wire(err);
 	ret_response->error_message = operation_error_text(operation.arena, err, &why);
 	operation_end(&operation, false);

@@ -191,8 +191,15 @@ test_lost(void **state)
 /* ---- controllers ----------------------------------------------------------------------------- */
 
 static ot_err
-register_controller(int32_t id)
+register_controller(int32_t id, int16_t elr_max)
 {
+	struct ot_controller_registration_request_feature features[] = {
+		{ .name = OT_STR_LIT("metadata.version"),
+		    .min_supported_version = 7,
+		    .max_supported_version = 30 },
+		{ .name = OT_STR_LIT("eligible.leader.replicas.version"),
+		    .max_supported_version = elr_max },
+	};
 	struct ot_controller_registration_request_listener listener;
 	struct ot_controller_registration_request request;
 	struct ot_controller_registration_response response;
@@ -204,12 +211,49 @@ register_controller(int32_t id)
 	listener.host = OT_STR_LIT("host");
 	listener.port = (uint16_t)(9000 + id);
 	request.controller_id = id;
+	request.features = features;
+	request.features_count = 2;
 	request.listeners = &listener;
 	request.listeners_count = 1;
 	ot_controller_register_controller(fixture->controller, fixture_call_init(fixture, &call),
 	    &request, &response);
 	assert_ok(fixture_wait(fixture, &call));
 	return ot_err_from_wire(response.error_code);
+}
+
+/* Goal: a controller that does not know what is finalized cannot register, and what a registered
+ * one does not know cannot be finalized. Method: one without eligible leader replicas, before and
+ * after they are switched off. */
+static void
+test_controller_features(void **state)
+{
+	(void)state;
+
+	assert_int_equal(register_controller(2, 0), OT_ERR_UNSUPPORTED_VERSION);
+	assert_ok(kit_update_feature(fixture, "eligible.leader.replicas.version", 0, 2));
+	assert_ok(register_controller(2, 0));
+	assert_int_equal(kit_update_feature(fixture, "eligible.leader.replicas.version", 1, 1),
+	    OT_ERR_INVALID_UPDATE_VERSION);
+	assert_ok(register_controller(2, 1));
+	assert_ok(kit_update_feature(fixture, "eligible.leader.replicas.version", 1, 1));
+}
+
+/* Goal: at an old level neither controllers register nor directories are assigned, and no eligible
+ * leader replicas are kept. Method: metadata.version 3.4. */
+static void
+test_old_level(void **state)
+{
+	struct assign assign;
+	(void)state;
+
+	fixture_begin_at_level(fixture, 8);
+	fixture_add_broker(fixture, 1, NULL);
+	assert_ok(kit_create(fixture, "t", KIT_IDS(1), NULL, NULL));
+	assert_int_equal(register_controller(2, 1), OT_ERR_UNSUPPORTED_VERSION);
+	assign_init(&assign, 1, fixture_directory(1));
+	assert_int_equal(assign_send(&assign), OT_ERR_UNSUPPORTED_VERSION);
+	assert_int_equal(kit_update_feature(fixture, "eligible.leader.replicas.version", 1, 1),
+	    OT_ERR_INVALID_UPDATE_VERSION);
 }
 
 /* Goal: DescribeQuorum has the voters, the observers, and how far they are; controllers register
@@ -225,10 +269,10 @@ test_quorum(void **state)
 	struct fixture_call call;
 	(void)state;
 
-	assert_ok(register_controller(1));
-	assert_ok(register_controller(2));
-	assert_ok(register_controller(2));
-	assert_int_equal(register_controller(-1), OT_ERR_INVALID_REGISTRATION);
+	assert_ok(register_controller(1, 1));
+	assert_ok(register_controller(2, 1));
+	assert_ok(register_controller(2, 1));
+	assert_int_equal(register_controller(-1, 1), OT_ERR_INVALID_REGISTRATION);
 	(void)fixture_beat(fixture, 3, 0);
 	ot_describe_quorum_request_init(&request);
 	ot_describe_quorum_request_topic_init(&topic);
@@ -272,6 +316,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_assign, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_assign_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_controller_features, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_old_level, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_quorum, set_up, tear_down),
 	};
 
