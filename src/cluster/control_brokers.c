@@ -50,14 +50,20 @@ cluster_check_broker_epoch(const struct ot_image *image, int32_t id, int64_t epo
 	return broker != NULL && broker->epoch == epoch ? OT_OK : OT_ERR_STALE_BROKER_EPOCH;
 }
 
-bool
-cluster_broker_has_directory(const struct ot_broker_image *broker, const struct ot_uuid *directory)
+static bool
+have_uuid(const struct ot_uuid *ids, int32_t count, const struct ot_uuid *id)
 {
-	for (int32_t i = 0; i < broker->log_dir_count; i++) {
-		if (ot_uuid_equal(&broker->log_dirs[i], directory))
+	for (int32_t i = 0; i < count; i++) {
+		if (ot_uuid_equal(&ids[i], id))
 			return true;
 	}
 	return false;
+}
+
+bool
+cluster_broker_has_directory(const struct ot_broker_image *broker, const struct ot_uuid *directory)
+{
+	return have_uuid(broker->log_dirs, broker->log_dir_count, directory);
 }
 
 /* ---- changes of a broker --------------------------------------------------------------------- */
@@ -74,8 +80,8 @@ struct beat {
 
 enum { UNFENCE = -1, KEEP = 0, FENCE = 1 };
 
-/* The version of the record of a broker's change that has directories. */
-enum { CHANGE_WITH_DIRECTORIES = 2 };
+/* The versions of the record of a broker's change that have lost and cordoned directories. */
+enum { CHANGE_WITH_DIRECTORIES = 2, CHANGE_WITH_CORDONED = 3 };
 
 static void
 add_change(struct operation *operation, int32_t broker_id, int64_t broker_epoch, int8_t fenced,
@@ -195,12 +201,8 @@ take_directories(struct beat *beat)
 	lost = operation_array(beat->operation, (size_t)count, sizeof(*lost));
 	kept = operation_array(beat->operation, (size_t)count, sizeof(*kept));
 	for (int32_t i = 0; !beat->operation->is_failed && i < count; i++) {
-		bool is_lost = false;
-
-		for (int32_t j = 0; j < request->offline_log_dirs_count && !is_lost; j++)
-			is_lost =
-			    ot_uuid_equal(&broker->log_dirs[i], &request->offline_log_dirs[j]);
-		if (is_lost)
+		if (have_uuid(request->offline_log_dirs, request->offline_log_dirs_count,
+			&broker->log_dirs[i]))
 			lost[i - kept_count] = broker->log_dirs[i];
 		else
 			kept[kept_count++] = broker->log_dirs[i];
@@ -218,6 +220,33 @@ take_directories(struct beat *beat)
 	change.broker_epoch = beat->broker_epoch;
 	change.log_dirs = kept;
 	change.log_dirs_count = kept_count;
+	operation_add(beat->operation, &ot_broker_registration_change_record_msg, &change);
+}
+
+/* Directories that shall get no new replicas (KIP-1066); null says nothing of them. */
+static void
+take_cordoned(struct beat *beat)
+{
+	const struct ot_broker_image *broker =
+	    ot_image_broker(beat->operation->controller->head, beat->broker_id);
+	const struct ot_broker_heartbeat_request *request = beat->request;
+	struct ot_broker_registration_change_record change;
+	bool is_changed = request->cordoned_log_dirs_count != broker->cordoned_log_dir_count;
+
+	if (request->cordoned_log_dirs_count < 0 ||
+	    ot_metadata_record_version(beat->operation->metadata_version,
+		OT_BROKER_REGISTRATION_CHANGE_RECORD_TYPE) < CHANGE_WITH_CORDONED)
+		return;
+	for (int32_t i = 0; i < request->cordoned_log_dirs_count && !is_changed; i++)
+		is_changed = !have_uuid(broker->cordoned_log_dirs, broker->cordoned_log_dir_count,
+		    &request->cordoned_log_dirs[i]);
+	if (!is_changed)
+		return;
+	ot_broker_registration_change_record_init(&change);
+	change.broker_id = beat->broker_id;
+	change.broker_epoch = beat->broker_epoch;
+	change.cordoned_log_dirs = request->cordoned_log_dirs;
+	change.cordoned_log_dirs_count = request->cordoned_log_dirs_count;
 	operation_add(beat->operation, &ot_broker_registration_change_record_msg, &change);
 }
 
@@ -272,6 +301,8 @@ ot_controller_heartbeat(struct ot_controller *controller, struct ot_controller_c
 	    cluster_check_broker_epoch(controller->head, request->broker_id, request->broker_epoch);
 	if (err == OT_OK && request->offline_log_dirs_count > 0)
 		take_directories(&beat);
+	if (err == OT_OK)
+		take_cordoned(&beat);
 	if (err == OT_OK)
 		beat_apply(&beat);
 	ret_response->error_code = ot_err_to_wire(err);

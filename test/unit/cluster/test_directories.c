@@ -129,20 +129,27 @@ test_assign_refused(void **state)
 
 /* ---- lost directories ------------------------------------------------------------------------ */
 
+/* Says that a directory is lost, or cordoned; NULL: none. */
 static void
-beat_without(int32_t id, const struct ot_uuid *directory)
+beat_with(int32_t id, const struct ot_uuid *lost, const struct ot_uuid *cordoned)
 {
 	struct ot_broker_heartbeat_request request;
 	struct ot_broker_heartbeat_response response;
-	struct ot_uuid lost = *directory;
+	struct ot_uuid ids[2] = { { { 0 } } };
 	struct fixture_call call;
 
 	ot_broker_heartbeat_request_init(&request);
 	request.broker_id = id;
 	request.broker_epoch = ot_image_broker(fixture->newest, id)->epoch;
 	request.current_metadata_offset = ot_image_place(fixture->newest).offset;
-	request.offline_log_dirs = &lost;
-	request.offline_log_dirs_count = 1;
+	if (lost != NULL)
+		ids[0] = *lost;
+	if (cordoned != NULL)
+		ids[1] = *cordoned;
+	request.offline_log_dirs = &ids[0];
+	request.offline_log_dirs_count = lost != NULL;
+	request.cordoned_log_dirs = &ids[1];
+	request.cordoned_log_dirs_count = cordoned != NULL;
 	ot_controller_heartbeat(fixture->controller, fixture_call_init(fixture, &call), &request,
 	    &response);
 	assert_ok(fixture_wait(fixture, &call));
@@ -178,14 +185,38 @@ test_lost(void **state)
 	assign.topic.topic_id = ot_image_topic(fixture->newest, OT_STR_LIT("u"))->id;
 	assert_ok(assign_send(&assign));
 	assert_int_equal(kit_partition(fixture, "u", 0)->leader, 1);
-	beat_without(1, &other_directory);
+	beat_with(1, &other_directory, NULL);
 	assert_int_equal(kit_partition(fixture, "u", 0)->leader, 2);
 	kit_assert_ids(ot_partition_isr(kit_partition(fixture, "u", 0)), KIT_IDS(2));
 	assert_int_equal(kit_partition(fixture, "t", 0)->leader, 1);
 	assert_int_equal(ot_image_broker(fixture->newest, 1)->log_dir_count, 1);
 	offset = ot_image_place(fixture->newest).offset;
-	beat_without(1, &other_directory);
+	beat_with(1, &other_directory, NULL);
 	assert_int_equal(ot_image_place(fixture->newest).offset, offset);
+}
+
+/* Goal: a broker whose only directory is cordoned gets no new replicas, until it is not any more;
+ * what it has stays. Method: one of three; topics of two and of three replicas. */
+static void
+test_cordoned(void **state)
+{
+	struct ot_uuid directory = fixture_directory(2);
+	int64_t offset;
+	(void)state;
+
+	beat_with(2, NULL, &directory);
+	assert_int_equal(ot_image_broker(fixture->newest, 2)->cordoned_log_dir_count, 1);
+	offset = ot_image_place(fixture->newest).offset;
+	beat_with(2, NULL, &directory);
+	assert_int_equal(ot_image_place(fixture->newest).offset, offset);
+	assert_ok(fixture_create_topic(fixture, "u", 10, 2, NULL));
+	for (int32_t i = 0; i < 10; i++)
+		assert_false(ot_ids_have(ot_partition_replicas(kit_partition(fixture, "u", i)), 2));
+	assert_int_equal(fixture_create_topic(fixture, "v", 1, 3, NULL),
+	    OT_ERR_INVALID_REPLICATION_FACTOR);
+	assert_int_equal(kit_partition(fixture, "t", 0)->isr_count, 3);
+	beat_with(2, NULL, NULL);
+	assert_ok(fixture_create_topic(fixture, "v", 1, 3, NULL));
 }
 
 /* ---- controllers ----------------------------------------------------------------------------- */
@@ -316,6 +347,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_assign, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_assign_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cordoned, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_controller_features, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_old_level, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_quorum, set_up, tear_down),
