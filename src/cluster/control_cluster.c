@@ -2,8 +2,12 @@
 
 #include "cluster/controller.h"
 
+#include <stdio.h>
+
 #include "base/panic.h"
 #include "cluster/feature_levels.h"
+#include "cluster/image_int.h"
+#include "cluster/sweep_int.h"
 #include "cluster/topics_int.h"
 #include "wire/msg_allocate_producer_ids.h"
 #include "wire/msg_metadata_log.h"
@@ -64,6 +68,11 @@ ot_controller_allocate_producer_ids(struct ot_controller *controller,
 
 enum { UPGRADE = 1, SAFE_DOWNGRADE = 2, UNSAFE_DOWNGRADE = 3 };
 
+/* The level of metadata.version that has records for eligible leader replicas. */
+enum { ELR_METADATA_VERSION = 23 };
+
+#define LEAST_ISR "min.insync.replicas"
+
 struct update {
 	struct ot_str feature;
 	int16_t level;
@@ -94,7 +103,55 @@ put_range(struct ot_text *text, const char *who, int32_t id, int16_t min, int16_
 		ot_text_put(text, "%s %d only supports versions %d-%d", who, id, min, max);
 }
 
-/* Who does not know that level: this controller, or a broker. False when all do. */
+/* A controller, while it is looked for one that does not know a level. */
+struct unable {
+	const struct ot_controller *controller;
+	const struct update *update;
+	struct ot_text *text;
+	bool is_found;
+};
+
+static bool
+visit_controller(void *arg, struct ot_bytes framed)
+{
+	struct unable *unable = arg;
+	const struct ot_register_controller_record *other;
+	struct ot_typed_record record;
+	struct ot_arena arena;
+	int16_t min = 0, max = 0;
+
+	ot_arena_init(&arena, 0);
+	if (ot_typed_record_decode(OT_RECORD_LOG_METADATA, framed, &arena, &record) != OT_OK)
+		OT_PANIC("a record in the image cannot be read");
+	other = record.msg;
+	for (int32_t i = 0; i < other->features_count; i++) {
+		if (!ot_str_equal(other->features[i].name, unable->update->feature))
+			continue;
+		min = other->features[i].min_supported_version;
+		max = other->features[i].max_supported_version;
+	}
+	/* What this one supports is known better than by its registration. */
+	if (other->controller_id != unable->controller->node_id &&
+	    (unable->update->level < min || unable->update->level > max)) {
+		put_range(unable->text, "Controller", other->controller_id, min, max);
+		unable->is_found = true;
+	}
+	ot_arena_fini(&arena);
+	return !unable->is_found;
+}
+
+static bool
+find_unable_controller(const struct ot_controller *controller, const struct update *update,
+    struct ot_text *text)
+{
+	struct unable unable = { .controller = controller, .update = update, .text = text };
+
+	ot_image_visit_kept_records(controller->head, OT_REGISTER_CONTROLLER_RECORD_TYPE,
+	    visit_controller, &unable);
+	return unable.is_found;
+}
+
+/* Who does not know that level: a controller, or a broker. False when all do. */
 static bool
 find_unable(const struct ot_controller *controller, const struct update *update,
     struct ot_text *text)
@@ -122,7 +179,7 @@ find_unable(const struct ot_controller *controller, const struct update *update,
 		put_range(text, "Broker", broker->id, min, max);
 		return true;
 	}
-	return false;
+	return find_unable_controller(controller, update, text);
 }
 
 /* Levels of metadata.version that changed what records there are; going below one loses some. */
@@ -151,9 +208,23 @@ check_metadata_version(const struct update *update, int16_t current, struct ot_w
 	return OT_ERR_INVALID_UPDATE_VERSION;
 }
 
+/* Eligible leader replicas need records that older logs do not have. `metadata_version` is the
+ * level that holds with the whole request. */
+static ot_err
+check_eligible_replicas(const struct update *update, int16_t metadata_version, struct ot_why *why)
+{
+	if (update->level == 0 || metadata_version >= ELR_METADATA_VERSION)
+		return OT_OK;
+	ot_why_set(why,
+	    OT_ELR_VERSION " could not be set to %d because it depends on " OT_METADATA_VERSION
+			   " level %d",
+	    update->level, ELR_METADATA_VERSION);
+	return OT_ERR_INVALID_UPDATE_VERSION;
+}
+
 static ot_err
 update_check(const struct ot_controller *controller, const struct update *update,
-    struct ot_why *why)
+    int16_t metadata_version, struct ot_why *why)
 {
 	int16_t current = ot_image_feature(controller->head, update->feature);
 	char room[200] = "";
@@ -173,6 +244,8 @@ update_check(const struct ot_controller *controller, const struct update *update
 		ot_text_put(&reason, "Can't downgrade to a newer version.");
 	else if (ot_str_is(update->feature, OT_METADATA_VERSION))
 		return check_metadata_version(update, current, why);
+	else if (ot_str_is(update->feature, OT_ELR_VERSION))
+		return check_eligible_replicas(update, metadata_version, why);
 	else
 		return OT_OK;
 	ot_why_set(why, "Invalid update version %d for feature %.*s. %s", update->level,
@@ -192,6 +265,73 @@ update_of(const struct ot_update_features_request_feature_update *wanted, int16_
 	return update;
 }
 
+/* ---- eligible leader replicas (KIP-966) ----------------------------------------------------- */
+
+static void
+add_setting(struct operation *operation, struct ot_str broker, struct ot_str value)
+{
+	struct ot_config_record record;
+
+	ot_config_record_init(&record);
+	record.resource_type = OT_RESOURCE_BROKER;
+	record.resource_name = broker;
+	record.name = OT_STR_LIT(LEAST_ISR);
+	record.value = value;
+	operation_add(operation, &ot_config_record_msg, &record);
+}
+
+struct least_isr {
+	struct operation *operation;
+	bool is_set; /* for the cluster */
+};
+
+static bool
+visit_least_isr(void *arg, const struct ot_config_image *config)
+{
+	struct least_isr *least = arg;
+
+	for (int32_t i = 0; i < config->pair_count; i++) {
+		if (!ot_str_is(config->pairs[i].name, LEAST_ISR))
+			continue;
+		if (config->name.len == 0)
+			least->is_set = true;
+		else
+			add_setting(least->operation, config->name, OT_STR_NULL);
+	}
+	return true;
+}
+
+void
+cluster_fix_least_isr(struct operation *operation)
+{
+	struct least_isr least = { .operation = operation };
+	struct ot_image *image = operation->controller->head;
+	char text[16];
+
+	ot_image_visit_configs(image, OT_RESOURCE_BROKER, visit_least_isr, &least);
+	if (least.is_set)
+		return;
+	(void)snprintf(text, sizeof(text), "%d",
+	    ot_settings_int(image->settings_static, OT_BROKER_MIN_INSYNC_REPLICAS));
+	add_setting(operation, OT_STR_LIT(""), ot_str_from(text));
+}
+
+/* ---- UpdateFeatures -------------------------------------------------------------------------- */
+
+/* The level of metadata.version with the request's updates. */
+static int16_t
+metadata_version_wanted(const struct operation *operation,
+    const struct ot_update_features_request *request)
+{
+	int16_t level = operation->metadata_version;
+
+	for (int32_t i = 0; i < request->feature_updates_count; i++) {
+		if (ot_str_is(request->feature_updates[i].feature, OT_METADATA_VERSION))
+			level = request->feature_updates[i].max_version_level;
+	}
+	return level;
+}
+
 /* All of them or none. */
 static ot_err
 update_all(struct operation *operation, const struct ot_update_features_request *request,
@@ -201,7 +341,8 @@ update_all(struct operation *operation, const struct ot_update_features_request 
 		struct update update = update_of(&request->feature_updates[i], version);
 		struct ot_feature_level_record record;
 		struct ot_why why = { { 0 } };
-		ot_err err = update_check(operation->controller, &update, &why);
+		ot_err err = update_check(operation->controller, &update,
+		    metadata_version_wanted(operation, request), &why);
 
 		if (err != OT_OK) {
 			ot_why_set(ret_why,
@@ -210,6 +351,8 @@ update_all(struct operation *operation, const struct ot_update_features_request 
 			    why.text);
 			return err;
 		}
+		if (ot_str_is(update.feature, OT_ELR_VERSION) && update.level > 0)
+			cluster_fix_least_isr(operation);
 		ot_feature_level_record_init(&record);
 		record.name = update.feature;
 		record.feature_level = update.level;
@@ -248,5 +391,8 @@ ot_controller_update_features(struct ot_controller *controller, struct ot_contro
 		ret_response->results[i].error_code = ret_response->error_code;
 		ret_response->results[i].error_message = ret_response->error_message;
 	}
+	/* Without the feature its lists go, and whoever could lead is in sync again. */
+	if (err == OT_OK && !request->validate_only && operation.records.count > 0)
+		sweep_eligible_replicas(&operation);
 	operation_end(&operation, err != OT_OK || request->validate_only);
 }

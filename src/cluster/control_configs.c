@@ -11,11 +11,15 @@
 #include <stdlib.h>
 
 #include "base/panic.h"
+#include "cluster/feature_levels.h"
+#include "cluster/sweep_int.h"
 #include "cluster/topics_int.h"
 #include "config/alter.h"
 #include "wire/msg_alter_configs.h"
 #include "wire/msg_incremental_alter_configs.h"
 #include "wire/msg_metadata_log.h"
+
+#define LEAST_ISR "min.insync.replicas"
 
 /* One resource of either request. */
 struct change {
@@ -132,6 +136,35 @@ work_out(struct operation *operation, const struct change *change,
 	    change->wanted, (size_t)change->count, operation->arena, ret_result, why);
 }
 
+/* While eligible leader replicas are kept, every process must know the least ISR: it is the
+ * cluster's, in the log, and no broker has its own. */
+static ot_err
+check_least_isr(const struct change *change, const struct ot_alter_result *result,
+    struct ot_why *why)
+{
+	for (size_t i = 0; i < result->record_count; i++) {
+		if (change->resource != OT_RESOURCE_BROKER ||
+		    !ot_str_is(result->records[i].name, LEAST_ISR))
+			continue;
+		if (change->name.len > 0)
+			ot_why_set(why,
+			    "Broker-level " LEAST_ISR " cannot be altered while ELR is enabled.");
+		else if (result->records[i].value.len < 0)
+			ot_why_set(why,
+			    "Cluster-level " LEAST_ISR " cannot be removed while ELR is enabled.");
+		else
+			continue;
+		return OT_ERR_INVALID_CONFIG;
+	}
+	return OT_OK;
+}
+
+static bool
+has_eligible_replicas(const struct operation *operation)
+{
+	return ot_image_feature(operation->controller->head, OT_STR_LIT(OT_ELR_VERSION)) > 0;
+}
+
 static ot_err
 alter_one(struct operation *operation, const struct change *change, struct ot_why *why)
 {
@@ -148,6 +181,8 @@ alter_one(struct operation *operation, const struct change *change, struct ot_wh
 		err = work_out(operation, change, &result, why);
 	if (err == OT_OK)
 		err = check_existence(operation, change, why);
+	if (err == OT_OK && has_eligible_replicas(operation))
+		err = check_least_isr(change, &result, why);
 	if (err == OT_OK)
 		err = cluster_check_room(operation, (int64_t)result.record_count, why);
 	if (err != OT_OK)
@@ -223,6 +258,17 @@ alter_all(struct operation *operation, struct change *changes, int32_t count)
 	}
 }
 
+/* Ends an operation on settings. Where the least ISR has changed, lists of eligible leader replicas
+ * may not be justified any more: with a smaller one records are committed that they do not have. */
+static void
+alter_end(struct operation *operation, bool is_dropped)
+{
+	if (!is_dropped && !operation->is_failed && operation->records.count > 0 &&
+	    has_eligible_replicas(operation))
+		sweep_eligible_replicas(operation);
+	operation_end(operation, is_dropped);
+}
+
 /* ---- IncrementalAlterConfigs ---------------------------------------------------------------- */
 
 static void
@@ -291,7 +337,7 @@ ot_controller_incremental_alter_configs(struct ot_controller *controller,
 		ret_response->responses[i].error_code = ot_err_to_wire(changes[i].err);
 		ret_response->responses[i].error_message = changes[i].message;
 	}
-	operation_end(&operation, request->validate_only);
+	alter_end(&operation, request->validate_only);
 }
 
 /* ---- AlterConfigs --------------------------------------------------------------------------- */
@@ -355,5 +401,5 @@ ot_controller_alter_configs(struct ot_controller *controller, struct ot_controll
 		ret_response->responses[i].error_code = ot_err_to_wire(changes[i].err);
 		ret_response->responses[i].error_message = changes[i].message;
 	}
-	operation_end(&operation, request->validate_only);
+	alter_end(&operation, request->validate_only);
 }

@@ -102,10 +102,8 @@ cluster_check_room(const struct operation *operation, int64_t count, struct ot_w
 	return OT_ERR_POLICY_VIOLATION;
 }
 
-/* Where a new replica goes on its broker: into the only directory, or where the broker says later
- * (KIP-858). */
-static struct ot_uuid
-directory_of(const struct ot_image *image, int32_t id)
+struct ot_uuid
+cluster_directory_of_new(const struct ot_image *image, int32_t id)
 {
 	const struct ot_broker_image *broker = ot_image_broker(image, id);
 
@@ -137,7 +135,7 @@ cluster_add_partitions(struct operation *operation, const struct ot_uuid *topic_
 		record.isr = isr;
 		record.isr_count = 0;
 		for (int32_t j = 0; j < replica_count; j++) {
-			directories[j] = directory_of(image, lists[j]);
+			directories[j] = cluster_directory_of_new(image, lists[j]);
 			if (cluster_broker_is_active(image, lists[j]))
 				isr[record.isr_count++] = lists[j];
 		}

@@ -18,9 +18,12 @@
 #include "base/panic.h"
 #include "base/report.h"
 #include "cluster/operation_int.h"
+#include "cluster/elections_int.h"
 #include "cluster/feature_levels.h"
 #include "cluster/image_int.h"
+#include "cluster/sessions_int.h"
 #include "cluster/snapshot.h"
+#include "cluster/topics_int.h"
 #include "wire/msg_metadata_log.h"
 
 /* A batch under way, with the image that holds once it is committed. */
@@ -128,6 +131,22 @@ operation_error_text(struct ot_arena *arena, ot_err err, const struct ot_why *wh
 	return ot_str_from(text != NULL ? text : ot_err_message(err));
 }
 
+/* ---- activity ------------------------------------------------------------------------------- */
+
+/* Takes no more operations; what it alone knows of brokers is forgotten. */
+static void
+deactivate(struct ot_controller *controller)
+{
+	if (!controller->is_active)
+		return;
+	controller->is_active = false;
+	if (!controller->is_closing) {
+		sessions_end(controller);
+		elections_end(controller);
+	}
+	controller->events->on_active(controller->arg, false);
+}
+
 /* ---- images --------------------------------------------------------------------------------- */
 
 static void
@@ -166,10 +185,7 @@ fail(struct ot_controller *controller, ot_err err, const char *why)
 	ot_image_edit_drop(controller->replay);
 	controller->replay = NULL;
 	calls_fail(controller, err);
-	if (controller->is_active) {
-		controller->is_active = false;
-		controller->events->on_active(controller->arg, false);
-	}
+	deactivate(controller);
 	controller->events->on_failure(controller->arg, err, why);
 }
 
@@ -317,10 +333,7 @@ on_appended(struct ot_metalog_append *log, ot_err err)
 	head_set(controller, controller->committed);
 	controller->is_leader = false;
 	calls_fail(controller, err);
-	if (controller->is_active) {
-		controller->is_active = false;
-		controller->events->on_active(controller->arg, false);
-	}
+	deactivate(controller);
 }
 
 /* Appends records whose effect is in the image; takes both over. */
@@ -372,15 +385,42 @@ operation_begin(struct operation *operation, struct ot_controller *controller,
 		return false;
 	}
 	*operation = (struct operation){ .controller = controller, .call = call };
-	operation->arena = call == NULL ? NULL : call->arena;
+	operation->arena = call->arena;
 	operation_open(operation);
 	return true;
+}
+
+void
+operation_begin_own(struct operation *operation, struct ot_controller *controller)
+{
+	*operation = (struct operation){ .controller = controller };
+	ot_arena_init(&operation->own, 0);
+	operation->arena = &operation->own;
+	operation_open(operation);
 }
 
 const struct ot_image *
 operation_image(struct operation *operation)
 {
 	return ot_image_edit_peek(operation->edit);
+}
+
+const struct ot_topic_image *
+operation_topic(struct operation *operation, const struct ot_uuid *id)
+{
+	return ot_image_edit_topic(operation->edit, id);
+}
+
+/* The record as the log has it, decoded: a version that is not the newest may lack fields. */
+static void
+read_back(struct operation *operation, struct ot_arena *arena, struct ot_typed_record *ret_record)
+{
+	struct ot_bytes framed =
+	    ot_metadata_records_at(&operation->records, operation->records.count - 1);
+
+	if (ot_typed_record_decode(OT_RECORD_LOG_METADATA, framed, arena, ret_record) != OT_OK)
+		OT_PANIC("the controller made a record that it cannot read: %s",
+		    ret_record->type->name);
 }
 
 void
@@ -390,14 +430,19 @@ operation_add(struct operation *operation, const struct ot_msg *type, void *msg)
 		.version = ot_metadata_record_version(operation->metadata_version, type->type),
 		.msg = msg };
 	struct ot_why why = { { 0 } };
+	struct ot_arena arena;
 
 	ot_metadata_records_add_version(&operation->records, type, record.version, msg);
 	if (operation->records.failed) {
 		operation->is_failed = true;
 		return;
 	}
+	ot_arena_init(&arena, 0);
+	if (record.version < type->valid.max)
+		read_back(operation, &arena, &record);
 	if (ot_image_edit_apply(operation->edit, &record, &why) != OT_OK)
 		OT_PANIC("the controller made a record that does not fit: %s", why.text);
+	ot_arena_fini(&arena);
 }
 
 void *
@@ -442,12 +487,23 @@ operation_split(struct operation *operation)
 }
 
 void
+operation_split_if_full(struct operation *operation)
+{
+	if (operation->records.count >= OPERATION_RECORDS_MAX)
+		operation_split(operation);
+}
+
+void
 operation_end(struct operation *operation, bool is_dropped)
 {
 	struct ot_controller *controller = operation->controller;
 	struct ot_controller_call *call = operation->call;
 
 	operation_close(operation, is_dropped);
+	if (call == NULL) {
+		ot_arena_fini(&operation->own);
+		return;
+	}
 	if (operation->is_failed) {
 		operation_fail_call(controller, call, OT_ERR_NO_MEMORY);
 		return;
@@ -462,23 +518,34 @@ operation_end(struct operation *operation, bool is_dropped)
 
 /* ---- leading -------------------------------------------------------------------------------- */
 
-/* What a new cluster's log begins with: the levels of its features. */
+static void
+add_level(struct operation *operation, const struct ot_feature *feature)
+{
+	struct ot_feature_level_record record;
+
+	ot_feature_level_record_init(&record);
+	record.name = ot_str_from(feature->name);
+	record.feature_level = feature->initial;
+	operation_add(operation, &ot_feature_level_record_msg, &record);
+}
+
+/* What a new cluster's log begins with: the levels of its features, first the one that says which
+ * records there may be. */
 static void
 append_bootstrap(struct ot_controller *controller)
 {
-	struct operation operation = { .controller = controller };
-	struct ot_feature_level_record record;
+	const struct ot_feature *first = ot_feature_find(OT_STR_LIT(OT_METADATA_VERSION));
+	struct operation operation;
 
-	operation_open(&operation);
+	operation_begin_own(&operation, controller);
+	add_level(&operation, first);
 	for (size_t i = 0; i < ot_feature_count; i++) {
-		if (ot_features[i].initial == 0)
-			continue;
-		ot_feature_level_record_init(&record);
-		record.name = ot_str_from(ot_features[i].name);
-		record.feature_level = ot_features[i].initial;
-		operation_add(&operation, &ot_feature_level_record_msg, &record);
+		if (&ot_features[i] != first && ot_features[i].initial != 0)
+			add_level(&operation, &ot_features[i]);
 	}
-	operation_close(&operation, false);
+	if (ot_image_feature(operation_image(&operation), OT_STR_LIT(OT_ELR_VERSION)) > 0)
+		cluster_fix_least_isr(&operation);
+	operation_end(&operation, false);
 }
 
 /* Another controller was deposed in the middle of a metadata transaction: nobody will end it. The
@@ -511,6 +578,8 @@ activate(struct ot_controller *controller)
 	if (level == 0)
 		append_bootstrap(controller);
 	controller->is_active = true;
+	sessions_begin(controller);
+	elections_begin(controller);
 	controller->events->on_active(controller->arg, true);
 }
 
@@ -534,10 +603,7 @@ on_leader(void *arg, int32_t leader_id, int32_t epoch)
 	if (controller->is_failed || controller->is_closing)
 		return;
 	OT_ASSERT(ot_list_is_empty(&controller->appends));
-	if (controller->is_active) {
-		controller->is_active = false;
-		controller->events->on_active(controller->arg, false);
-	}
+	deactivate(controller);
 	set_leader(controller, leader_id);
 	controller->epoch = epoch;
 	controller->is_leader = leader_id == controller->node_id;
@@ -698,6 +764,10 @@ ot_controller_close(struct ot_controller *controller, void (*on_closed)(void *ar
 {
 	OT_ASSERT(!controller->is_closing);
 	controller->is_closing = true;
+	if (controller->is_active) {
+		sessions_end(controller);
+		elections_end(controller);
+	}
 	controller->on_closed = on_closed;
 	controller->closed_arg = arg;
 	ot_metalog_close(controller->log, on_log_closed, controller);

@@ -105,6 +105,20 @@ struct ot_unregister_broker_request;
 struct ot_unregister_broker_response;
 struct ot_update_features_request;
 struct ot_update_features_response;
+struct ot_alter_partition_request;
+struct ot_alter_partition_response;
+struct ot_elect_leaders_request;
+struct ot_elect_leaders_response;
+struct ot_alter_partition_reassignments_request;
+struct ot_alter_partition_reassignments_response;
+struct ot_list_partition_reassignments_request;
+struct ot_list_partition_reassignments_response;
+struct ot_assign_replicas_to_dirs_request;
+struct ot_assign_replicas_to_dirs_response;
+struct ot_controller_registration_request;
+struct ot_controller_registration_response;
+struct ot_describe_quorum_request;
+struct ot_describe_quorum_response;
 
 /* Creates topics; each stands or falls alone. The response has all of them, in the order of the
  * request, with ids, counts and settings for the versions that have these. */
@@ -132,13 +146,15 @@ void ot_controller_allocate_producer_ids(struct ot_controller *controller,
     struct ot_controller_call *call, const struct ot_allocate_producer_ids_request *request,
     struct ot_allocate_producer_ids_response *ret_response);
 
-/* Registers a broker, fenced. The response has its epoch, which it names from then on. */
+/* Registers a broker, fenced. The response has its epoch, which it names from then on.
+ * DUPLICATE_BROKER_REGISTRATION while another process of that id sends heartbeats. */
 void ot_controller_register_broker(struct ot_controller *controller,
     struct ot_controller_call *call, const struct ot_broker_registration_request *request,
     struct ot_broker_registration_response *ret_response);
 
 /* A sign of life: unfences a broker that has caught up, fences one that wants it, and lets one that
- * wants to stop go. */
+ * wants to stop go once others lead in its place. A broker that is silent for
+ * broker.session.timeout.ms is fenced. */
 void ot_controller_heartbeat(struct ot_controller *controller, struct ot_controller_call *call,
     const struct ot_broker_heartbeat_request *request,
     struct ot_broker_heartbeat_response *ret_response);
@@ -146,6 +162,44 @@ void ot_controller_heartbeat(struct ot_controller *controller, struct ot_control
 void ot_controller_unregister_broker(struct ot_controller *controller,
     struct ot_controller_call *call, const struct ot_unregister_broker_request *request,
     struct ot_unregister_broker_response *ret_response);
+
+/* A leader changes the ISR of its partitions, each stands or falls alone; `version` of the request
+ * says whether topics have names or ids, and brokers epochs. */
+void ot_controller_alter_partition(struct ot_controller *controller,
+    struct ot_controller_call *call, const struct ot_alter_partition_request *request,
+    int16_t version, struct ot_alter_partition_response *ret_response);
+
+/* Elects leaders of the named partitions, or of all: the preferred ones, or, where there is none,
+ * uncleanly. */
+void ot_controller_elect_leaders(struct ot_controller *controller, struct ot_controller_call *call,
+    const struct ot_elect_leaders_request *request, struct ot_elect_leaders_response *ret_response);
+
+/* Begins and cancels reassignments; each partition stands or falls alone. */
+void ot_controller_alter_partition_reassignments(struct ot_controller *controller,
+    struct ot_controller_call *call, const struct ot_alter_partition_reassignments_request *request,
+    struct ot_alter_partition_reassignments_response *ret_response);
+
+/* Those under way, of the named partitions or of all. */
+void ot_controller_list_partition_reassignments(struct ot_controller *controller,
+    struct ot_controller_call *call, const struct ot_list_partition_reassignments_request *request,
+    struct ot_list_partition_reassignments_response *ret_response);
+
+/* A broker says in which directories its replicas are. */
+void ot_controller_assign_replicas_to_dirs(struct ot_controller *controller,
+    struct ot_controller_call *call, const struct ot_assign_replicas_to_dirs_request *request,
+    struct ot_assign_replicas_to_dirs_response *ret_response);
+
+/* Registers a controller, in the place of an earlier registration of its id. */
+void ot_controller_register_controller(struct ot_controller *controller,
+    struct ot_controller_call *call, const struct ot_controller_registration_request *request,
+    struct ot_controller_registration_response *ret_response);
+
+/* What the active controller knows of the metadata log's readers: the controllers that registered
+ * as voters (this one always), brokers as observers with the offsets of their heartbeats. Only
+ * __cluster_metadata-0 is described; the answer to another partition is an error. */
+void ot_controller_describe_quorum(struct ot_controller *controller,
+    struct ot_controller_call *call, const struct ot_describe_quorum_request *request,
+    struct ot_describe_quorum_response *ret_response);
 
 /* Sets finalized feature levels; `version` decides between AllowDowngrade and UpgradeType. */
 void ot_controller_update_features(struct ot_controller *controller,

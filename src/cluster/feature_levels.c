@@ -14,6 +14,7 @@ enum {
 };
 
 const struct ot_feature ot_features[] = {
+	{ OT_ELR_VERSION, 0, 1, 1 },
 	{ OT_METADATA_VERSION, METADATA_3_3_IV3, METADATA_4_3_IV0, METADATA_4_3_IV0 },
 };
 const size_t ot_feature_count = OT_ARRAY_COUNT(ot_features);

@@ -8,6 +8,9 @@
 /* The feature whose level says which versions of records the metadata log has. */
 #define OT_METADATA_VERSION "metadata.version"
 
+/* Whether eligible leader replicas are kept (KIP-966): 0 or 1. */
+#define OT_ELR_VERSION "eligible.leader.replicas.version"
+
 struct ot_feature {
 	const char *name;
 	int16_t min; /* the least level that this release supports */

@@ -584,6 +584,17 @@ ot_topic_partition(const struct ot_topic_image *topic, int32_t index)
 	return tree_find(topic->partitions, &image_partitions, image_key_of_int(index));
 }
 
+void
+ot_topic_visit_partitions(const struct ot_topic_image *topic, ot_topic_visit_partition *visit,
+    void *arg)
+{
+	struct tree_cursor cursor;
+
+	tree_begin(&cursor, topic->partitions);
+	while (tree_at(&cursor) != NULL && visit(arg, tree_at(&cursor)))
+		tree_next(&cursor);
+}
+
 struct ot_ids
 ot_partition_replicas(const struct ot_partition_image *partition)
 {

@@ -122,6 +122,11 @@ struct ot_partition_image {
 const struct ot_partition_image *ot_topic_partition(const struct ot_topic_image *topic,
     int32_t index);
 
+/* All partitions in order until the visit says false: cheaper than one look-up for each. */
+typedef bool ot_topic_visit_partition(void *arg, const struct ot_partition_image *partition);
+void ot_topic_visit_partitions(const struct ot_topic_image *topic, ot_topic_visit_partition *visit,
+    void *arg);
+
 struct ot_ids ot_partition_replicas(const struct ot_partition_image *partition);
 struct ot_ids ot_partition_isr(const struct ot_partition_image *partition);
 struct ot_ids ot_partition_adding(const struct ot_partition_image *partition);
@@ -319,6 +324,16 @@ bool ot_image_edit_is_in_txn(const struct ot_image_edit *edit);
 /* The image in progress, for look-ups between records; it ends with the next call for the edit.
  * @owner control */
 const struct ot_image *ot_image_edit_peek(struct ot_image_edit *edit);
+
+/* What the edit has made so far, as an image that stays as it is while the edit goes on; one
+ * reference. Its place is that of before. @owner control */
+struct ot_image *ot_image_edit_snapshot(struct ot_image_edit *edit) OT_MUST_USE;
+
+/* A topic in progress, NULL when there is none of that id: cheap between records, where a peek puts
+ * all in order first. Its settings may be those of before. Ends with the next call for the edit.
+ * @owner control */
+const struct ot_topic_image *ot_image_edit_topic(const struct ot_image_edit *edit,
+    const struct ot_uuid *id);
 
 /* Lets the image name another controller. @owner control */
 void ot_image_edit_set_controller(struct ot_image_edit *edit, int32_t controller_id);

@@ -584,6 +584,22 @@ ot_image_edit_peek(struct ot_image_edit *edit)
 	return edit->image;
 }
 
+struct ot_image *
+ot_image_edit_snapshot(struct ot_image_edit *edit)
+{
+	edit_settle(edit);
+	return image_copy(edit->image);
+}
+
+const struct ot_topic_image *
+ot_image_edit_topic(const struct ot_image_edit *edit, const struct ot_uuid *id)
+{
+	struct draft *draft;
+
+	HASH_FIND(hh, edit->drafts, id, sizeof(*id), draft);
+	return draft != NULL ? draft->topic : ot_image_topic_by_id(edit->image, id);
+}
+
 void
 ot_image_edit_set_controller(struct ot_image_edit *edit, int32_t controller_id)
 {

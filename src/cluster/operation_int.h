@@ -7,6 +7,8 @@
 /* Kafka's bound of records in one operation of a user. */
 enum { OPERATION_RECORDS_MAX = 10000 };
 
+struct session;
+
 struct ot_controller {
 	struct ot_io *io;                          /* [const] */
 	struct ot_metalog *log;                    /* [const] */
@@ -36,6 +38,13 @@ struct ot_controller {
 	struct ot_list done;    /* to be told in the next turn */
 	struct ot_timer tell;
 
+	/* Brokers, while active (sessions_int.h, elections_int.h). */
+	struct session *sessions;
+	struct ot_timer session_due;
+	ot_mono_ns session_deadline; /* of the timer */
+	struct ot_timer balance_due;
+	struct ot_timer unclean_due;
+
 	/* Snapshots. */
 	struct snapshot_job *snapshot; /* the one being written; or NULL */
 	struct ot_timer snapshot_due;
@@ -48,8 +57,9 @@ struct ot_controller {
 /* An operation while it is worked out: on the stack, from operation_begin() to operation_end(). */
 struct operation {
 	struct ot_controller *controller;
-	struct ot_controller_call *call;
-	struct ot_arena *arena;
+	struct ot_controller_call *call; /* NULL: one of the controller's own */
+	struct ot_arena *arena;          /* the call's, or `own` */
+	struct ot_arena own;
 	struct ot_image_edit *edit; /* of the head */
 	struct ot_metadata_records records;
 	int16_t metadata_version;
@@ -62,15 +72,25 @@ struct operation {
 OT_MUST_USE bool operation_begin(struct operation *operation, struct ot_controller *controller,
     struct ot_controller_call *call);
 
+/* Begins one that nobody waits for; the controller takes operations. */
+void operation_begin_own(struct operation *operation, struct ot_controller *controller);
+
 /* The image with this operation's records. Borrowed until the next record. */
 const struct ot_image *operation_image(struct operation *operation);
+
+/* A topic with this operation's records, NULL when there is none of that id; cheaper where records
+ * and look-ups alternate. Borrowed until the next record. */
+const struct ot_topic_image *operation_topic(struct operation *operation, const struct ot_uuid *id);
 
 /* Adds a record, in the version of the metadata.version that holds. */
 void operation_add(struct operation *operation, const struct ot_msg *type, void *msg);
 
-/* Appends what is there as a batch of its own, and begins the next, which is only begun when that
- * one went well: for operations that need not be atomic. */
+/* Appends what is there as a batch of its own, and begins the next: what follows sees it in the
+ * head, and is committed only when it was. Images and topics of the operation are void then. */
 void operation_split(struct operation *operation);
+
+/* The same once the batch is as large as one may be: for operations that need not be atomic. */
+void operation_split_if_full(struct operation *operation);
 
 /* Appends the batch, unless it is dropped; the call completes when all is committed that it knew.
  */

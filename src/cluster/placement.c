@@ -91,7 +91,23 @@ compare_racks(const void *a, const void *b)
 	return ot_str_compare(((const struct rack *)a)->name, ((const struct rack *)b)->name);
 }
 
-/* Racks by name, and in each its brokers by id; none that is about to stop. */
+/* All of its directories are closed to new replicas (KIP-1066). */
+static bool
+has_no_room(const struct ot_broker_image *broker)
+{
+	for (int32_t i = 0; i < broker->log_dir_count; i++) {
+		bool is_cordoned = false;
+
+		for (int32_t j = 0; j < broker->cordoned_log_dir_count && !is_cordoned; j++)
+			is_cordoned =
+			    ot_uuid_equal(&broker->log_dirs[i], &broker->cordoned_log_dirs[j]);
+		if (!is_cordoned)
+			return false;
+	}
+	return broker->log_dir_count > 0;
+}
+
+/* Racks by name, and in each its brokers by id; none that is about to stop or has no room. */
 static ot_err
 collect(struct rack_list *list, const struct ot_image *image, struct ot_arena *arena)
 {
@@ -106,7 +122,7 @@ collect(struct rack_list *list, const struct ot_image *image, struct ot_arena *a
 		struct rack *rack = rack_find(list, broker->rack);
 		struct broker_list *ids;
 
-		if (broker->is_in_controlled_shutdown)
+		if (broker->is_in_controlled_shutdown || has_no_room(broker))
 			continue;
 		if (rack == NULL) {
 			rack = &list->racks[list->rack_count++];

@@ -5,7 +5,8 @@
  * leaders and replicas evenly over racks and brokers. Each partition begins one rack further than
  * the one before, each rack goes one broker further each time; when as many partitions were placed
  * as there are brokers, both orders are shuffled, so that the same sets do not come again. Where a
- * topic has partitions already, it goes on behind the last one.
+ * topic has partitions already, it goes on behind the last one. Brokers that are about to stop, or
+ * whose directories are all cordoned, get nothing.
  */
 #ifndef OT_CLUSTER_PLACEMENT_INT_H
 #define OT_CLUSTER_PLACEMENT_INT_H

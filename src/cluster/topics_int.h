@@ -35,6 +35,18 @@ ot_err cluster_check_room(const struct operation *operation, int64_t count,
 void cluster_add_partitions(struct operation *operation, const struct ot_uuid *topic_id,
     int32_t first_index, int32_t partition_count, const int32_t *replicas, int32_t replica_count);
 
+/* Where a new replica goes on its broker: into the only directory, or where the broker says later
+ * (KIP-858). @owner control */
+struct ot_uuid cluster_directory_of_new(const struct ot_image *image, int32_t id);
+
+/* Whether the broker has registered that directory and not lost it. @owner control */
+bool cluster_broker_has_directory(const struct ot_broker_image *broker,
+    const struct ot_uuid *directory);
+
+/* Puts the least ISR of the property file into the log, for the whole cluster, and takes away those
+ * of single brokers: before eligible leader replicas can be kept. @owner control */
+void cluster_fix_least_isr(struct operation *operation);
+
 /* Whether the broker is registered in that epoch. OT_ERR_STALE_BROKER_EPOCH. @owner control */
 ot_err cluster_check_broker_epoch(const struct ot_image *image, int32_t id,
     int64_t epoch) OT_MUST_USE;

@@ -204,10 +204,11 @@ def test_topics_of_today(broker, tool, complain):
     assert tool("topics", "--list") == "one\ntwo\n"
     text = tool("topics", "--describe")
     assert re.fullmatch(
-        "Topic: one\tTopicId: \\S{22}\tPartitionCount: 1\tReplicationFactor: 1\tConfigs: \n"
+        "Topic: one\tTopicId: \\S{22}\tPartitionCount: 1\tReplicationFactor: 1"
+        "\tConfigs: min.insync.replicas=1\n"
         "\tTopic: one\tPartition: 0\tLeader: 0\tReplicas: 0\tIsr: 0\tElr: \tLastKnownElr: \n"
         "Topic: two\tTopicId: (\\S{22})\tPartitionCount: 3\tReplicationFactor: 1"
-        "\tConfigs: cleanup.policy=compact,retention.ms=1000\n"
+        "\tConfigs: cleanup.policy=compact,min.insync.replicas=1,retention.ms=1000\n"
         + "".join(f"\tTopic: two\tPartition: {i}\tLeader: 0\tReplicas: 0\tIsr: 0\tElr: "
                   "\tLastKnownElr: \n" for i in range(3)), text), text
     topic_id = re.search(r"Topic: two\tTopicId: (\S+)", text)[1]
@@ -224,7 +225,8 @@ def test_topics_of_today(broker, tool, complain):
                    "under-min-isr-partitions"):
         assert tool("topics", "--describe", f"--{report}") == ""
     assert tool("topics", "--describe", "--at-min-isr-partitions").count("\n") == 7
-    assert tool("topics", "--describe", "--topics-with-overrides").count("\n") == 1
+    # The cluster's min.insync.replicas is no default, so each topic has something to say.
+    assert tool("topics", "--describe", "--topics-with-overrides").count("\n") == 2
     assert tool("topics", "--delete", "--topic", "t.*,nothing") == ""
     assert tool("topics", "--list") == "one\n"
     assert complain("topics", "--delete", "--topic", "two") == \

@@ -48,8 +48,8 @@ struct memory_batch {
 
 /* What stays when a controller ends: several controllers can be started on it in turn. */
 struct memory_disk {
-	struct memory_batch batches[4096];
-	size_t batch_count;
+	struct memory_batch *batches;
+	size_t batch_count, batch_capacity;
 	int64_t next_offset;
 	int32_t epoch;
 	struct ot_metadata_records snapshot;
@@ -68,9 +68,10 @@ struct memory_log {
 	int64_t next_offset;  /* with the queue */
 	struct ot_metalog_snapshot *snapshot;
 	bool is_started;
-	bool is_held;   /* appends stay in the queue */
-	ot_err failure; /* of the next commit */
-	uint64_t bytes; /* since the snapshot */
+	bool is_held;              /* appends stay in the queue */
+	ot_err failure;            /* of the next commit, */
+	int commits_until_failure; /* or of one after it */
+	uint64_t bytes;            /* since the snapshot */
 	void (*on_closed)(void *);
 	void *closed_arg;
 };
@@ -126,14 +127,20 @@ memory_commit(struct memory_log *self)
 	while (!ot_list_is_empty(&self->queue)) {
 		struct ot_metalog_append *append =
 		    OT_LIST_FIRST(&self->queue, struct ot_metalog_append, link);
-		struct memory_batch *batch = &disk->batches[disk->batch_count];
+		struct memory_batch *batch;
 
 		ot_list_remove(&append->link);
-		if (self->failure != OT_OK) {
+		if (self->failure != OT_OK && self->commits_until_failure-- <= 0) {
 			append->on_done(append, self->failure);
 			continue;
 		}
-		assert_in_range(disk->batch_count++, 0, 4095);
+		if (disk->batch_count == disk->batch_capacity) {
+			disk->batch_capacity = OT_MAX(64, 2 * disk->batch_capacity);
+			disk->batches = ot_realloc(disk->batches,
+			    disk->batch_capacity * sizeof(disk->batches[0]));
+			assert_non_null(disk->batches);
+		}
+		batch = &disk->batches[disk->batch_count++];
 		assert_int_equal(append->base_offset, disk->next_offset);
 		assert_int_equal(append->epoch, disk->epoch);
 		batch->base_offset = append->base_offset;
@@ -147,9 +154,10 @@ memory_commit(struct memory_log *self)
 		memory_tell(self, batch->base_offset, batch->epoch, &batch->records, false);
 		append->on_done(append, OT_OK);
 	}
-	if (self->failure == OT_OK)
+	if (self->failure == OT_OK || self->commits_until_failure >= 0)
 		return;
 	self->failure = OT_OK;
+	self->commits_until_failure = 0;
 	self->next_offset = disk->next_offset;
 	disk->epoch++;
 	self->events->on_leader(self->arg, 1, disk->epoch);
@@ -278,6 +286,7 @@ memory_disk_fini(struct memory_disk *disk)
 	for (size_t i = 0; i < disk->batch_count; i++)
 		ot_metadata_records_fini(&disk->batches[i].records);
 	ot_metadata_records_fini(&disk->snapshot);
+	ot_free(disk->batches);
 	memset(disk, 0, sizeof(*disk));
 }
 
@@ -392,6 +401,26 @@ fixture_create(const char *settings)
 	return fixture;
 }
 
+/* Begins anew on the log of a cluster of an older release: at that level of metadata.version. */
+static inline void
+fixture_begin_at_level(struct fixture *fixture, int16_t level)
+{
+	struct ot_feature_level_record record;
+	struct memory_disk *disk = fixture->disk;
+
+	fixture_close_controller(fixture);
+	memory_disk_fini(disk);
+	ot_feature_level_record_init(&record);
+	record.name = OT_STR_LIT("metadata.version");
+	record.feature_level = level;
+	disk->batches = ot_must_alloc(sizeof(disk->batches[0]));
+	disk->batch_capacity = disk->batch_count = 1;
+	ot_metadata_records_init(&disk->batches[0].records);
+	ot_metadata_records_add(&disk->batches[0].records, &ot_feature_level_record_msg, &record);
+	disk->next_offset = 1;
+	fixture_start_controller(fixture);
+}
+
 static inline void
 fixture_destroy(struct fixture *fixture)
 {
@@ -446,22 +475,41 @@ fixture_wait(struct fixture *fixture, struct fixture_call *call)
 	return call->err;
 }
 
-/* Registers a broker and unfences it. Gives its epoch. */
-static inline int64_t
-fixture_add_broker(struct fixture *fixture, int32_t id, const char *rack)
+/* The features of a broker of this release. */
+static inline void
+fixture_fill_features(struct ot_broker_registration_request *request)
+{
+	static struct ot_broker_registration_request_feature features[] = {
+		{ .name = OT_STR_LIT("metadata.version"),
+		    .min_supported_version = 7,
+		    .max_supported_version = 30 },
+		{ .name = OT_STR_LIT("eligible.leader.replicas.version"),
+		    .max_supported_version = 1 },
+	};
+
+	request->features = features;
+	request->features_count = 2;
+}
+
+/* The log directory that a broker of the tests has. */
+static inline struct ot_uuid
+fixture_directory(int32_t id)
+{
+	return (struct ot_uuid){ { 1, 2, 3, (uint8_t)id } };
+}
+
+/* Registers a new incarnation of a broker, whose registration of before is named as one that ended
+ * cleanly (-1: none). Gives the error and, in `ret_epoch`, the epoch. */
+static inline ot_err
+fixture_register(struct fixture *fixture, int32_t id, const char *rack, int64_t previous_epoch,
+    int64_t *ret_epoch)
 {
 	struct ot_broker_registration_request request;
 	struct ot_broker_registration_response response;
 	struct ot_broker_registration_request_listener listener = { .name = OT_STR_LIT("PLAINTEXT"),
 		.host = OT_STR_LIT("localhost"),
 		.port = 9092 };
-	struct ot_broker_registration_request_feature feature = { .name = OT_STR_LIT(
-								      "metadata.version"),
-		.min_supported_version = 7,
-		.max_supported_version = 30 };
-	struct ot_uuid directory = { { 1, 2, 3, (uint8_t)id } };
-	struct ot_broker_heartbeat_request beat;
-	struct ot_broker_heartbeat_response beaten;
+	struct ot_uuid directory = fixture_directory(id);
 	struct fixture_call call;
 
 	ot_broker_registration_request_init(&request);
@@ -470,25 +518,51 @@ fixture_add_broker(struct fixture *fixture, int32_t id, const char *rack)
 	request.incarnation_id = ot_io_random_uuid(fixture->io);
 	request.listeners = &listener;
 	request.listeners_count = 1;
-	request.features = &feature;
-	request.features_count = 1;
+	fixture_fill_features(&request);
 	request.rack = ot_str_from(rack);
 	request.log_dirs = &directory;
 	request.log_dirs_count = 1;
+	request.previous_broker_epoch = previous_epoch;
 	ot_controller_register_broker(fixture->controller, fixture_call_init(fixture, &call),
 	    &request, &response);
 	assert_ok(fixture_wait(fixture, &call));
-	assert_ok(response.error_code);
-	ot_broker_heartbeat_request_init(&beat);
-	beat.broker_id = id;
-	beat.broker_epoch = response.broker_epoch;
-	beat.current_metadata_offset = ot_image_place(fixture->newest).offset;
-	ot_controller_heartbeat(fixture->controller, fixture_call_init(fixture, &call), &beat,
-	    &beaten);
+	if (ret_epoch != NULL)
+		*ret_epoch = response.broker_epoch;
+	return ot_err_from_wire(response.error_code);
+}
+
+enum { BEAT_FENCE = 1, BEAT_SHUT_DOWN = 2 };
+
+/* A heartbeat of a broker that has read everything; the test fails if it is refused. */
+static inline struct ot_broker_heartbeat_response
+fixture_beat(struct fixture *fixture, int32_t id, int flags)
+{
+	struct ot_broker_heartbeat_request request;
+	struct ot_broker_heartbeat_response response;
+	struct fixture_call call;
+
+	ot_broker_heartbeat_request_init(&request);
+	request.broker_id = id;
+	request.broker_epoch = ot_image_broker(fixture->newest, id)->epoch;
+	request.current_metadata_offset = ot_image_place(fixture->newest).offset;
+	request.want_fence = (flags & BEAT_FENCE) != 0;
+	request.want_shut_down = (flags & BEAT_SHUT_DOWN) != 0;
+	ot_controller_heartbeat(fixture->controller, fixture_call_init(fixture, &call), &request,
+	    &response);
 	assert_ok(fixture_wait(fixture, &call));
-	assert_ok(beaten.error_code);
-	assert_false(beaten.is_fenced);
-	return response.broker_epoch;
+	assert_ok(response.error_code);
+	return response;
+}
+
+/* Registers a broker and unfences it. Gives its epoch. */
+static inline int64_t
+fixture_add_broker(struct fixture *fixture, int32_t id, const char *rack)
+{
+	int64_t epoch;
+
+	assert_ok(fixture_register(fixture, id, rack, -1, &epoch));
+	assert_false(fixture_beat(fixture, id, 0).is_fenced);
+	return epoch;
 }
 
 static inline void

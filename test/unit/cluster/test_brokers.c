@@ -22,7 +22,7 @@ tear_down(void **state)
 
 /* ---- registration ---------------------------------------------------------------------------- */
 
-static struct ot_broker_registration_request_feature feature;
+static struct ot_broker_registration_request_feature features[2];
 static struct ot_uuid directories[2];
 
 /* A good request. */
@@ -32,17 +32,14 @@ registration(int32_t id)
 	struct ot_broker_registration_request request;
 
 	ot_broker_registration_request_init(&request);
-	memset(&feature, 0, sizeof(feature));
-	feature.name = OT_STR_LIT("metadata.version");
-	feature.min_supported_version = 7;
-	feature.max_supported_version = 30;
 	memset(directories, 0, sizeof(directories));
-	directories[0].bytes[0] = (uint8_t)(10 + id);
+	directories[0] = fixture_directory(id);
 	request.broker_id = id;
 	request.cluster_id = ot_str_from(CLUSTER_ID);
 	request.incarnation_id = ot_io_random_uuid(fixture->io);
-	request.features = &feature;
-	request.features_count = 1;
+	fixture_fill_features(&request);
+	memcpy(features, request.features, sizeof(features));
+	request.features = features;
 	request.log_dirs = directories;
 	request.log_dirs_count = 1;
 	return request;
@@ -87,7 +84,7 @@ test_register_refused(void **state)
 	request.log_dirs_count = 2;
 	assert_int_equal(register_as(&request, NULL), OT_ERR_INVALID_REGISTRATION);
 	request = registration(1);
-	feature.max_supported_version = 29;
+	features[0].max_supported_version = 29;
 	assert_int_equal(register_as(&request, NULL), OT_ERR_UNSUPPORTED_VERSION);
 	request = registration(1);
 	request.features_count = 0;
@@ -96,7 +93,7 @@ test_register_refused(void **state)
 	request = registration(1);
 	assert_ok(register_as(&request, NULL));
 	request = registration(2);
-	directories[0].bytes[0] = 11; /* of broker 1 */
+	directories[0] = fixture_directory(1);
 	assert_int_equal(register_as(&request, NULL), OT_ERR_INVALID_REGISTRATION);
 }
 
@@ -128,21 +125,8 @@ test_incarnations(void **state)
 static struct ot_broker_heartbeat_response
 beat(int32_t id, bool want_fence, bool want_shut_down)
 {
-	struct ot_broker_heartbeat_request request;
-	struct ot_broker_heartbeat_response response;
-	struct fixture_call call;
-
-	ot_broker_heartbeat_request_init(&request);
-	request.broker_id = id;
-	request.broker_epoch = ot_image_broker(fixture->newest, id)->epoch;
-	request.current_metadata_offset = ot_image_place(fixture->newest).offset;
-	request.want_fence = want_fence;
-	request.want_shut_down = want_shut_down;
-	ot_controller_heartbeat(fixture->controller, fixture_call_init(fixture, &call), &request,
-	    &response);
-	assert_ok(fixture_wait(fixture, &call));
-	assert_ok(response.error_code);
-	return response;
+	return fixture_beat(fixture, id,
+	    (want_fence ? BEAT_FENCE : 0) | (want_shut_down ? BEAT_SHUT_DOWN : 0));
 }
 
 static const struct ot_partition_image *
@@ -239,6 +223,8 @@ test_lone_broker(void **state)
 		assert_int_equal(partition(i)->leader, 1);
 		assert_int_equal(partition(i)->leader_epoch, 0);
 	}
+	fixture_close_controller(fixture); /* killed with the broker */
+	fixture_start_controller(fixture);
 	request = registration(1);
 	assert_ok(register_as(&request, &epoch));
 	assert_int_equal(epoch, ot_image_place(fixture->newest).offset);
@@ -265,6 +251,8 @@ test_many_partitions(void **state)
 		(void)snprintf(name, sizeof(name), "t%d", i);
 		assert_ok(fixture_create_topic(fixture, name, 1000, 1, NULL));
 	}
+	fixture_close_controller(fixture); /* killed with the broker */
+	fixture_start_controller(fixture);
 	batch_count = fixture->disk->batch_count;
 	request = registration(1);
 	assert_ok(register_as(&request, &epoch));
@@ -297,7 +285,11 @@ test_shutdown(void **state)
 	assert_true(ot_image_broker(fixture->newest, 2)->is_in_controlled_shutdown);
 	for (int32_t i = 0; i < 8; i++)
 		assert_int_equal(partition(i)->leader, 1);
+	/* Not before the others know who leads. */
+	assert_false(beat(2, false, true).should_shut_down);
+	(void)beat(1, false, false);
 	assert_true(beat(2, false, true).should_shut_down);
+	assert_true(ot_image_broker(fixture->newest, 2)->is_fenced);
 	ot_unregister_broker_request_init(&request);
 	for (int i = 0; i < 2; i++) {
 		request.broker_id = 2;

@@ -14,8 +14,9 @@ test_bootstrap(void **state)
 	ot_sim_world_run_for_ms(fixture->world, 10);
 	assert_int_equal(ot_image_feature(fixture->newest, ot_str_from(OT_METADATA_VERSION)), 30);
 	assert_int_equal(ot_image_controller(fixture->newest), 1);
-	assert_int_equal(ot_image_place(fixture->newest).offset, 0);
-	assert_int_equal(ot_image_features_epoch(fixture->newest), 0);
+	assert_int_equal(ot_image_feature(fixture->newest, ot_str_from(OT_ELR_VERSION)), 1);
+	assert_int_equal(ot_image_place(fixture->newest).offset, 2);
+	assert_int_equal(ot_image_features_epoch(fixture->newest), 2);
 	assert_string_equal(ot_image_cluster_id(fixture->newest), CLUSTER_ID);
 	fixture_destroy(fixture);
 }
@@ -232,10 +233,10 @@ test_metadata_transaction(void **state)
 	fixture_start_controller(fixture);
 	assert_int_equal(ot_image_feature(fixture->newest, OT_STR_LIT("ended")), 1);
 	assert_int_equal(ot_image_feature(fixture->newest, OT_STR_LIT("open")), 0);
-	assert_int_equal(fixture->disk->next_offset, 7);
+	assert_int_equal(fixture->disk->next_offset, 9);
 	fixture_close_controller(fixture);
 	fixture_start_controller(fixture);
-	assert_int_equal(fixture->disk->next_offset, 7);
+	assert_int_equal(fixture->disk->next_offset, 9);
 	assert_int_equal(ot_image_feature(fixture->newest, OT_STR_LIT("open")), 0);
 	fixture_destroy(fixture);
 }

@@ -174,10 +174,6 @@ prepare(struct machine *machine, struct fixture_call *call)
 static bool
 join(struct machine *machine)
 {
-	struct ot_broker_registration_request_feature feature = { .name = OT_STR_LIT(
-								      "metadata.version"),
-		.min_supported_version = 7,
-		.max_supported_version = 30 };
 	struct ot_uuid directory = { { 9 } };
 	struct ot_broker_registration_request request;
 	struct ot_broker_registration_response response;
@@ -189,8 +185,7 @@ join(struct machine *machine)
 	request.broker_id = 1;
 	request.cluster_id = ot_str_from(CLUSTER_ID);
 	request.incarnation_id = ot_io_random_uuid(machine->io);
-	request.features = &feature;
-	request.features_count = 1;
+	fixture_fill_features(&request);
 	request.log_dirs = &directory;
 	request.log_dirs_count = 1;
 	ot_controller_register_broker(machine->controller, prepare(machine, &calls[0]), &request,
