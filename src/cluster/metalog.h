@@ -31,6 +31,12 @@ struct ot_metalog_id {
 	int32_t epoch;
 };
 
+/* Where a leader's control listener answers. */
+struct ot_metalog_endpoint {
+	const char *host;
+	uint16_t port;
+};
+
 /* Committed records. Memory is the engine's and ends with the callback. */
 struct ot_metalog_batch {
 	int64_t base_offset;
@@ -51,8 +57,10 @@ struct ot_metalog_events {
 
 	/* Who leads from now on, in which epoch; after all batches of earlier epochs were told.
 	 * `leader_id` -1: nobody. If it is this process, the log is at its end: appends may begin.
-	 */
-	void (*on_leader)(void *arg, int32_t leader_id, int32_t epoch);
+	 * `endpoint` is what the leader gave with its election, for the time of the call; NULL when
+	 * nobody leads, or the leader answers in this process alone. */
+	void (*on_leader)(void *arg, int32_t leader_id, int32_t epoch,
+	    const struct ot_metalog_endpoint *endpoint);
 
 	/* The engine cannot go on: what it holds is damaged, or its disk failed. Appends under way
 	 * have failed before. No event follows, and appends fail: only ot_metalog_close() is left.
