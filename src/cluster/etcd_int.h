@@ -187,6 +187,7 @@ struct etcd_log {
 	int32_t epoch;         /* the greatest that was told */
 	int64_t head_revision; /* that changed the head to what was told */
 	bool is_in_snapshot;
+	int64_t asked_offset;  /* all before it had been told when the head was asked for */
 	int64_t load_revision; /* at which pages are read */
 	struct etcd_head load_head;
 	struct ot_kv_pair load_leader; /* its value is load_leader_value; create_revision 0: none */

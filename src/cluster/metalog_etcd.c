@@ -336,6 +336,7 @@ read_head(struct etcd_log *self)
 		{ .type = OT_KV_GET, .key = self->key_seed.text },
 	};
 
+	self->asked_offset = self->is_in_snapshot ? 0 : self->next_offset;
 	send_gets(self, ops, OT_ARRAY_COUNT(ops));
 }
 
@@ -391,7 +392,7 @@ fail_short(struct etcd_log *self)
 	ot_why_set(&why,
 	    "the metadata log in etcd ends at offset %" PRId64 ", but was written up to %" PRId64
 	    ": etcd has lost what it acknowledged; restore its data, or let this node join anew",
-	    self->load_head.next_offset, self->next_offset);
+	    self->load_head.next_offset, self->asked_offset);
 	etcd_fail(self, OT_ERR_CORRUPT_FILE, why.text);
 }
 
@@ -442,7 +443,8 @@ take_head(struct etcd_log *self, const struct ot_kv_txn *txn)
 	if (!take_keys(self, txn->found))
 		return;
 	self->load_revision = txn->revision;
-	if (self->load_head.next_offset < self->next_offset && !self->is_in_snapshot) {
+	/* What was told while the answer was on its way may be newer. */
+	if (self->load_head.next_offset < self->asked_offset) {
 		fail_short(self);
 		return;
 	}

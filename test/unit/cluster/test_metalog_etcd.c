@@ -513,7 +513,7 @@ run_seed(uint64_t seed)
 	member_append(leader, 3);
 	stage_run(stage, 2000);
 	for (int i = 0; i < MEMBERS_MAX; i++) {
-		assert_int_equal(stage->members[i].failure, OT_OK);
+		assert_string_equal(stage->members[i].why, "");
 		assert_int_equal(stage->members[i].under_way, 0);
 		assert_int_equal(stage->members[i].leader_id, leader->node_id);
 	}
