@@ -270,10 +270,10 @@ write_committed(struct etcd_log *self, struct etcd_write *write, int64_t revisio
 	write->is_sent = false;
 	if (err != OT_OK && !is_over(self))
 		etcd_fail(self, err, why.text);
-	if (!write->is_lost)
-		write_drop(write);
-	else
+	if (write->is_lost || ot_list_is_empty(&write->appends))
 		write_free(write);
+	else
+		OT_ASSERT(is_over(self)); /* nothing more is told; the end of all fails them */
 }
 
 /* The comparison failed: an earlier sending came through, or we lead no longer. */
@@ -305,6 +305,8 @@ on_written(struct ot_kv_txn *txn, ot_err err)
 		write_free(write);
 		return;
 	}
+	if (is_over(self))
+		return;
 	if (err == OT_ERR_MESSAGE_TOO_LARGE)
 		resign(self, err);
 	else if (err != OT_OK)
