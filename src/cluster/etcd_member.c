@@ -15,6 +15,7 @@
 #include "base/panic.h"
 #include "base/report.h"
 #include "base/text.h"
+#include "cluster/durable_int.h"
 #include "config/properties.h"
 #include "io/child.h"
 
@@ -155,49 +156,23 @@ load(struct ot_etcd_member *member)
 	struct ot_text text = OT_TEXT(path);
 	struct ot_properties props;
 	struct ot_fs_stat stat;
-	struct ot_file *file;
-	size_t bytes = 0;
 	char *content;
 	ot_err err;
 
 	ot_text_put(&text, "%s/data/member", member->folder);
 	member->has_data = ot_fs_stat(fs, path, &stat) == OT_OK;
-	text.bytes = 0;
-	ot_text_put(&text, "%s/member.properties", member->folder);
-	err = ot_fs_open(fs, path, OT_OPEN_READ, &file);
-	if (err == OT_ERR_NOT_FOUND)
-		return OT_OK;
-	if (err != OT_OK)
-		return err;
 	content = ot_must_alloc(FILE_BYTES_MAX);
 	ot_properties_init(&props, "member.properties");
-	err = ot_file_read(file, content, FILE_BYTES_MAX, 0, &bytes);
+	err = durable_read(fs, member->folder, "member.properties", content, FILE_BYTES_MAX);
 	if (err == OT_OK)
-		err = ot_properties_parse(&props, content, bytes, NULL);
+		err = ot_properties_parse(&props, content, strlen(content), NULL);
 	if (err == OT_OK)
 		take_file(member, &props);
 	if (err == OT_OK && member->stage == STAGE_NONE)
 		err = OT_ERR_CORRUPT_FILE;
 	ot_properties_fini(&props);
 	ot_free(content);
-	ot_file_unref(file);
-	return err;
-}
-
-static ot_err
-write_file(struct ot_fs *fs, const char *path, const char *content, size_t bytes)
-{
-	const struct iovec piece = { .iov_base = (char *)content, .iov_len = bytes };
-	struct ot_file *file;
-	ot_err err = ot_fs_open(fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_TRUNCATE, &file);
-
-	if (err != OT_OK)
-		return err;
-	err = ot_file_write(file, &piece, 1, 0);
-	if (err == OT_OK)
-		err = ot_file_sync(file);
-	ot_file_unref(file);
-	return err;
+	return err == OT_ERR_NOT_FOUND ? OT_OK : err;
 }
 
 /* In a worker. */
@@ -205,14 +180,10 @@ static ot_err
 save(struct ot_etcd_member *member)
 {
 	struct ot_fs *fs = member->args.io->fs;
-	char part[PATH_BYTES + 40], path[PATH_BYTES + 40];
-	struct ot_text part_text = OT_TEXT(part), path_text = OT_TEXT(path);
 	char *content = ot_must_alloc(FILE_BYTES_MAX);
 	struct ot_text text = { .data = content, .bytes_max = FILE_BYTES_MAX };
 	ot_err err;
 
-	ot_text_put(&part_text, "%s/member.properties.part", member->folder);
-	ot_text_put(&path_text, "%s/member.properties", member->folder);
 	ot_text_put(&text,
 	    "stage=%s\nname=%s\npeer.url=%s\nclient.url=%s\npeer.listen.url=%s\n"
 	    "client.listen.url=%s\ninitial.cluster.state=%s\ninitial.cluster=%s\n",
@@ -223,11 +194,7 @@ save(struct ot_etcd_member *member)
 	if (err == OT_OK)
 		err = ot_fs_sync_dir(fs, member->args.dir);
 	if (err == OT_OK)
-		err = write_file(fs, part, content, text.bytes);
-	if (err == OT_OK)
-		err = ot_fs_rename(fs, part, path);
-	if (err == OT_OK)
-		err = ot_fs_sync_dir(fs, member->folder);
+		err = durable_write(fs, member->folder, "member.properties", content, text.bytes);
 	ot_free(content);
 	return err;
 }

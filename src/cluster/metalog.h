@@ -82,6 +82,7 @@ struct ot_metalog_append {
 
 	/* The engine's. */
 	struct ot_list link;
+	void *outer;         /* of an engine around another */
 	int64_t base_offset; /* set by ot_metalog_append() */
 };
 
@@ -93,6 +94,8 @@ struct ot_metalog_snapshot {
 	ot_err (*next)(void *arg, struct ot_metadata_records *out);
 	void *arg;
 	void (*on_done)(struct ot_metalog_snapshot *snapshot, ot_err err);
+
+	void *outer; /* of an engine around another */
 };
 
 struct ot_metalog_ops {
