@@ -190,6 +190,7 @@ struct etcd_log {
 	int64_t asked_offset;  /* all before it had been told when the head was asked for */
 	int64_t load_revision; /* at which pages are read */
 	struct etcd_head load_head;
+	int64_t load_head_revision;    /* that changed it */
 	struct ot_kv_pair load_leader; /* its value is load_leader_value; create_revision 0: none */
 	uint8_t load_leader_value[ETCD_KEY_BYTES];
 	struct etcd_snapshot load_snapshot;

@@ -643,6 +643,7 @@ on_granted(struct etcd_log *self, ot_err err)
 {
 	if (err == OT_OK && self->candidacy != ETCD_GRANTING) {
 		etcd_lead_revoke(self, self->lease.id);
+		etcd_lead_consider(self);
 		return;
 	}
 	if (err != OT_OK) {

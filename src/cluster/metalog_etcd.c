@@ -409,6 +409,7 @@ take_keys(struct etcd_log *self, const struct ot_kv_found *found)
 	self->load_head = (struct etcd_head){ 0 };
 	self->load_snapshot = (struct etcd_snapshot){ 0 };
 	self->load_leader = (struct ot_kv_pair){ 0 };
+	self->load_head_revision = found[0].count > 0 ? head->mod_revision : 0;
 	if (found[0].count > 0)
 		err = etcd_head_read(head->value, &self->load_head);
 	if (err != OT_OK) {
@@ -516,6 +517,9 @@ loaded(struct etcd_log *self)
 	}
 	self->is_boundary = true;
 	self->epoch = OT_MAX(self->epoch, self->load_head.epoch);
+	/* A log that was copied has a head that is younger than its last key. */
+	if (self->next_offset == self->load_head.next_offset)
+		self->head_revision = OT_MAX(self->head_revision, self->load_head_revision);
 	etcd_take_leader(self, self->load_leader.create_revision > 0 ? &self->load_leader : NULL,
 	    self->load_revision);
 	if (!is_over(self))

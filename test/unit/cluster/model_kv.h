@@ -30,7 +30,7 @@ struct model_lease {
 	ot_mono_ns end;
 };
 
-enum { MODEL_KEYS_MAX = 20000, MODEL_LEASES_MAX = 256, MODEL_WATCHES_MAX = 16 };
+enum { MODEL_KEYS_MAX = 20000, MODEL_LEASES_MAX = 256, MODEL_WATCHES_MAX = 256 };
 
 struct model_store {
 	struct ot_io *io;                       /* whose clock and dice it has */
@@ -60,6 +60,7 @@ struct model_client {
 	/* The network: parts of 1000. */
 	uint64_t lose_request, lose_answer, break_watch;
 	bool is_cut;     /* nothing goes through */
+	bool is_dead;    /* its process is: it sends nothing more, what is under way arrives */
 	bool is_stalled; /* the watch hangs */
 	int64_t delay_ms_max;
 };
@@ -493,7 +494,8 @@ model_on_arrival(struct ot_timer *timer)
 	ot_mono_ns timeout = call->began + (uint64_t)call->ms_max * OT_NS_PER_MS;
 
 	if (call->is_answered || call->is_lost) {
-		model_tell(call);
+		if (!client->is_dead)
+			model_tell(call);
 		return;
 	}
 	/* The request is at the store, or lost on its way. */
@@ -518,6 +520,7 @@ model_call_new(struct ot_kv *kv, int64_t ms_max)
 	struct model_call *call = OT_NEW(struct model_call);
 
 	call->client = client;
+	call->is_lost = client->is_dead;
 	call->ms_max = ms_max;
 	call->began = ot_io_now(client->io);
 	ot_arena_init(&call->arena, 0);
