@@ -18,15 +18,17 @@ struct ot_etcd_member_info {
 	bool is_learner;
 };
 
+enum ot_etcd_admin_what {
+	OT_ETCD_LIST,
+	OT_ETCD_ADD,     /* a learner at peer_url */
+	OT_ETCD_PROMOTE, /* OT_ERR_AGAIN: it has not caught up; OT_OK too when it votes */
+	OT_ETCD_REMOVE,  /* OT_OK too when it is not there */
+	OT_ETCD_STATUS,  /* of the endpoint itself, which may be a learner */
+};
+
 struct ot_etcd_admin_call {
 	/* To be set by the caller. */
-	enum {
-		OT_ETCD_LIST,
-		OT_ETCD_ADD,     /* a learner at peer_url */
-		OT_ETCD_PROMOTE, /* OT_ERR_AGAIN: it has not caught up; OT_OK too when it votes */
-		OT_ETCD_REMOVE,  /* OT_OK too when it is not there */
-		OT_ETCD_STATUS,  /* of the endpoint itself, which may be a learner */
-	} what;
+	enum ot_etcd_admin_what what;
 	uint64_t id;
 	const char *peer_url;
 	/* OT_ERR_EXISTS: a member with that peer_url is there. OT_ERR_CLOSED and others: try

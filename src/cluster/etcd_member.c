@@ -28,7 +28,7 @@ enum {
 	SILENT_COUNT_MAX = 6, /* checks without an answer, of some seconds each */
 	RESTART_MS_MIN = 100,
 	RESTART_MS_MAX = 5000,
-	GRACE_MS = 5000,
+	GRACE_MS = 2000,
 	ARGS_MAX = 64,
 };
 
@@ -272,7 +272,7 @@ plan(struct ot_etcd_member *member)
 static void
 ask(struct ot_etcd_member *member, enum asked asked)
 {
-	static const int whats[] = { [ASKED_LIST] = OT_ETCD_LIST,
+	static const enum ot_etcd_admin_what whats[] = { [ASKED_LIST] = OT_ETCD_LIST,
 		[ASKED_ADD] = OT_ETCD_ADD,
 		[ASKED_PROMOTE] = OT_ETCD_PROMOTE,
 		[ASKED_STATUS] = OT_ETCD_STATUS };

@@ -208,7 +208,7 @@ fill_piece(struct grow_seed *seed, bool *ret_has_more)
 /* ---- transactions --------------------------------------------------------------------------- */
 
 static void
-send(struct grow_seed *seed, const struct ot_kv_compare *compares, size_t compare_count,
+send_txn(struct grow_seed *seed, const struct ot_kv_compare *compares, size_t compare_count,
     const struct ot_kv_op *ops, size_t op_count)
 {
 	struct etcd_key head = etcd_key_of(seed->args.prefix, "head");
@@ -256,7 +256,7 @@ send_take(struct grow_seed *seed)
 	ot_writer_init(&value);
 	etcd_seed_write(&seed->id, &value);
 	ops[0].value = view(&value);
-	send(seed, &compare, 1, ops, OT_ARRAY_COUNT(ops));
+	send_txn(seed, &compare, 1, ops, OT_ARRAY_COUNT(ops));
 	ot_writer_fini(&value);
 }
 
@@ -268,7 +268,7 @@ send_put(struct grow_seed *seed, const struct etcd_key *key, struct ot_bytes val
 	const struct ot_kv_compare compare = { owner.text, OT_KV_CHANGED, seed->seed_revision };
 	const struct ot_kv_op op = { .type = OT_KV_PUT, .key = key->text, .value = value };
 
-	send(seed, &compare, 1, &op, 1);
+	send_txn(seed, &compare, 1, &op, 1);
 }
 
 static void
@@ -330,7 +330,7 @@ send_head(struct grow_seed *seed)
 	ot_writer_init(&value);
 	etcd_head_write(&head, &value);
 	op.value = view(&value);
-	send(seed, compares, OT_ARRAY_COUNT(compares), &op, 1);
+	send_txn(seed, compares, OT_ARRAY_COUNT(compares), &op, 1);
 	ot_writer_fini(&value);
 }
 

@@ -9,8 +9,9 @@
  * is an answer with another status than 200 and a text, which is the only thing that tells errors
  * apart: the codes of gRPC are too few.
  *
- * One endpoint is used until a call to it fails, then the next. Each answer names the cluster it
- * comes from: one of another cluster is treated as an endpoint that cannot be reached.
+ * One endpoint is used until a call to it fails, then the next; what else waits at it fails with
+ * it, so that one that hangs costs one timeout, not one for each call. Each answer names the
+ * cluster it comes from: one of another cluster is treated as an endpoint that cannot be reached.
  */
 #include "cluster/kv.h"
 
@@ -37,6 +38,7 @@ enum {
 
 struct etcd_kv {
 	struct ot_kv base;
+	struct ot_io *io; /* [const] */
 	struct ot_http *http;
 	char *endpoints[ENDPOINTS_MAX]; /* [const] */
 	size_t endpoint_count;          /* [const] */
@@ -44,6 +46,7 @@ struct etcd_kv {
 	uint64_t cluster;               /* 0: not known yet */
 	bool is_told;                   /* that it cannot be reached */
 	struct ot_list calls;
+	struct ot_timer doom; /* ends what waits at an endpoint that failed */
 };
 
 /* One request under way. */
@@ -56,6 +59,8 @@ struct call {
 	struct ot_writer body;
 	void (*on_answer)(struct call *call, const json_t *answer, ot_err err);
 	void *owner;       /* the caller's structure */
+	bool is_doomed;    /* its endpoint failed */
+	bool is_chore;     /* one that may take long, and says nothing of the endpoint */
 	size_t scanned;    /* of a stream: bytes without an end of a line */
 	bool is_telling;   /* of a stream: freed when the callback returns */
 	bool is_dropped;   /* by the caller, from inside a callback */
@@ -285,8 +290,15 @@ endpoint_failed(struct etcd_kv *kv, size_t endpoint, const char *why)
 	if (!kv->is_told)
 		OT_WARN("cluster", "etcd at %s: %s", kv->endpoints[endpoint], why);
 	kv->is_told = true;
-	if (kv->endpoint == endpoint)
-		kv->endpoint = (endpoint + 1) % kv->endpoint_count;
+	if (kv->endpoint != endpoint || kv->endpoint_count == 1)
+		return;
+	kv->endpoint = (endpoint + 1) % kv->endpoint_count;
+	OT_LIST_FOREACH(link, &kv->calls) {
+		struct call *call = OT_CONTAINER_OF(link, struct call, link);
+
+		call->is_doomed |= call->endpoint == endpoint && !call->is_chore;
+	}
+	ot_timer_arm(kv->io, &kv->doom, ot_io_now(kv->io));
 }
 
 static ot_err
@@ -490,6 +502,7 @@ relief_next(struct etcd_kv *kv, struct ot_kv_chore *chore, size_t step, int64_t 
 	char text[96];
 	struct ot_text body = OT_TEXT(text);
 
+	call->is_chore = true;
 	call->step = step;
 	call->step_count = kv->endpoint_count + 1 + alarm_count;
 	call->alarms = alarms;
@@ -554,6 +567,7 @@ etcd_chore(struct ot_kv *base, struct ot_kv_chore *chore)
 		return;
 	}
 	call = call_new(kv, chore, on_chore_answer);
+	call->is_chore = true;
 	ot_text_put(&body, "{\"revision\":\"%" PRId64 "\",\"physical\":true}", chore->revision);
 	put(&call->body, text);
 	call_send(call, "/v3/kv/compaction", CHORE_MS_MAX);
@@ -693,6 +707,40 @@ etcd_unwatch(struct ot_kv *kv, struct ot_kv_watch *watch)
 	watch->impl = NULL;
 }
 
+/* ---- endpoints that failed ------------------------------------------------------------------- */
+
+static struct call *
+first_doomed(const struct etcd_kv *kv)
+{
+	OT_LIST_FOREACH(link, &kv->calls) {
+		struct call *call = OT_CONTAINER_OF(link, struct call, link);
+
+		if (call->is_doomed)
+			return call;
+	}
+	return NULL;
+}
+
+/* One in each turn: a callback may destroy all. */
+static void
+on_doom(struct ot_timer *timer)
+{
+	struct etcd_kv *kv = OT_CONTAINER_OF(timer, struct etcd_kv, doom);
+	struct call *call = first_doomed(kv);
+
+	if (call == NULL)
+		return;
+	ot_timer_arm(kv->io, &kv->doom, ot_io_now(kv->io));
+	if (call->on_answer == NULL) {
+		watch_ends(call, OT_ERR_CLOSED);
+	} else {
+		ot_list_remove(&call->link);
+		ot_http_cancel(&call->http);
+		call->on_answer(call, NULL, OT_ERR_CLOSED);
+	}
+	call_free(call);
+}
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 static void
@@ -702,6 +750,7 @@ etcd_destroy(struct ot_kv *base)
 
 	OT_LIST_FOREACH_SAFE(link, &kv->calls)
 		drop(OT_CONTAINER_OF(link, struct call, link));
+	ot_timer_cancel(kv->io, &kv->doom);
 	ot_http_destroy(kv->http);
 	for (size_t i = 0; i < kv->endpoint_count; i++)
 		ot_free(kv->endpoints[i]);
@@ -730,6 +779,8 @@ ot_kv_etcd_create(const struct ot_kv_etcd_conf *conf, struct ot_kv **ret_kv)
 	}
 	OT_ASSERT(conf->endpoint_count > 0 && conf->endpoint_count <= ENDPOINTS_MAX);
 	kv->base.ops = &etcd_ops;
+	kv->io = conf->io;
+	ot_timer_init(&kv->doom, on_doom);
 	kv->endpoint_count = conf->endpoint_count;
 	for (size_t i = 0; i < conf->endpoint_count; i++)
 		kv->endpoints[i] = ot_must_strdup(conf->endpoints[i]);

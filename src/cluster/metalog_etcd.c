@@ -666,7 +666,7 @@ on_tick(struct ot_timer *timer)
 	self->is_tick_sent = true;
 	self->tick_txn.then = &op;
 	self->tick_txn.then_count = 1;
-	self->tick_txn.ms_max = ETCD_REQUEST_MS_MAX;
+	self->tick_txn.ms_max = ETCD_TICK_MS;
 	ot_kv_txn(self->kv, &self->tick_txn);
 }
 

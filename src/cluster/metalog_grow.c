@@ -152,7 +152,7 @@ on_work(struct ot_job *job)
 }
 
 static void
-mark(struct grow *self, int stage)
+mark(struct grow *self, enum ot_metalog_stage stage)
 {
 	OT_ASSERT(!self->is_job_running);
 	self->wanted.stage = stage;

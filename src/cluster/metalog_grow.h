@@ -27,8 +27,10 @@
 #include "cluster/metalog.h"
 
 /* What the file says. */
+enum ot_metalog_stage { OT_METALOG_LOCAL, OT_METALOG_GROWING, OT_METALOG_ETCD };
+
 struct ot_metalog_marker {
-	enum { OT_METALOG_LOCAL, OT_METALOG_GROWING, OT_METALOG_ETCD } stage;
+	enum ot_metalog_stage stage;
 	struct ot_uuid seed;
 };
 
