@@ -59,7 +59,8 @@ struct model_client {
 	struct ot_timer watch_timer;
 	/* The network: parts of 1000. */
 	uint64_t lose_request, lose_answer, break_watch;
-	bool is_cut;     /* nothing goes through */
+	uint64_t late_request; /* arrives when the caller has given it up, seconds later */
+	bool is_cut;           /* nothing goes through */
 	bool is_dead;    /* its process is: it sends nothing more, what is under way arrives */
 	bool is_stalled; /* the watch hangs */
 	int64_t delay_ms_max;
@@ -272,6 +273,8 @@ struct model_call {
 	ot_err err;
 	bool is_answered;
 	bool is_lost; /* what comes next is its timeout */
+	bool is_told; /* of one that is late */
+	bool is_late; /* and then it arrives all the same */
 };
 
 static inline void *
@@ -459,11 +462,20 @@ model_run(struct model_call *call)
 }
 
 static inline void
+model_free(struct model_call *call)
+{
+	ot_list_remove(&call->link);
+	ot_arena_fini(&call->arena);
+	ot_free(call);
+}
+
+static inline void
 model_tell(struct model_call *call)
 {
 	ot_err err = call->is_lost ? OT_ERR_REQUEST_TIMED_OUT : call->err;
 
-	ot_list_remove(&call->link);
+	if (!call->is_late)
+		ot_list_remove(&call->link);
 	if (call->txn != NULL) {
 		call->txn->succeeded = call->copy.succeeded && err == OT_OK;
 		call->txn->revision = call->copy.revision;
@@ -479,8 +491,6 @@ model_tell(struct model_call *call)
 	} else {
 		call->chore->on_done(call->chore, err);
 	}
-	ot_arena_fini(&call->arena);
-	ot_free(call);
 }
 
 /* ---- the network ---------------------------------------------------------------------------- */
@@ -493,14 +503,30 @@ model_on_arrival(struct ot_timer *timer)
 	struct ot_io *io = client->io;
 	ot_mono_ns timeout = call->began + (uint64_t)call->ms_max * OT_NS_PER_MS;
 
+	if (call->is_late && call->is_told) {
+		model_run(call);
+		model_free(call);
+		return;
+	}
+	if (call->is_late) {
+		/* Before the callback, which may end the client. */
+		call->is_told = true;
+		ot_timer_arm_in_ms(io, &call->timer, (int64_t)model_below(io, 6000));
+		model_tell(call);
+		return;
+	}
 	if (call->is_answered || call->is_lost) {
-		if (!client->is_dead)
-			model_tell(call);
+		if (client->is_dead)
+			return;
+		model_tell(call);
+		model_free(call);
 		return;
 	}
 	/* The request is at the store, or lost on its way. */
 	if (client->is_cut || model_below(io, 1000) < client->lose_request) {
 		call->is_lost = true;
+	} else if (model_below(io, 1000) < client->late_request) {
+		call->is_lost = call->is_late = true;
 	} else {
 		model_run(call);
 		call->is_answered = true;

@@ -450,6 +450,7 @@ shake_network(struct stage *stage, int index)
 	client->is_stalled = model_below(io, 8) == 0;
 	client->lose_request = model_below(io, 4) == 0 ? model_below(io, 300) : 0;
 	client->lose_answer = model_below(io, 4) == 0 ? model_below(io, 300) : 0;
+	client->late_request = model_below(io, 4) == 0 ? model_below(io, 200) : 0;
 	client->break_watch = model_below(io, 4) == 0 ? model_below(io, 300) : 0;
 	client->delay_ms_max = (int64_t)model_below(io, model_below(io, 6) == 0 ? 3000 : 20);
 	model_client_poke(client);
@@ -488,7 +489,7 @@ calm(struct stage *stage)
 			stage_open(stage, i);
 		stage->clients[i]->is_cut = stage->clients[i]->is_stalled = false;
 		stage->clients[i]->lose_request = stage->clients[i]->lose_answer = 0;
-		stage->clients[i]->break_watch = 0;
+		stage->clients[i]->break_watch = stage->clients[i]->late_request = 0;
 		stage->clients[i]->delay_ms_max = 3;
 		model_client_poke(stage->clients[i]);
 	}
