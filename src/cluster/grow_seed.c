@@ -42,6 +42,7 @@ struct grow_seed {
 	int64_t seed_revision; /* that put our seed */
 	uint64_t head_id;
 	int32_t epoch;
+	bool is_copying;
 
 	struct ot_job job; /* of OPEN, READ, CLOSE; has what follows while it runs */
 	bool is_busy;
@@ -79,8 +80,17 @@ work_open(struct grow_seed *seed)
 		.settings = ot_log_settings_default(),
 		.now = seed->now,
 		.random = seed->random };
-	ot_err err = checkpoint_read_newest(fs, seed->dir, &seed->checkpoint, &seed->why);
+	ot_err err = OT_OK;
 
+	if (seed->log != NULL) /* it begins anew */
+		err = ot_log_close(seed->log, OT_LOG_CLOSE_DROP);
+	seed->log = NULL;
+	checkpoint_fini(&seed->checkpoint);
+	seed->snapshot_place = 0;
+	seed->piece_count = 0;
+	seed->piece_offset = 0;
+	if (err == OT_OK)
+		err = checkpoint_read_newest(fs, seed->dir, &seed->checkpoint, &seed->why);
 	if (err != OT_OK)
 		return err;
 	args.settings.retention_ms = args.settings.retention_bytes = -1;
@@ -462,9 +472,16 @@ compared(struct grow_seed *seed)
 	}
 	if (owner->count > 0 && owner->pairs[0].value.len == 18)
 		memcpy(&id, owner->pairs[0].value.data + 2, 16);
-	if (seed->step == STEP_TAKE) {
+	if (seed->step == STEP_TAKE && !seed->is_copying) {
 		seed->step = STEP_NONE;
 		seed->args.on_taken(seed->args.arg, OT_ERR_EXISTS, &id);
+		return;
+	}
+	if (head->count == 0) {
+		/* A request for the prefix that nobody waits for any more came late, of this life
+		 * or of an earlier one: it is taken again, and filled from the start. */
+		seed->step = STEP_TAKE;
+		step_begin(seed);
 		return;
 	}
 	ot_why_set(&seed->why, "another process fills the same prefix in etcd: two nodes must not "
@@ -485,7 +502,11 @@ on_txn(struct ot_kv_txn *txn, ot_err err)
 		compared(seed);
 		return;
 	}
-	if (seed->step == STEP_TAKE) {
+	if (seed->step == STEP_TAKE && seed->is_copying) {
+		seed->seed_revision = txn->revision;
+		seed->step = STEP_OPEN;
+		step_begin(seed);
+	} else if (seed->step == STEP_TAKE) {
 		seed->seed_revision = txn->revision;
 		seed->step = STEP_NONE;
 		seed->args.on_taken(seed->args.arg, OT_OK, &seed->id);
@@ -524,6 +545,7 @@ grow_seed_copy(struct grow_seed *seed, int32_t epoch)
 {
 	OT_ASSERT(seed->seed_revision > 0);
 	seed->epoch = epoch;
+	seed->is_copying = true;
 	seed->step = STEP_OPEN;
 	step_begin(seed);
 }

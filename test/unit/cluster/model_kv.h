@@ -512,7 +512,8 @@ model_on_arrival(struct ot_timer *timer)
 		/* Before the callback, which may end the client. */
 		call->is_told = true;
 		ot_timer_arm_in_ms(io, &call->timer, (int64_t)model_below(io, 6000));
-		model_tell(call);
+		if (!client->is_dead)
+			model_tell(call);
 		return;
 	}
 	if (call->is_answered || call->is_lost) {

@@ -30,6 +30,7 @@ struct stage {
 	struct life lives[LIVES_MAX];
 	int life_count;
 	int64_t delay_ms_max;
+	uint64_t late_request; /* parts of 1000 */
 };
 
 static struct stage *
@@ -50,6 +51,7 @@ make_kv(void *arg)
 	struct life *life = arg;
 	struct model_client *client = model_client_create(&life->stage->store, life->io);
 
+	client->late_request = life->stage->late_request;
 	client->delay_ms_max = life->stage->delay_ms_max;
 	assert_in_range(life->client_count, 0, 7);
 	life->clients[life->client_count++] = client;
@@ -195,8 +197,8 @@ life_write(struct life *life)
 
 	if (member->epoch == 0)
 		return;
-	member_append(member, model_below(io, 50) == 0 ? 30000 : 1 + (int32_t)model_below(io, 9));
-	if (model_below(io, 40) == 0 && member->snapshots_begun == member->snapshot_done_count)
+	member_append(member, model_below(io, 400) == 0 ? 30000 : 1 + (int32_t)model_below(io, 9));
+	if (model_below(io, 60) == 0 && member->snapshots_begun == member->snapshot_done_count)
 		member_put_snapshot(member);
 }
 
@@ -289,6 +291,7 @@ run_crashes(uint64_t seed)
 	int lives;
 
 	stage->delay_ms_max = (int64_t)model_below(stage->io, 60);
+	stage->late_request = model_below(stage->io, 2) == 0 ? model_below(stage->io, 300) : 0;
 	life_settle(life);
 	for (uint64_t i = 0; i < before; i++) {
 		life_write(life);
@@ -310,7 +313,11 @@ run_crashes(uint64_t seed)
 		if (!life->is_grown)
 			life_grow(life);
 	}
-	for (int i = 0; i < 2000 && !life->is_grown; i++)
+	stage->late_request = 0;
+	for (size_t i = 0; i < stage->store.client_count; i++)
+		stage->store.clients[i]->late_request = 0;
+	ot_sim_world_run_for_ms(stage->world, 10000);
+	for (int i = 0; i < 6000 && !life->is_grown; i++)
 		ot_sim_world_run_for_ms(stage->world, 10);
 	assert_string_equal(life->member.why, "");
 	assert_true(life->is_grown);
