@@ -3,15 +3,16 @@
 #
 #   tools/deps.sh [--check] GROUP...
 #
-#   build   what `make` needs: compiler, Meson, libraries
+#   build   what `make` needs: compiler, Meson, libraries; and etcd, which clusters run
 #   check   the second compiler, the formatter, the sanitizers' and fuzzers' runtime
 #   test    the real clients and daemons that the system tests drive
 #
 # --check installs nothing: it lists what is missing, and exits 1 if anything is.
 #
-# Daemons (syslog-ng, rsyslog, Burrow) are unpacked under build/test-root rather than installed:
-# syslog-ng and rsyslog conflict as packages, and a test must not start services on anyone's machine.
-# build/test-root/bin/NAME starts each, be it from there or from the system.
+# Daemons (etcd, syslog-ng, rsyslog, Burrow) are unpacked under build/test-root rather than installed:
+# syslog-ng and rsyslog conflict as packages, and nothing here may start services on anyone's machine.
+# build/test-root/bin/NAME starts each, be it from there or from the system; build/etcd too, since
+# the broker looks beside itself first.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -20,7 +21,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 build_packages=(
 	gcc libc6-dev meson ninja-build ccache pkg-config python3
 	libuv1-dev libisal-dev libmimalloc-dev librdkafka-dev libjansson-dev libpcre2-dev uthash-dev
-	liblz4-dev libzstd-dev libsnappy-dev zlib1g-dev libssl-dev libcmocka-dev
+	liblz4-dev libzstd-dev libsnappy-dev zlib1g-dev libssl-dev libcurl4-openssl-dev libcmocka-dev
 )
 check_packages=(
 	clang clang-format shellcheck 'libclang-rt-dev|libclang-rt-14-dev'
@@ -32,6 +33,9 @@ test_packages=(
 	nodejs@node npm@npm ca-certificates iproute2@ip
 )
 # command, then the packages that bring it
+build_daemons=(
+	'etcd etcd-server'
+)
 test_daemons=(
 	'syslog-ng syslog-ng-core syslog-ng-mod-rdkafka'
 	'rsyslogd rsyslog rsyslog-kafka'
@@ -253,6 +257,15 @@ main()
 		install_missing
 		missing=()
 	fi
+	case " ${groups[*]} " in
+	*' build '*)
+		for daemon in "${build_daemons[@]}"; do
+			read -ra daemon_words <<<"$daemon"
+			unpack_daemon "${daemon_words[@]}"
+			[ "$check_only" = yes ] || ln -sf "test-root/bin/${daemon_words[0]}" build/
+		done
+		;;
+	esac
 	case " ${groups[*]} " in
 	*' test '*)
 		for daemon in "${test_daemons[@]}"; do

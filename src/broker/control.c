@@ -381,6 +381,22 @@ static const struct ot_controller_events control_events = {
 	.on_failure = on_failure,
 };
 
+static struct ot_metalog *
+make_local(void *arg, struct broker *broker, struct ot_io *io)
+{
+	const struct ot_metalog_local_args log_args = {
+		.io = io,
+		.dir = broker->settings->metadata_log_dir,
+		.node_id = broker->node_id,
+		.segment_bytes =
+		    ot_settings_int(broker->settings, OT_BROKER_METADATA_LOG_SEGMENT_BYTES),
+		.segment_ms =
+		    ot_settings_number(broker->settings, OT_BROKER_METADATA_LOG_SEGMENT_MS),
+	};
+	(void)arg;
+	return ot_metalog_local_create(&log_args);
+}
+
 struct broker_control *
 broker_control_create(const struct broker_control_args *args)
 {
@@ -394,18 +410,10 @@ broker_control_create(const struct broker_control_args *args)
 	ot_arena_init(&control->arena, 0);
 	ot_timer_init(&control->heartbeat, on_heartbeat_due);
 	ot_timer_init(&control->open_timer, on_open_time_over);
-	const struct ot_metalog_local_args log_args = {
-		.io = control->shard->io,
-		.dir = broker->settings->metadata_log_dir,
-		.node_id = broker->node_id,
-		.segment_bytes =
-		    ot_settings_int(broker->settings, OT_BROKER_METADATA_LOG_SEGMENT_BYTES),
-		.segment_ms =
-		    ot_settings_number(broker->settings, OT_BROKER_METADATA_LOG_SEGMENT_MS),
-	};
+	broker_make_metalog *make = args->make_metalog != NULL ? args->make_metalog : make_local;
 	const struct ot_controller_args controller_args = {
 		.io = control->shard->io,
-		.log = ot_metalog_local_create(&log_args),
+		.log = make(args->metalog_arg, broker, control->shard->io),
 		.settings = broker->settings,
 		.cluster_id = args->cluster_id,
 		.node_id = broker->node_id,

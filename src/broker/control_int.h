@@ -34,10 +34,15 @@ void broker_control_post(struct broker *broker, struct ot_shard *home, struct br
 
 struct broker_control;
 
+/* Makes the engine of the metadata log. @owner the creating thread   @blocks never */
+typedef struct ot_metalog *broker_make_metalog(void *arg, struct broker *broker, struct ot_io *io);
+
 struct broker_control_args {
 	struct broker *broker;
 	const char *cluster_id;
 	struct ot_uuid incarnation;
+	broker_make_metalog *make_metalog; /* NULL: the engine `local` */
+	void *metalog_arg;
 	/* The broker is registered and unfenced, and every shard has the image that says so: begin
 	 * to accept. Or starting failed for good. @owner control */
 	void (*on_ready)(void *arg);

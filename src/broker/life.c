@@ -160,6 +160,8 @@ create_objects(struct broker *broker, struct ot_io *io)
 		.broker = broker,
 		.cluster_id = ot_dirs_cluster_id(broker->dirs),
 		.incarnation = ot_io_random_uuid(io),
+		.make_metalog = broker->life->args.make_metalog,
+		.metalog_arg = broker->life->args.metalog_arg,
 		.on_ready = on_ready,
 		.on_failure = on_failure,
 		.arg = broker,

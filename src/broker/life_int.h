@@ -38,6 +38,9 @@ struct broker_args {
 	/* On the shard's thread: it got its last message. */
 	void (*on_shard_stopped)(void *arg, struct ot_shard *shard);
 	void *arg;
+	/* Makes another engine of the metadata log than `local`; NULL: it is not wanted. */
+	broker_make_metalog *make_metalog;
+	void *metalog_arg;
 };
 
 /* Opens the log directories and the listeners, and makes all objects. INVALID_CONFIG, and what

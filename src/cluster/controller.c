@@ -596,7 +596,21 @@ set_leader(struct ot_controller *controller, int32_t leader_id)
 }
 
 static void
-on_leader(void *arg, int32_t leader_id, int32_t epoch)
+note_leader(struct ot_controller *controller, int32_t leader_id,
+    const struct ot_metalog_endpoint *endpoint)
+{
+	controller->leader_id = leader_id;
+	ot_free(controller->leader_host);
+	controller->leader_host = NULL;
+	controller->leader_port = 0;
+	if (endpoint == NULL)
+		return;
+	controller->leader_host = ot_must_strdup(endpoint->host);
+	controller->leader_port = endpoint->port;
+}
+
+static void
+on_leader(void *arg, int32_t leader_id, int32_t epoch, const struct ot_metalog_endpoint *endpoint)
 {
 	struct ot_controller *controller = arg;
 
@@ -604,6 +618,7 @@ on_leader(void *arg, int32_t leader_id, int32_t epoch)
 		return;
 	OT_ASSERT(ot_list_is_empty(&controller->appends));
 	deactivate(controller);
+	note_leader(controller, leader_id, endpoint);
 	set_leader(controller, leader_id);
 	controller->epoch = epoch;
 	controller->is_leader = leader_id == controller->node_id;
@@ -722,6 +737,7 @@ ot_controller_create(const struct ot_controller_args *args)
 	controller->events = args->events;
 	controller->arg = args->arg;
 	controller->node_id = args->node_id;
+	controller->leader_id = -1;
 	controller->committed = ot_image_create(args->settings, args->cluster_id);
 	controller->head = ot_image_ref(controller->committed);
 	controller->replay_place = ot_image_place(controller->committed);
@@ -755,6 +771,7 @@ on_log_closed(void *arg)
 	ot_image_edit_drop(controller->replay);
 	ot_image_unref(controller->head);
 	ot_image_unref(controller->committed);
+	ot_free(controller->leader_host);
 	ot_free(controller);
 	on_closed(closed_arg);
 }
@@ -783,4 +800,15 @@ bool
 ot_controller_is_active(const struct ot_controller *controller)
 {
 	return controller->is_active;
+}
+
+struct ot_controller_leader
+ot_controller_leader(const struct ot_controller *controller)
+{
+	return (struct ot_controller_leader){
+		.id = controller->leader_id,
+		.epoch = controller->epoch,
+		.host = controller->leader_host,
+		.port = controller->leader_port,
+	};
 }

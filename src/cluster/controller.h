@@ -63,6 +63,18 @@ struct ot_image *ot_controller_image(const struct ot_controller *controller);
 
 bool ot_controller_is_active(const struct ot_controller *controller);
 
+/* The active controller as the metadata log names it. */
+struct ot_controller_leader {
+	int32_t id; /* -1: nobody */
+	int32_t epoch;
+	const char
+	    *host; /* of its control listener; NULL: not known. Borrowed until the next turn */
+	uint16_t port;
+};
+
+/* Who is the active controller, be it this process or another. */
+struct ot_controller_leader ot_controller_leader(const struct ot_controller *controller);
+
 /* ---- operations ----------------------------------------------------------------------------- */
 
 /* An operation under way: the caller's memory until on_done. Request and response must live as

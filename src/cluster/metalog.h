@@ -4,14 +4,15 @@
  * the order of offsets, the appender included. Each record has an offset of its own, as in Kafka. A
  * snapshot stands for all records up to its place; the log before it is dropped.
  *
- * Engines: `local` (metalog_local.c: one process, Kafka's own files), and for the simulator and
- * past one machine others with the same operations. What every engine keeps:
+ * Engines: `local` (metalog_local.c: one process, Kafka's own files), `etcd` (etcd_int.h: past one
+ * machine), and for the simulator another with the same operations. What every engine keeps:
  *   - A committed batch survives; it is told whole or not at all, and to everyone at the same
  * offset.
  *   - An append goes through only if its caller still leads in the epoch that it names, and no
  *     append of the same epoch before it has failed. So what a leader appends in a row is committed
  *     as a prefix of that row: a deposed leader can write nothing.
- *   - An append whose outcome is not known (the process ended) may be told later or never.
+ *   - An append whose outcome is not known (the process ended, or it stopped to lead while it could
+ *     not ask) may be told later or never.
  *
  * Callbacks come on the control thread, never from inside the call that caused them. All calls:
  * @owner control   @blocks never
@@ -29,6 +30,12 @@ struct ot_metalog;
 struct ot_metalog_id {
 	int64_t end_offset;
 	int32_t epoch;
+};
+
+/* Where a leader's control listener answers. */
+struct ot_metalog_endpoint {
+	const char *host;
+	uint16_t port;
 };
 
 /* Committed records. Memory is the engine's and ends with the callback. */
@@ -51,8 +58,10 @@ struct ot_metalog_events {
 
 	/* Who leads from now on, in which epoch; after all batches of earlier epochs were told.
 	 * `leader_id` -1: nobody. If it is this process, the log is at its end: appends may begin.
-	 */
-	void (*on_leader)(void *arg, int32_t leader_id, int32_t epoch);
+	 * `endpoint` is what the leader gave with its election, for the time of the call; NULL when
+	 * nobody leads, or the leader answers in this process alone. */
+	void (*on_leader)(void *arg, int32_t leader_id, int32_t epoch,
+	    const struct ot_metalog_endpoint *endpoint);
 
 	/* The engine cannot go on: what it holds is damaged, or its disk failed. Appends under way
 	 * have failed before. No event follows, and appends fail: only ot_metalog_close() is left.
@@ -73,6 +82,7 @@ struct ot_metalog_append {
 
 	/* The engine's. */
 	struct ot_list link;
+	void *outer;         /* of an engine around another */
 	int64_t base_offset; /* set by ot_metalog_append() */
 };
 
@@ -84,6 +94,8 @@ struct ot_metalog_snapshot {
 	ot_err (*next)(void *arg, struct ot_metadata_records *out);
 	void *arg;
 	void (*on_done)(struct ot_metalog_snapshot *snapshot, ot_err err);
+
+	void *outer; /* of an engine around another */
 };
 
 struct ot_metalog_ops {
@@ -130,5 +142,27 @@ struct ot_metalog_local_args {
 
 /* Makes the engine; nothing is opened before the start. @owner control */
 struct ot_metalog *ot_metalog_local_create(const struct ot_metalog_local_args *args) OT_MUST_USE;
+
+/* ---- engine etcd ---------------------------------------------------------------------------- */
+
+struct ot_kv;
+
+struct ot_metalog_etcd_args {
+	struct ot_io *io;
+	struct ot_kv *kv;   /* cluster/kv.h; taken over */
+	const char *prefix; /* of all keys, without a slash at its end; copied */
+	int32_t node_id;
+	struct ot_uuid
+	    directory;     /* of the metadata log directory: tells a node from its namesake */
+	bool is_candidate; /* may lead: the process has the controller role */
+	struct ot_metalog_endpoint endpoint; /* of a candidate's control listener; copied */
+	int64_t lease_ms;    /* how long the others wait for a leader that is silent; whole
+	                        seconds, rounded up, at least 1 */
+	int64_t told_offset; /* what the caller was told already, by another engine; else 0 */
+	int32_t told_epoch;
+};
+
+/* Makes the engine; nothing is sent before the start. @owner control */
+struct ot_metalog *ot_metalog_etcd_create(const struct ot_metalog_etcd_args *args) OT_MUST_USE;
 
 #endif

@@ -612,7 +612,7 @@ tell_leader(struct local *self)
 	self->leader_end = -1;
 	self->is_leading = true;
 	self->events->on_batch(self->arg, &batch);
-	self->events->on_leader(self->arg, self->node_id, self->epoch);
+	self->events->on_leader(self->arg, self->node_id, self->epoch, NULL);
 }
 
 /* Tells what is synced, in order. The batch that begins an epoch has no appends of it before it. */

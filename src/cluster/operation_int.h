@@ -24,6 +24,11 @@ struct ot_controller {
 	bool is_caught_up; /* each batch is published at once from now on */
 	bool is_in_snapshot;
 
+	/* Who leads the metadata log. */
+	int32_t leader_id; /* -1: nobody */
+	char *leader_host; /* heap; NULL: not known */
+	uint16_t leader_port;
+
 	/* Leading. */
 	int32_t epoch;
 	int64_t next_offset; /* of the next record that is appended */

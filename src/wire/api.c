@@ -7,9 +7,11 @@
 const struct ot_api *
 ot_api_find(int16_t key)
 {
-	if (key < 0 || key >= OT_API_COUNT)
-		return NULL;
-	return &ot_api_table[key];
+	int private_key = key - OT_API_PRIVATE_FIRST;
+
+	if (private_key >= 0 && private_key < OT_API_PRIVATE_COUNT)
+		return &ot_api_private_table[private_key];
+	return key >= 0 && key < OT_API_COUNT ? &ot_api_table[key] : NULL;
 }
 
 const struct ot_api *

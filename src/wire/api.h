@@ -25,7 +25,8 @@ struct ot_api {
 	uint8_t listeners;           /* enum ot_api_listener */
 };
 
-/* The API, or NULL for a key that Kafka does not have. Static memory. @owner any thread */
+/* The API, be it of Kafka's or our own (from OT_API_PRIVATE_FIRST), or NULL. Static memory.
+ * @owner any thread */
 const struct ot_api *ot_api_find(int16_t key);
 
 /* By name, in any case of letters, "Produce"; NULL when there is none. @owner any thread */

@@ -6,6 +6,7 @@
 #include "wire/codec.h"
 
 extern const struct ot_api ot_api_table[OT_API_COUNT];
+extern const struct ot_api ot_api_private_table[OT_API_PRIVATE_COUNT];
 
 /* Messages of one log each, ending in NULL; of the coordinators' logs key and value in turn. */
 extern const struct ot_msg *const wire_metadata_log_msgs[];

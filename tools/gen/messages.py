@@ -25,6 +25,7 @@ VIEWS = ("string", "bytes", "records")
 KEYWORDS = {"default", "register", "switch", "case", "int", "long", "short", "char", "double",
             "float", "static", "struct", "union", "enum", "return", "bool", "inline"}
 RANGE = "{%d, %d}"
+PRIVATE_KEY = 1000  # the first API key that is not Kafka's
 LOGS = ("metadata_log", "remote_log_metadata", "group_log", "transaction_log", "share_log")
 
 
@@ -285,14 +286,20 @@ def listener_bits(api):
     return " | ".join(f"OT_API_LISTENER_{name.upper()}" for name in api.listeners) or "0"
 
 
-def api_table(files):
-    apis = sorted((api for file in files for api in file.apis), key=lambda api: api.key)
-    if [api.key for api in apis] != list(range(len(apis))):
-        sys.exit("schema/messages: the API keys have a gap")
-    out = ["const struct ot_api ot_api_table[OT_API_COUNT] = {"]
-    for api in apis:
+def apis_from(files, first):
+    """The APIs with keys from `first` up to the next kind, without a gap: Kafka's, or our own."""
+    apis = sorted((api for file in files for api in file.apis
+                   if (api.key >= PRIVATE_KEY) == (first >= PRIVATE_KEY)), key=lambda api: api.key)
+    if [api.key for api in apis] != list(range(first, first + len(apis))):
+        sys.exit(f"schema/messages: the API keys from {first} have a gap")
+    return apis
+
+
+def api_table(files, first, name):
+    out = [f"const struct ot_api {name} = {{"]
+    for api in apis_from(files, first):
         base = "ot_" + snake(api.name)
-        out.append(f"""	[{api.key}] = {{
+        out.append(f"""	[{api.key - first}] = {{
 		.key = {api.key},
 		.name = "{api.name}",
 		.request = &{base}_request_msg,
@@ -319,7 +326,8 @@ def source_of(files):
     for file in files:
         for message in file.messages:
             write_tables(out, message)
-    out += api_table(files)
+    out += api_table(files, 0, "ot_api_table[OT_API_COUNT]")
+    out += api_table(files, PRIVATE_KEY, "ot_api_private_table[OT_API_PRIVATE_COUNT]")
     out += message_table(files, "ot_msg_all", lambda file, message: True)
     for stem in LOGS:
         out += message_table(files, f"wire_{stem}_msgs", lambda file, _: file.stem == stem)
@@ -327,11 +335,14 @@ def source_of(files):
 
 
 def api_header(files):
-    apis = sorted((api for file in files for api in file.apis), key=lambda api: api.key)
+    apis, own = apis_from(files, 0), apis_from(files, PRIVATE_KEY)
     out = ["/* Generated from schema/messages. */", "#ifndef OT_WIRE_API_GEN_H",
            "#define OT_WIRE_API_GEN_H", "", "enum ot_api_key {"]
     out += [f"\tOT_API_{snake(api.name).upper()} = {api.key}," for api in apis]
-    out += [f"\tOT_API_COUNT = {len(apis)},", "};", "", "#endif"]
+    out += [f"\tOT_API_COUNT = {len(apis)}, /* Kafka's; what follows is our own */"]
+    out += [f"\tOT_API_PRIVATE_FIRST = {PRIVATE_KEY},", f"\tOT_API_PRIVATE_COUNT = {len(own)},"]
+    out += [f"\tOT_API_{snake(api.name).upper()} = {api.key}," for api in own]
+    out += ["};", "", "#endif"]
     return "\n".join(out) + "\n"
 
 

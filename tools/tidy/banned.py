@@ -35,7 +35,8 @@ CALLS = [
      "ot_free() or an arena"),
     ("printf fprintf vprintf vfprintf puts fputs putchar putc fputc perror fwrite dprintf vdprintf",
      PRINTS, "libraries do not print; return an error, fill an ot_why, or ot_report()"),
-    ("exit _exit quick_exit", ("src/cli/"),
+    # A child that cannot become its program has no other way out.
+    ("exit _exit quick_exit", ("src/cli/", "src/io/child.c"),
      "ends the process from a library; return an error, or OT_PANIC() for a bug"),
     ("abort", ("src/base/panic.c"), "use OT_PANIC(), which says why"),
     ("getenv secure_getenv setenv", ("src/cli/", "src/io/"),

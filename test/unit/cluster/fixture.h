@@ -57,6 +57,8 @@ struct memory_disk {
 	bool has_snapshot;
 };
 
+static const struct ot_metalog_endpoint memory_endpoint = { "leader.example", 9093 };
+
 struct memory_log {
 	struct ot_metalog log;
 	struct memory_disk *disk;
@@ -116,7 +118,7 @@ memory_begin(struct memory_log *self)
 	}
 	self->next_offset = disk->next_offset;
 	disk->epoch++;
-	self->events->on_leader(self->arg, 1, disk->epoch);
+	self->events->on_leader(self->arg, 1, disk->epoch, &memory_endpoint);
 }
 
 static inline void
@@ -160,7 +162,7 @@ memory_commit(struct memory_log *self)
 	self->commits_until_failure = 0;
 	self->next_offset = disk->next_offset;
 	disk->epoch++;
-	self->events->on_leader(self->arg, 1, disk->epoch);
+	self->events->on_leader(self->arg, 1, disk->epoch, &memory_endpoint);
 }
 
 static inline void

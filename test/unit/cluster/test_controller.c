@@ -9,6 +9,7 @@ static void
 test_bootstrap(void **state)
 {
 	struct fixture *fixture = fixture_create("");
+	struct ot_controller_leader leader;
 	(void)state;
 
 	ot_sim_world_run_for_ms(fixture->world, 10);
@@ -18,6 +19,11 @@ test_bootstrap(void **state)
 	assert_int_equal(ot_image_place(fixture->newest).offset, 2);
 	assert_int_equal(ot_image_features_epoch(fixture->newest), 2);
 	assert_string_equal(ot_image_cluster_id(fixture->newest), CLUSTER_ID);
+	leader = ot_controller_leader(fixture->controller);
+	assert_int_equal(leader.id, 1);
+	assert_int_equal(leader.epoch, fixture->disk->epoch);
+	assert_string_equal(leader.host, memory_endpoint.host);
+	assert_int_equal(leader.port, memory_endpoint.port);
 	fixture_destroy(fixture);
 }
 

@@ -88,11 +88,12 @@ on_batch(void *arg, const struct ot_metalog_batch *batch)
 }
 
 static void
-on_leader(void *arg, int32_t leader_id, int32_t epoch)
+on_leader(void *arg, int32_t leader_id, int32_t epoch, const struct ot_metalog_endpoint *endpoint)
 {
 	struct user *user = arg;
 
 	assert_int_equal(leader_id, 1);
+	assert_null(endpoint);
 	assert_true(epoch > user->epoch);
 	user->epoch = epoch;
 	user->leader_count++;

@@ -3,6 +3,7 @@
 #include "../test.h"
 
 #include "wire/header.h"
+#include "wire/msg_ottla_join.h"
 
 enum { ARENA_BYTES_MAX = 64 * 1024 };
 
@@ -109,6 +110,12 @@ test_api_table(void **state)
 		assert_int_equal(api->request->valid.max, api->response->valid.max);
 		assert_ptr_equal(ot_api_find_name(ot_str_from(api->name)), api);
 	}
+	/* Our own keys are found by number, and are not among Kafka's. */
+	assert_ptr_equal(ot_api_find(OT_API_OTTLA_JOIN)->request, &ot_ottla_join_request_msg);
+	assert_int_equal(ot_api_find(OT_API_OTTLA_JOIN)->key, 1000);
+	assert_null(ot_api_find(OT_API_PRIVATE_FIRST - 1));
+	assert_null(ot_api_find(OT_API_PRIVATE_FIRST + OT_API_PRIVATE_COUNT));
+	assert_null(ot_api_find_name(OT_STR_LIT("OttlaJoin")));
 	assert_ptr_equal(ot_api_find_name(OT_STR_LIT("fetch")), ot_api_find(OT_API_FETCH));
 	assert_null(ot_api_find_name(OT_STR_LIT("Fetch2")));
 	assert_null(ot_api_find_name(OT_STR_LIT("")));
