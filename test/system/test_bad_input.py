@@ -363,10 +363,11 @@ def test_a_hundred_thousand_pipelined_requests(broker, witness, name, version):
 
 def test_heavy_requests_take_turns(broker, witness):
     """Goal: requests that take a shard's time, all there at once, are all answered, and others in
-    between. Method: 12 connections ask three times each for 200,000 topics without a name."""
+    between. Method: 12 connections ask three times each for 200,000 topics of bad names."""
     count = 200_000
+    names = b"".join(struct.pack(">h7s", 7, b"/%06d" % i) for i in range(count))
     request = wire.request_bytes("Metadata", 1, {"Topics": []}, 1)[:-4]
-    frame = wire.frame(request + struct.pack(">i", count) + b"\0\0" * count)
+    frame = wire.frame(request + struct.pack(">i", count) + names)
     askers = [broker.connect(timeout=60) for _ in range(12)]
     senders = [threading.Thread(target=send_all, args=(asker.socket, frame * 3))
                for asker in askers]
