@@ -139,7 +139,9 @@ class FakeProc:
         self.children = []
 
     def add(self, *words, cwd="/", comm="ottla"):
-        child = subprocess.Popen(["sleep", "60"])
+        # Who runs the tests in the background may have SIGINT ignored, and children inherit that.
+        child = subprocess.Popen(
+            ["sleep", "60"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.children.append(child)
         place = self.folder / str(child.pid)
         place.mkdir()
