@@ -67,8 +67,14 @@ broker_shard_of(const struct ot_request *request)
 typedef void broker_handler(struct broker_shard *self, struct ot_request *request);
 
 /* @owner the request's shard   @blocks never */
+void broker_handle_allocate_producer_ids(struct broker_shard *self, struct ot_request *request);
 void broker_handle_alter_configs(struct broker_shard *self, struct ot_request *request);
+void broker_handle_alter_partition(struct broker_shard *self, struct ot_request *request);
 void broker_handle_api_versions(struct broker_shard *self, struct ot_request *request);
+void broker_handle_assign_replicas_to_dirs(struct broker_shard *self, struct ot_request *request);
+void broker_handle_broker_heartbeat(struct broker_shard *self, struct ot_request *request);
+void broker_handle_broker_registration(struct broker_shard *self, struct ot_request *request);
+void broker_handle_controller_registration(struct broker_shard *self, struct ot_request *request);
 void broker_handle_create_partitions(struct broker_shard *self, struct ot_request *request);
 void broker_handle_create_topics(struct broker_shard *self, struct ot_request *request);
 void broker_handle_delete_groups(struct broker_shard *self, struct ot_request *request);
@@ -101,8 +107,8 @@ void broker_handle_sync_group(struct broker_shard *self, struct ot_request *requ
 /* The connections' on_request; `arg` is the broker_shard. @owner the request's shard */
 void broker_route(void *arg, struct ot_request *request);
 
-/* Whether there is a handler for the key. @owner any thread */
-bool broker_serves(int16_t api_key);
+/* Whether the API is served at the listener that the request came in by. @owner any thread */
+bool broker_serves(const struct ot_request *request, const struct ot_api *api);
 
 /* Decodes the body into the request's arena; on failure the connection is closed with a report, as
  * Kafka does, and NULL is given. @owner the request's shard */
