@@ -28,9 +28,13 @@ static broker_handler *const broker_handlers[] = {
 	[35] = broker_handle_describe_log_dirs,
 	[37] = broker_handle_create_partitions,
 	[42] = broker_handle_delete_groups,
+	[43] = broker_handle_elect_leaders,
 	[44] = broker_handle_incremental_alter_configs,
+	[45] = broker_handle_alter_partition_reassignments,
+	[46] = broker_handle_list_partition_reassignments,
 	[47] = broker_handle_offset_delete,
 	[60] = broker_handle_describe_cluster,
+	[64] = broker_handle_unregister_broker,
 	[75] = broker_handle_describe_topic_partitions,
 };
 
