@@ -125,6 +125,10 @@ void cli_print_json(struct json_t *json, FILE *out);
 char *cli_read_file(const char *path, size_t bytes_max, struct ot_arena *arena, size_t *ret_bytes,
     struct ot_why *why);
 
+/* A JSON file; NULL when it cannot be read or is no JSON, which is told already. The caller ends it
+ * with json_decref(). */
+struct json_t *cli_load_json(struct cli *cli, const char *path) OT_MUST_USE;
+
 /* Reads a property file; the caller ends it with ot_properties_fini(). On failure the reason is
  * already told. */
 bool cli_load_properties(struct cli *cli, const char *path,

@@ -11,8 +11,6 @@
 
 enum { OPT_OFFSET_JSON_FILE = CLI_OPTION_CONNECT_COUNT };
 
-enum { OFFSETS_FILE_BYTES_MAX = 256 * 1024 * 1024 };
-
 static const struct cli_option options[] = {
 	CLI_CONNECT_OPTIONS(CLI_HIDDEN),
 	[OPT_OFFSET_JSON_FILE] = { .names = "offset-json-file",
@@ -86,15 +84,9 @@ static int
 read_offsets(struct cli *cli, struct cli_offset **ret_items, size_t *ret_count)
 {
 	const char *path = cli_get(&cli->args, OPT_OFFSET_JSON_FILE);
-	size_t bytes;
-	char *text = cli_read_file(path, OFFSETS_FILE_BYTES_MAX, &cli->arena, &bytes, &cli->why);
-	if (text == NULL)
-		return cli_fail(cli, "%s", cli->why.text);
-	json_error_t error;
-	json_t *root = json_loadb(text, bytes, 0, &error);
+	json_t *root = cli_load_json(cli, path);
 	if (root == NULL)
-		return cli_fail(cli, "%s:%d: The input string is not a valid JSON: %s", path,
-		    error.line, error.text);
+		return CLI_EXIT_FAILURE;
 	const char *mistake = read_items(cli, root, ret_items, ret_count);
 	json_decref(root);
 	return mistake == NULL ? CLI_EXIT_OK : cli_fail(cli, "%s: %s", path, mistake);
