@@ -48,8 +48,9 @@ ot_err cli_call(struct cli *cli, int32_t node, enum cli_api api, const void *req
 /* The words for an error code of an answer: the broker's own if it sent any. */
 const char *cli_error_text(struct cli *cli, int16_t code, struct ot_str message);
 
-/* The class by which Kafka's tools name an error: "org.apache.kafka.common.errors.TimeoutException".
- * Ours follow the protocol's names, as Kafka's classes do but for a few. */
+/* The class by which Kafka's tools name an error:
+ * "org.apache.kafka.common.errors.TimeoutException". Ours follow the protocol's names, as Kafka's
+ * classes do but for a few. */
 const char *cli_error_class(struct cli *cli, int16_t code);
 
 /* A view as text with a NUL behind it; null becomes NULL. */

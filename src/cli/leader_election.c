@@ -18,11 +18,11 @@ enum {
 	OPT_TOPIC,
 };
 
-#define PATH_TEXT                                                                        \
-	"A file with the partitions that get a leader:\n"                                \
-	"{\"partitions\":\n"                                                             \
-	"  [{\"topic\": \"foo\", \"partition\": 1},\n"                                   \
-	"   {\"topic\": \"foobar\", \"partition\": 2}]\n"                                \
+#define PATH_TEXT                                         \
+	"A file with the partitions that get a leader:\n" \
+	"{\"partitions\":\n"                              \
+	"  [{\"topic\": \"foo\", \"partition\": 1},\n"    \
+	"   {\"topic\": \"foobar\", \"partition\": 2}]\n" \
 	"}"
 
 static const struct cli_option options[] = {
@@ -39,7 +39,8 @@ static const struct cli_option options[] = {
 	[CLI_OPTION_COMMAND_CONFIG] = { .names = "command-config admin.config",
 	    .arg = "file",
 	    .kind = CLI_STRING,
-	    .text = "A property file for the connection: client.id, request.timeout.ms and so on." },
+	    .text =
+		"A property file for the connection: client.id, request.timeout.ms and so on." },
 	[OPT_ALL] = { .names = "all-topic-partitions",
 	    .text = "Elect leaders of all partitions that need one; not with --topic or "
 		    "--path-to-json-file." },
@@ -67,7 +68,8 @@ static const struct cli_rule rules[] = {
 	{ CLI_RULE_ONE_OF, 0, CLI_BIT(OPT_TOPIC) | CLI_BIT(OPT_ALL) | CLI_BIT(OPT_PATH),
 	    "One and only one of the following options is required: topic, all-topic-partitions, "
 	    "path-to-json-file" },
-	{ CLI_RULE_NEEDS, OPT_TOPIC, CLI_BIT(OPT_PARTITION), "Missing required option(s): partition" },
+	{ CLI_RULE_NEEDS, OPT_TOPIC, CLI_BIT(OPT_PARTITION),
+	    "Missing required option(s): partition" },
 	{ CLI_RULE_LACKS, OPT_TOPIC, CLI_BIT(OPT_PARTITION),
 	    "Option partition is only allowed if topic is used" },
 	{ CLI_RULE_END, 0, 0, NULL },
@@ -115,8 +117,8 @@ cli_election_read(struct cli *cli, struct json_t *root, struct cli_offset **ret_
 			    OT_STR_ARG(items[i].topic), items[i].partition);
 	}
 	if (*twice != '\0')
-		return cli_format(cli,
-		    "Replica election data contains duplicate partitions: [%s]", twice);
+		return cli_format(cli, "Replica election data contains duplicate partitions: [%s]",
+		    twice);
 	*ret_items = items;
 	*ret_count = count;
 	return NULL;
@@ -186,15 +188,14 @@ elect(struct cli *cli, bool is_unclean, const struct cli_offset *items, size_t c
 	request.timeout_ms = CLI_REQUEST_TIMEOUT_MS;
 	request.topic_partitions_count = items != NULL ? 0 : -1;
 	if (items != NULL)
-		request.topic_partitions = ot_elect_leaders_request_topic_partitions_array(
-		    &cli->arena, (int32_t)count);
+		request.topic_partitions =
+		    ot_elect_leaders_request_topic_partitions_array(&cli->arena, (int32_t)count);
 	struct ot_elect_leaders_request_topic_partitions *topic = NULL;
 	for (size_t i = 0; items != NULL && i < count; i++) {
 		if (topic == NULL || !ot_str_equal(topic->topic, items[i].topic)) {
 			topic = &request.topic_partitions[request.topic_partitions_count++];
 			topic->topic = items[i].topic;
-			topic->partitions =
-			    cli_alloc(cli, count - i, sizeof(*topic->partitions));
+			topic->partitions = cli_alloc(cli, count - i, sizeof(*topic->partitions));
 		}
 		topic->partitions[topic->partitions_count++] = items[i].partition;
 	}
@@ -277,8 +278,9 @@ run(struct cli *cli)
 		    type != NULL ? "" : "election-type");
 	bool is_unclean = strcasecmp(type, "unclean") == 0;
 	if (!is_unclean && strcasecmp(type, "preferred") != 0)
-		return cli_fail_usage(cli, "Cannot parse argument '%s' of option election-type; give "
-					   "preferred or unclean",
+		return cli_fail_usage(cli,
+		    "Cannot parse argument '%s' of option election-type; give "
+		    "preferred or unclean",
 		    type);
 	struct cli_offset one = { .topic = ot_str_from(cli_get(args, OPT_TOPIC)) };
 	struct cli_offset *items = cli_has(args, OPT_TOPIC) ? &one : NULL;
@@ -363,13 +365,14 @@ static void
 print_old(const struct cli_election_results *results, FILE *out)
 {
 	const char *comma = "";
-	fprintf(out, "Created preferred replica election path with {\"version\":1,\"partitions\":[");
+	fprintf(out,
+	    "Created preferred replica election path with {\"version\":1,\"partitions\":[");
 	for (size_t i = 0; i < results->count; i++) {
 		const struct cli_election_result *one = &results->items[i];
 		if (!is_there(one))
 			continue;
-		fprintf(out, "%s{\"topic\":\"%.*s\",\"partition\":%d}", comma, OT_STR_ARG(one->topic),
-		    one->partition);
+		fprintf(out, "%s{\"topic\":\"%.*s\",\"partition\":%d}", comma,
+		    OT_STR_ARG(one->topic), one->partition);
 		comma = ",";
 	}
 	comma = "";
@@ -386,7 +389,8 @@ print_old(const struct cli_election_results *results, FILE *out)
 		const struct cli_election_result *one = &results->items[i];
 		if (!is_there(one))
 			fprintf(out,
-			    "Skipping preferred replica leader election for partition %.*s-%d since it "
+			    "Skipping preferred replica leader election for partition %.*s-%d "
+			    "since it "
 			    "doesn't exist.\n",
 			    OT_STR_ARG(one->topic), one->partition);
 	}

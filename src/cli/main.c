@@ -29,6 +29,7 @@ static const struct cli_tool *const tools[] = {
 	&cli_log_dirs_tool,
 	&cli_preferred_election_tool,
 	&cli_perf_producer_tool,
+	&cli_reassign_tool,
 	&cli_server_tool,
 	&cli_storage_tool,
 	&cli_topics_tool,
