@@ -16,6 +16,7 @@ extern const struct cli_tool cli_e2e_latency_tool;
 extern const struct cli_tool cli_get_offsets_tool;
 extern const struct cli_tool cli_leader_election_tool;
 extern const struct cli_tool cli_log_dirs_tool;
+extern const struct cli_tool cli_metadata_quorum_tool;
 extern const struct cli_tool cli_perf_consumer_tool;
 extern const struct cli_tool cli_perf_producer_tool;
 extern const struct cli_tool cli_preferred_election_tool;
