@@ -31,6 +31,7 @@ static const struct cli_tool *const tools[] = {
 	&cli_preferred_election_tool,
 	&cli_perf_producer_tool,
 	&cli_reassign_tool,
+	&cli_replica_verification_tool,
 	&cli_server_tool,
 	&cli_storage_tool,
 	&cli_topics_tool,

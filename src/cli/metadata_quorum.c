@@ -95,8 +95,7 @@ static const struct cli_option remove_options[] = {
 	    .kind = CLI_INTEGER,
 	    .flags = CLI_REQUIRED,
 	    .text = "The controller to remove." },
-	[OPT_DRY_RUN] = { .names = "dry-run",
-	    .text = "Print what would be done, and do nothing." },
+	[OPT_DRY_RUN] = { .names = "dry-run", .text = "Print what would be done, and do nothing." },
 };
 
 /* ---- the answer ---------------------------------------------------------------------------- */
@@ -263,8 +262,8 @@ cli_quorum_print_replication(struct cli *cli, const quorum *partition, ot_wall_m
 	rows[count++] = row_of(cli, leader, leader, "Leader", now);
 	for (int32_t i = 0; i < partition->current_voters_count; i++) {
 		if (&partition->current_voters[i] != leader)
-			rows[count++] = row_of(cli, leader, &partition->current_voters[i],
-			    "Follower", now);
+			rows[count++] =
+			    row_of(cli, leader, &partition->current_voters[i], "Follower", now);
 	}
 	for (int32_t i = 0; i < partition->observers_count; i++)
 		rows[count++] = row_of(cli, leader, &partition->observers[i], "Observer", now);
@@ -297,15 +296,14 @@ json_of_readers(const struct ot_describe_quorum_response *response, const reader
 			json_array_append_new(endpoints,
 			    json_pack("{s:s%,s:s%,s:i}", "listener", node->listeners[k].name.data,
 				(size_t)node->listeners[k].name.len, "host",
-				node->listeners[k].host.data,
-				(size_t)node->listeners[k].host.len, "port",
-				(int)node->listeners[k].port));
+				node->listeners[k].host.data, (size_t)node->listeners[k].host.len,
+				"port", (int)node->listeners[k].port));
 		json_array_append_new(array,
 		    json_pack("{s:i,s:s,s:I,s:I,s:I,s:o}", "node_id", (int)readers[i].replica_id,
-			"directory_id", id, "log_end_offset",
-			(json_int_t)readers[i].log_end_offset, "last_fetch_timestamp",
-			(json_int_t)readers[i].last_fetch_timestamp, "last_caught_up_timestamp",
-			(json_int_t)readers[i].last_caught_up_timestamp, "endpoints", endpoints));
+			"directory_id", id, "log_end_offset", (json_int_t)readers[i].log_end_offset,
+			"last_fetch_timestamp", (json_int_t)readers[i].last_fetch_timestamp,
+			"last_caught_up_timestamp", (json_int_t)readers[i].last_caught_up_timestamp,
+			"endpoints", endpoints));
 	}
 	return array;
 }

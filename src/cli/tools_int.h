@@ -21,6 +21,7 @@ extern const struct cli_tool cli_perf_consumer_tool;
 extern const struct cli_tool cli_perf_producer_tool;
 extern const struct cli_tool cli_preferred_election_tool;
 extern const struct cli_tool cli_reassign_tool;
+extern const struct cli_tool cli_replica_verification_tool;
 extern const struct cli_tool cli_server_tool;
 extern const struct cli_tool cli_storage_tool;
 extern const struct cli_tool cli_topics_tool;

@@ -277,8 +277,8 @@ test_spread_over_racks(void **state)
 		int leads[6] = { 0 }, holds[6] = { 0 };
 		for (int32_t i = 0; i < 6; i++)
 			brokers[i] = (struct cli_assign_broker){ i, ot_str_from(racks[i / 2]) };
-		assert_null(cli_assign(&cli, brokers, 6, PARTITION_COUNT, 3, start, 5 - start,
-		    partitions));
+		assert_null(
+		    cli_assign(&cli, brokers, 6, PARTITION_COUNT, 3, start, 5 - start, partitions));
 		for (int32_t i = 0; i < PARTITION_COUNT; i++) {
 			int32_t *ids = partitions[i].brokers;
 			leads[ids[0]]++;
