@@ -22,6 +22,7 @@ static const struct cli_tool *const tools[] = {
 	&cli_consumer_groups_tool,
 	&cli_perf_consumer_tool,
 	&cli_delete_records_tool,
+	&cli_dev_tool,
 	&cli_dump_log_tool,
 	&cli_e2e_latency_tool,
 	&cli_get_offsets_tool,

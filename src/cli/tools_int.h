@@ -11,6 +11,7 @@ extern const struct cli_tool cli_console_consumer_tool;
 extern const struct cli_tool cli_console_producer_tool;
 extern const struct cli_tool cli_consumer_groups_tool;
 extern const struct cli_tool cli_delete_records_tool;
+extern const struct cli_tool cli_dev_tool;
 extern const struct cli_tool cli_dump_log_tool;
 extern const struct cli_tool cli_e2e_latency_tool;
 extern const struct cli_tool cli_get_offsets_tool;
