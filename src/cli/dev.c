@@ -214,8 +214,8 @@ show_report(struct dev_broker *broker)
 	struct ot_why why;
 	size_t bytes = 0;
 	fflush(broker->report);
-	const char *text = cli_read_file(broker->report_path, 1 << 30, &broker->dev->cli->arena,
-	    &bytes, &why);
+	const char *text =
+	    cli_read_file(broker->report_path, 1 << 30, &broker->dev->cli->arena, &bytes, &why);
 	if (text == NULL)
 		return;
 	const char *tail = bytes > DEV_TAIL_BYTES ? text + bytes - DEV_TAIL_BYTES : text;

@@ -29,6 +29,7 @@ static const struct cli_tool *const tools[] = {
 	&cli_leader_election_tool,
 	&cli_log_dirs_tool,
 	&cli_metadata_quorum_tool,
+	&cli_node_tool,
 	&cli_preferred_election_tool,
 	&cli_perf_producer_tool,
 	&cli_reassign_tool,

@@ -18,6 +18,7 @@ extern const struct cli_tool cli_get_offsets_tool;
 extern const struct cli_tool cli_leader_election_tool;
 extern const struct cli_tool cli_log_dirs_tool;
 extern const struct cli_tool cli_metadata_quorum_tool;
+extern const struct cli_tool cli_node_tool;
 extern const struct cli_tool cli_perf_consumer_tool;
 extern const struct cli_tool cli_perf_producer_tool;
 extern const struct cli_tool cli_preferred_election_tool;
