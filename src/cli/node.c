@@ -61,7 +61,10 @@ static const struct cli_rule drain_rules[] = {
 	{ CLI_RULE_END, 0, 0, NULL },
 };
 
-enum { DRAIN_POLL_MS = 500 };
+enum {
+	DRAIN_POLL_MS = 500,
+	DRAIN_PATIENCE_MS = 60000, /* with a cluster that does not answer */
+};
 
 struct run {
 	struct cli *cli;
@@ -410,21 +413,37 @@ take_finished(struct run *run, const struct cli_movings *movings)
 	return OT_OK;
 }
 
+/* One look at what has moved, and the next moves. */
+static ot_err
+move_on(struct run *run)
+{
+	struct cli_movings movings;
+	ot_err err = cli_movings_fetch(run->cli, &movings);
+	if (err == OT_OK)
+		err = take_finished(run, &movings);
+	return err == OT_OK ? start_next(run, &movings) : err;
+}
+
+static bool
+is_passing(ot_err err)
+{
+	return err == OT_ERR_CLOSED || err == OT_ERR_BROKER_NOT_AVAILABLE || ot_err_is_retriable(err);
+}
+
+/* Brokers may be restarted meanwhile: who does not answer is asked again for some time. */
 static ot_err
 move_all(struct run *run)
 {
 	struct cli_drain *drain = &run->drain;
 	int64_t interval = cli_get_number(&run->cli->args, OPT_REPORT_INTERVAL);
+	ot_wall_ms answered_at = cli_now();
 	for (;;) {
-		struct cli_movings movings;
-		ot_err err = cli_movings_fetch(run->cli, &movings);
+		ot_err err = move_on(run);
 		if (err == OT_OK)
-			err = take_finished(run, &movings);
-		if (err == OT_OK)
-			err = start_next(run, &movings);
-		if (err != OT_OK)
+			answered_at = cli_now();
+		else if (!is_passing(err) || cli_now() - answered_at > DRAIN_PATIENCE_MS)
 			return err;
-		bool is_over = cli_drain_count(drain, CLI_DRAIN_PLANNED) == 0 &&
+		bool is_over = err == OT_OK && cli_drain_count(drain, CLI_DRAIN_PLANNED) == 0 &&
 		               cli_drain_count(drain, CLI_DRAIN_MOVING) == 0;
 		if (is_over || cli_now() - run->reported_at >= interval) {
 			ask_copied(run);

@@ -304,9 +304,14 @@ connect_host(struct ot_client *client, const char *host, uint16_t port, int32_t 
 
 /* ---- nodes --------------------------------------------------------------------------------- */
 
+/* One whose peer is still there, if there is one. */
 static struct link *
 any_link(struct ot_client *client)
 {
+	for (size_t i = 0; i < client->link_count; i++) {
+		if (!client->links[i]->is_broken)
+			return client->links[i];
+	}
 	return client->link_count > 0 ? client->links[0] : NULL;
 }
 
@@ -367,9 +372,12 @@ link_to(struct ot_client *client, int32_t node, struct link **ret, struct ot_why
 	for (int attempt = 0; attempt < 2; attempt++) {
 		for (size_t i = 0; i < client->node_count; i++) {
 			const struct ot_client_node *known = &client->nodes[i];
-			if (known->id == node || node == OT_NODE_ANY)
-				return connect_host(client, known->host, known->port, known->id,
-				    ret, why);
+			if (known->id != node && node != OT_NODE_ANY)
+				continue;
+			ot_err err = connect_host(client, known->host, known->port, known->id, ret,
+			    why);
+			if (err == OT_OK || known->id == node)
+				return err;
 		}
 		if (node == OT_NODE_ANY || attempt > 0)
 			break;
