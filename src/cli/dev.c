@@ -445,8 +445,8 @@ const struct cli_tool cli_dev_tool = {
 		.name = "dev",
 		.summary = "Run a cluster to throw away, on free ports.",
 		.purpose = "Starts brokers on free ports of this machine with their data in a "
-			   "temporary folder, prints the addresses to connect to once all are there, "
-			   "and runs until it is stopped. Then the data goes.",
+			   "temporary folder, prints the addresses to connect to once all are "
+			   "there, and runs until it is stopped. Then the data goes.",
 		.options = options,
 		.option_count = OT_ARRAY_COUNT(options),
 		.rules = rules,

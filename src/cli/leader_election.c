@@ -305,9 +305,9 @@ const struct cli_tool cli_leader_election_tool = {
 	.self = {
 		.name = "leader-election",
 		.summary = "Elect leaders of partitions, preferred or unclean.",
-		.purpose = "This tool attempts to elect a new leader for a set of topic partitions. "
-			   "The type of elections supported are preferred replicas and unclean "
-			   "replicas.",
+		.purpose = "This tool attempts to elect a new leader for a set of topic "
+			   "partitions. The type of elections supported are preferred replicas "
+			   "and unclean replicas.",
 		.options = options,
 		.option_count = OT_ARRAY_COUNT(options),
 		.rules = rules,
@@ -420,10 +420,10 @@ const struct cli_tool cli_preferred_election_tool = {
 	.self = {
 		.name = "preferred-replica-election",
 		.summary = "Elect preferred leaders; leader-election does more.",
-		.purpose = "This tool causes leadership for each partition to be transferred back to "
-			   "the 'preferred replica', it can be used to balance leadership among the "
-			   "servers. Scripts of Kafka before 2.4 call it; kafka-leader-election.sh "
-			   "has taken its place.",
+		.purpose = "This tool causes leadership for each partition to be transferred back "
+			   "to the 'preferred replica', it can be used to balance leadership "
+			   "among the servers. Scripts of Kafka before 2.4 call it; "
+			   "kafka-leader-election.sh has taken its place.",
 		.options = old_options,
 		.option_count = OT_ARRAY_COUNT(old_options),
 		.run = run_old,

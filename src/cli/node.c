@@ -153,6 +153,22 @@ find_part(struct cli_drain *drain, struct ot_str topic, int32_t index)
 					    sizeof(*drain->parts), cli_partition_name_compare);
 }
 
+static void
+take_sizes(struct run *run, int32_t broker, const struct ot_describe_log_dirs_response_topic *topic)
+{
+	for (int32_t i = 0; i < topic->partitions_count; i++) {
+		const struct ot_describe_log_dirs_response_partition *one = &topic->partitions[i];
+		struct cli_drain_part *part =
+		    find_part(&run->drain, topic->name, one->partition_index);
+		if (part == NULL || one->is_future_key)
+			continue;
+		if (part->goes_to == broker)
+			part->copied = one->partition_size;
+		else
+			part->bytes = OT_MAX(part->bytes, one->partition_size);
+	}
+}
+
 /* Asks a broker for the sizes of its logs: those that leave, or as much of them as has come. One
  * that does not answer tells nothing. */
 static void
@@ -166,20 +182,8 @@ ask_sizes(struct run *run, int32_t broker)
 		return;
 	for (int32_t i = 0; i < response.results_count; i++) {
 		const struct ot_describe_log_dirs_response_result *dir = &response.results[i];
-		for (int32_t k = 0; k < dir->topics_count; k++) {
-			const struct ot_describe_log_dirs_response_topic *topic = &dir->topics[k];
-			for (int32_t n = 0; n < topic->partitions_count; n++) {
-				struct cli_drain_part *part = find_part(&run->drain, topic->name,
-				    topic->partitions[n].partition_index);
-				if (part == NULL || topic->partitions[n].is_future_key)
-					continue;
-				if (part->goes_to == broker)
-					part->copied = topic->partitions[n].partition_size;
-				else
-					part->bytes = OT_MAX(part->bytes,
-					    topic->partitions[n].partition_size);
-			}
-		}
+		for (int32_t k = 0; k < dir->topics_count; k++)
+			take_sizes(run, broker, &dir->topics[k]);
 	}
 }
 
@@ -427,7 +431,8 @@ move_on(struct run *run)
 static bool
 is_passing(ot_err err)
 {
-	return err == OT_ERR_CLOSED || err == OT_ERR_BROKER_NOT_AVAILABLE || ot_err_is_retriable(err);
+	return err == OT_ERR_CLOSED || err == OT_ERR_BROKER_NOT_AVAILABLE ||
+	       ot_err_is_retriable(err);
 }
 
 /* Brokers may be restarted meanwhile: who does not answer is asked again for some time. */

@@ -1,8 +1,9 @@
+#include "cli/reassign_int.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/offsets_int.h"
-#include "cli/reassign_int.h"
 #include "wire/msg_alter_replica_log_dirs.h"
 #include "wire/msg_describe_log_dirs.h"
 

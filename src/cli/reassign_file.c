@@ -1,9 +1,9 @@
+#include "cli/reassign_int.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
-
-#include "cli/reassign_int.h"
 
 int
 cli_partition_name_compare(const void *a, const void *b)

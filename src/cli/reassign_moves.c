@@ -1,6 +1,7 @@
+#include "cli/reassign_int.h"
+
 #include <stdlib.h>
 
-#include "cli/reassign_int.h"
 #include "wire/msg_alter_partition_reassignments.h"
 #include "wire/msg_list_partition_reassignments.h"
 

@@ -1,7 +1,8 @@
+#include "cli/reassign_int.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/reassign_int.h"
 #include "config/def.h"
 #include "wire/msg_describe_configs.h"
 #include "wire/msg_incremental_alter_configs.h"

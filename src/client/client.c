@@ -374,8 +374,8 @@ link_to(struct ot_client *client, int32_t node, struct link **ret, struct ot_why
 			const struct ot_client_node *known = &client->nodes[i];
 			if (known->id != node && node != OT_NODE_ANY)
 				continue;
-			ot_err err = connect_host(client, known->host, known->port, known->id, ret,
-			    why);
+			ot_err err =
+			    connect_host(client, known->host, known->port, known->id, ret, why);
 			if (err == OT_OK || known->id == node)
 				return err;
 		}
