@@ -82,6 +82,18 @@ cli_has_terminal(void)
 	return isatty(STDERR_FILENO) == 1;
 }
 
+bool
+cli_wants_json(const struct cli *cli, unsigned option)
+{
+	return strcmp(cli_get(&cli->args, option), "json") == 0;
+}
+
+json_t *
+cli_json_of(struct ot_str text)
+{
+	return text.len < 0 ? json_null() : json_stringn(text.data, (size_t)text.len);
+}
+
 void
 cli_print_json(struct json_t *json, FILE *out)
 {
