@@ -70,6 +70,8 @@ typedef void broker_handler(struct broker_shard *self, struct ot_request *reques
 void broker_handle_allocate_producer_ids(struct broker_shard *self, struct ot_request *request);
 void broker_handle_alter_configs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_alter_partition(struct broker_shard *self, struct ot_request *request);
+void broker_handle_alter_partition_reassignments(struct broker_shard *self,
+    struct ot_request *request);
 void broker_handle_api_versions(struct broker_shard *self, struct ot_request *request);
 void broker_handle_assign_replicas_to_dirs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_broker_heartbeat(struct broker_shard *self, struct ot_request *request);
@@ -85,6 +87,7 @@ void broker_handle_describe_configs(struct broker_shard *self, struct ot_request
 void broker_handle_describe_groups(struct broker_shard *self, struct ot_request *request);
 void broker_handle_describe_log_dirs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_describe_topic_partitions(struct broker_shard *self, struct ot_request *request);
+void broker_handle_elect_leaders(struct broker_shard *self, struct ot_request *request);
 void broker_handle_fetch(struct broker_shard *self, struct ot_request *request);
 void broker_handle_find_coordinator(struct broker_shard *self, struct ot_request *request);
 void broker_handle_heartbeat(struct broker_shard *self, struct ot_request *request);
@@ -94,6 +97,8 @@ void broker_handle_join_group(struct broker_shard *self, struct ot_request *requ
 void broker_handle_leave_group(struct broker_shard *self, struct ot_request *request);
 void broker_handle_list_groups(struct broker_shard *self, struct ot_request *request);
 void broker_handle_list_offsets(struct broker_shard *self, struct ot_request *request);
+void broker_handle_list_partition_reassignments(struct broker_shard *self,
+    struct ot_request *request);
 void broker_handle_metadata(struct broker_shard *self, struct ot_request *request);
 void broker_handle_offset_commit(struct broker_shard *self, struct ot_request *request);
 void broker_handle_offset_delete(struct broker_shard *self, struct ot_request *request);
@@ -101,6 +106,7 @@ void broker_handle_offset_fetch(struct broker_shard *self, struct ot_request *re
 void broker_handle_offset_for_leader_epoch(struct broker_shard *self, struct ot_request *request);
 void broker_handle_produce(struct broker_shard *self, struct ot_request *request);
 void broker_handle_sync_group(struct broker_shard *self, struct ot_request *request);
+void broker_handle_unregister_broker(struct broker_shard *self, struct ot_request *request);
 
 /* ---- routing (router.c) -------------------------------------------------------------------- */
 

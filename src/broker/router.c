@@ -29,7 +29,10 @@ static broker_handler *const broker_handlers[] = {
 	[35] = broker_handle_describe_log_dirs,
 	[37] = broker_handle_create_partitions,
 	[42] = broker_handle_delete_groups,
+	[43] = broker_handle_elect_leaders,
 	[44] = broker_handle_incremental_alter_configs,
+	[45] = broker_handle_alter_partition_reassignments,
+	[46] = broker_handle_list_partition_reassignments,
 	[47] = broker_handle_offset_delete,
 	[56] = broker_handle_alter_partition,
 	[60] = broker_handle_describe_cluster,
@@ -38,6 +41,7 @@ static broker_handler *const broker_handlers[] = {
 	[67] = broker_handle_allocate_producer_ids,
 	[70] = broker_handle_controller_registration,
 	[73] = broker_handle_assign_replicas_to_dirs,
+	[64] = broker_handle_unregister_broker,
 	[75] = broker_handle_describe_topic_partitions,
 };
 
