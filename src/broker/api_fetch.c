@@ -25,6 +25,7 @@
 enum {
 	FETCH_VERSION_MAGIC_1 = 2,
 	FETCH_VERSION_TOPIC_ID = 13,
+	FETCH_VERSION_LEADERS = 16, /* KIP-951 */
 };
 
 enum fetch_state { FETCH_READING, FETCH_WATCHING, FETCH_CONVERTING, FETCH_ANSWERED };
@@ -112,6 +113,44 @@ fill_aborted(struct fetch_op *op, struct fetch_part *part,
 	}
 }
 
+/* Each node once. Without memory the client asks Metadata, as older ones do. */
+static void
+add_node(struct fetch_op *op, const struct broker_leader *leader)
+{
+	struct ot_fetch_response *response = &op->response;
+	for (int32_t i = 0; i < response->node_endpoints_count; i++) {
+		if (response->node_endpoints[i].node_id == leader->id)
+			return;
+	}
+	struct ot_fetch_response_node_endpoint *nodes = ot_fetch_response_node_endpoint_array(
+	    &op->request->arena, response->node_endpoints_count + 1);
+	if (nodes == NULL)
+		return;
+	for (int32_t i = 0; i < response->node_endpoints_count; i++)
+		nodes[i] = response->node_endpoints[i];
+	struct ot_fetch_response_node_endpoint *node = &nodes[response->node_endpoints_count++];
+	node->node_id = leader->id;
+	node->host = leader->address->host;
+	node->port = leader->address->port;
+	node->rack = leader->broker->rack;
+	response->node_endpoints = nodes;
+}
+
+/* Tells the client where to go (KIP-951). */
+static void
+fill_leader(struct fetch_op *op, const struct fetch_part *part,
+    struct ot_fetch_response_partition *answer)
+{
+	if (op->request->header.request_api_version < FETCH_VERSION_LEADERS || !part->is_found)
+		return;
+	struct broker_leader leader = broker_find_leader(op->self, op->request, &part->topic_id,
+	    part->state.wanted.partition);
+	answer->current_leader.leader_id = leader.id;
+	answer->current_leader.leader_epoch = leader.epoch;
+	if (leader.address != NULL)
+		add_node(op, &leader);
+}
+
 static void
 fill_part(struct fetch_op *op, struct fetch_part *part, struct ot_fetch_response_partition *answer)
 {
@@ -122,10 +161,8 @@ fill_part(struct fetch_op *op, struct fetch_part *part, struct ot_fetch_response
 	answer->last_stable_offset = read->last_stable_offset;
 	answer->log_start_offset = read->log_start_offset;
 	answer->records = (struct ot_records){ .data = (const uint8_t *)"", .len = 0 };
-	if (read->err == OT_ERR_NOT_LEADER_OR_FOLLOWER || read->err == OT_ERR_FENCED_LEADER_EPOCH) {
-		answer->current_leader.leader_id = op->self->broker->node_id;
-		answer->current_leader.leader_epoch = read->current_leader_epoch;
-	}
+	if (read->err == OT_ERR_NOT_LEADER_OR_FOLLOWER || read->err == OT_ERR_FENCED_LEADER_EPOCH)
+		fill_leader(op, part, answer);
 	if (read->diverging_epoch >= 0) {
 		answer->diverging_epoch.epoch = read->diverging_epoch;
 		answer->diverging_epoch.end_offset = read->diverging_end_offset;

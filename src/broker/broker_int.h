@@ -144,6 +144,18 @@ struct broker_place broker_find(struct broker_shard *self, struct ot_str name,
 /* The partition, if this shard owns it and has it. @owner the partition's shard */
 struct ot_part *broker_part(const struct ot_uuid *topic_id, int32_t index);
 
+/* Who leads a partition, for answers that say so (KIP-951). */
+struct broker_leader {
+	int32_t id;                              /* -1: nobody, or the partition is not known */
+	int32_t epoch;                           /* -1: not known */
+	const struct ot_broker_image *broker;    /* the image's: for this turn only, as the next */
+	const struct ot_endpoint_image *address; /* that the client can use; NULL: none */
+};
+
+/* Says what self's image knows; `broker` is NULL whenever `address` is. @owner self's shard */
+struct broker_leader broker_find_leader(struct broker_shard *self, const struct ot_request *request,
+    const struct ot_uuid *topic_id, int32_t index);
+
 /* The name of the listener that the request came in by. @owner the request's shard */
 struct ot_str broker_listener_name(const struct ot_request *request);
 
