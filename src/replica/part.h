@@ -51,6 +51,7 @@ struct ot_append {
 	    *blob; /* holds `records`; must stand until done; NULL: the caller keeps them */
 	struct ot_bytes records; /* whole batches; patched in place */
 	int16_t acks;            /* 0, 1, -1 */
+	int64_t timeout_ms;      /* acks=-1: the longest wait for the ISR; 0: no end */
 	enum ot_append_origin origin;
 	bool is_zstd_refused; /* Produce below version 7 */
 	ot_err txn_err;       /* a client's transactional batch gets this; OT_OK: it may come in */
@@ -65,15 +66,17 @@ struct ot_append {
 	struct ot_part_bad_record *bad_records; /* heap; free with ot_free(); NULL mostly */
 	int32_t bad_record_count;
 
-	struct ot_list link;  /* the partition's */
-	bool is_sync_awaited; /* the partition's */
+	struct ot_list link;   /* the partition's, as the rest */
+	struct ot_timer timer; /* of timeout_ms */
+	bool is_sync_awaited;
 };
 
 /* Validates, stages, and later answers. Refusals: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS,
  * INVALID_REQUIRED_ACKS, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE,
  * RECORD_LIST_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE, OUT_OF_ORDER_SEQUENCE_NUMBER,
- * INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, `txn_err`, and what ot_log_stage() adds.
- * @owner owner   @blocks never */
+ * INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, `txn_err`, and what ot_log_stage() adds. After
+ * REQUEST_TIMED_OUT the records are in the log, with the offsets that are told, and will stay there
+ * unless another leader comes.  * @owner owner   @blocks never */
 void ot_part_append(struct ot_part *part, struct ot_append *append);
 
 /* ---- reading ------------------------------------------------------------------------------- */

@@ -26,7 +26,7 @@ enum {
 static void
 refuse(struct ot_part *part, struct ot_append *append, ot_err err)
 {
-	(void)part;
+	ot_timer_cancel(part->conf.owner->io, &append->timer);
 	append->err = err;
 	append->base_offset = -1;
 	append->log_start_offset = -1;
@@ -36,6 +36,7 @@ refuse(struct ot_part *part, struct ot_append *append, ot_err err)
 static void
 answer(struct ot_part *part, struct ot_append *append)
 {
+	ot_timer_cancel(part->conf.owner->io, &append->timer);
 	append->err = OT_OK;
 	append->log_start_offset = ot_log_start_offset(part->log);
 	append->done(append);
@@ -57,6 +58,16 @@ part_fail_appends(struct ot_part *part, ot_err err)
 	fail_list(part, &part->unreplicated, err);
 	fail_list(part, &part->unsynced, err);
 	fail_list(part, &part->staged, err);
+}
+
+/* As Kafka, it leaves the offsets in the answer. */
+static void
+on_timeout(struct ot_timer *timer)
+{
+	struct ot_append *append = OT_CONTAINER_OF(timer, struct ot_append, timer);
+	ot_list_remove(&append->link);
+	append->err = OT_ERR_REQUEST_TIMED_OUT;
+	append->done(append);
 }
 
 /* ---- validation ---------------------------------------------------------------------------- */
@@ -314,6 +325,7 @@ ot_part_append(struct ot_part *part, struct ot_append *append)
 	append->base_offset = -1;
 	append->end_offset = -1;
 	append->is_sync_awaited = false;
+	ot_timer_init(&append->timer, on_timeout);
 	append->append_time = OT_NO_TIMESTAMP;
 	append->bad_records = NULL;
 	append->bad_record_count = 0;
@@ -527,13 +539,25 @@ part_wake_watchers(struct ot_part *part)
 	}
 }
 
+/* Only who really waits has a timer: with the leader alone in the ISR nobody does. */
+static void
+await_replication(struct ot_part *part, struct ot_append *append)
+{
+	if (append->timeout_ms <= 0 || ot_timer_is_armed(&append->timer))
+		return;
+	append->log_start_offset = ot_log_start_offset(part->log);
+	ot_timer_arm_in_ms(part->conf.owner->io, &append->timer, append->timeout_ms);
+}
+
 static void
 answer_replicated(struct ot_part *part)
 {
 	OT_LIST_FOREACH_SAFE(link, &part->unreplicated) {
 		struct ot_append *append = OT_CONTAINER_OF(link, struct ot_append, link);
-		if (append->acks == -1 && append->end_offset > part->high_watermark)
+		if (append->acks == -1 && append->end_offset > part->high_watermark) {
+			await_replication(part, append);
 			continue;
+		}
 		ot_list_remove(link);
 		answer(part, append);
 	}
