@@ -25,7 +25,8 @@
 enum {
 	FETCH_VERSION_MAGIC_1 = 2,
 	FETCH_VERSION_TOPIC_ID = 13,
-	FETCH_VERSION_LEADERS = 16, /* KIP-951 */
+	FETCH_VERSION_REPLICA_STATE = 15, /* KIP-903 */
+	FETCH_VERSION_LEADERS = 16,       /* KIP-951 */
 };
 
 enum fetch_state { FETCH_READING, FETCH_WATCHING, FETCH_CONVERTING, FETCH_ANSWERED };
@@ -61,6 +62,8 @@ struct fetch_op {
 	struct ot_request *request;
 	struct broker_shard *self;
 	struct ot_fetch_request *body;
+	int32_t replica_id;            /* of the follower that asks; below 0: a consumer */
+	int64_t replica_epoch;         /* its broker epoch; -1: not told */
 	struct fetch_session *session; /* NULL: none */
 	int32_t session_id;            /* told to the client */
 	bool is_incremental;
@@ -670,8 +673,12 @@ enter_session(struct fetch_op *op)
 			fetch_session_remove(sessions, session);
 		if (body->session_epoch == FETCH_EPOCH_FINAL)
 			return OT_OK;
-		op->session = fetch_session_create(sessions, op->self->shard->io,
-		    (uint32_t)count_wanted(body), by_id);
+		const struct fetch_session_args args = {
+			.part_count = (uint32_t)count_wanted(body),
+			.by_id = by_id,
+			.is_replica = op->replica_id >= 0,
+		};
+		op->session = fetch_session_create(sessions, op->self->shard->io, &args);
 	} else {
 		if (session == NULL)
 			return OT_ERR_FETCH_SESSION_ID_NOT_FOUND;
@@ -707,6 +714,9 @@ create_op(struct broker_shard *self, struct ot_request *request, struct ot_fetch
 	op->request = request;
 	op->self = self;
 	op->body = body;
+	bool has_state = request->header.request_api_version >= FETCH_VERSION_REPLICA_STATE;
+	op->replica_id = has_state ? body->replica_state.replica_id : body->replica_id;
+	op->replica_epoch = has_state ? body->replica_state.replica_epoch : -1;
 	request->op = op;
 	request->on_orphan = on_orphan;
 	op->deadline =
