@@ -168,6 +168,15 @@ const struct ot_endpoint_image *broker_endpoint(struct broker_shard *self,
 OT_MUST_USE ot_err broker_fill_features(struct broker_shard *self, struct ot_request *request,
     struct ot_api_versions_response *response);
 
+/* ---- the closest replica (closest.c) ------------------------------------------------------- */
+
+/* The replica from which a consumer in `rack` should read a partition that is led here, as Kafka's
+ * RackAwareReplicaSelector chooses it (KIP-392): of the in-sync replicas in that rack that have
+ * `offset` the one that is furthest. -1: the leader, since it is in the rack too, or no other is.
+ * @owner the partition's shard   @blocks never */
+int32_t broker_closest_replica(struct broker_shard *self, const struct ot_request *request,
+    struct ot_part *part, struct ot_str rack, int64_t offset);
+
 /* ---- topics that are created on demand (api_topics.c) -------------------------------------- */
 
 struct broker_create_topics {

@@ -446,3 +446,12 @@ ot_part_log(struct ot_part *part)
 {
 	return part->log;
 }
+
+bool
+ot_part_follower(const struct ot_part *part, int32_t id, struct ot_part_follower *ret_follower)
+{
+	(void)part;
+	(void)id;
+	(void)ret_follower;
+	return false;
+}

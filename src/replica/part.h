@@ -94,6 +94,11 @@ struct ot_part_read {
 	int32_t bytes_max;
 	int32_t leader_epoch;       /* the reader's view; -1: none */
 	int32_t last_fetched_epoch; /* KIP-595; -1: none */
+	int32_t replica_id;         /* the follower that reads, up to the log end; -1: a consumer */
+	int64_t replica_epoch;      /* its broker epoch; -1: not told */
+	int64_t replica_log_start;  /* where its log starts */
+	bool is_replica_known;      /* the read is made again: the follower's place was noted */
+	bool is_follower_allowed;   /* a consumer that may read at a follower (KIP-392) */
 	enum ot_isolation isolation;
 	bool is_one_at_least; /* give a first batch that is larger than bytes_max */
 	void (*done)(struct ot_part_read *read);
@@ -102,7 +107,9 @@ struct ot_part_read {
 	int64_t high_watermark;
 	int64_t last_stable_offset;
 	int64_t log_start_offset;
-	int32_t current_leader_epoch; /* with FENCED_ and UNKNOWN_LEADER_EPOCH */
+	int64_t readable_end;         /* of this reader, when it was planned; -1: it was not */
+	int64_t end;                  /* ot_part_end() for its watcher at that time */
+	int32_t current_leader_epoch; /* of the partition here */
 	int32_t diverging_epoch;      /* -1: none */
 	int64_t diverging_end_offset;
 	struct ot_file *file; /* a reference, the reader's to drop; NULL: no bytes */
@@ -121,17 +128,35 @@ struct ot_part_read {
  * UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR. @owner owner   @blocks never */
 void ot_part_read(struct ot_part *part, struct ot_part_read *read);
 
-/* Someone who wants to know when more can be read. `on_more` is called each time the readable end
+/* What has to move so that more can be read: for a follower the log's end, else the high watermark.
+ * @owner owner   @blocks never */
+int64_t ot_part_end(const struct ot_part *part, bool is_replica);
+
+/* Someone who wants to know when more can be read. `on_more` is called each time ot_part_end()
  * moves, and when the partition stops being readable; cancel before the watcher goes. A partition
  * that closes lets its watchers go and calls each a last time. */
 struct ot_part_watcher {
 	struct ot_list link;
+	bool is_replica;
 	void (*on_more)(struct ot_part_watcher *watcher);
 };
 
 /* @owner owner   @blocks never */
 void ot_part_watch(struct ot_part *part, struct ot_part_watcher *watcher);
 void ot_part_unwatch(struct ot_part_watcher *watcher);
+
+/* What the leader knows of a follower. */
+struct ot_part_follower {
+	int32_t id;
+	int64_t log_start;
+	int64_t log_end;      /* -1: it has not fetched from this leader yet */
+	ot_mono_ns caught_up; /* when it had all that there was; 0: never */
+	bool is_in_sync;
+};
+
+/* False when the partition is not led here, or `id` is none of its other replicas. @owner owner */
+bool ot_part_follower(const struct ot_part *part, int32_t id,
+    struct ot_part_follower *ret_follower);
 
 /* ---- other questions ----------------------------------------------------------------------- */
 
@@ -151,6 +176,8 @@ OT_MUST_USE ot_err ot_part_check_leader(const struct ot_part *part, int32_t lead
 struct ot_part_find {
 	int64_t timestamp; /* or one of OT_LIST_ */
 	int32_t leader_epoch;
+	bool is_replica;          /* the end is the log's then, not a consumer's */
+	bool is_follower_allowed; /* a debugger that asks followers too */
 	enum ot_isolation isolation;
 	int32_t
 	    starts_max; /* version 0: this many starts of segments are wanted; 0: an offset is */

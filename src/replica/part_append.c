@@ -431,6 +431,8 @@ part_write_staged(struct ot_turn_work *work)
 	/* From here on the lists are as they must be: who is answered may append again at once. */
 	if (err != OT_OK)
 		fail_unwritten(part, &unwritten, err);
+	if (ot_log_end_offset(part->log) > end_before)
+		part_wake_kind(part, true);
 	part_advance(part);
 	if (ot_log_failure(part->log) != OT_OK)
 		part_go_offline(part, ot_log_failure(part->log));
@@ -530,13 +532,21 @@ replicated_end(const struct ot_part *part)
 }
 
 void
-part_wake_watchers(struct ot_part *part)
+part_wake_kind(struct ot_part *part, bool is_replica)
 {
 	OT_LIST_FOREACH_SAFE(link, &part->watchers) {
 		struct ot_part_watcher *watcher =
 		    OT_CONTAINER_OF(link, struct ot_part_watcher, link);
-		watcher->on_more(watcher);
+		if (watcher->is_replica == is_replica)
+			watcher->on_more(watcher);
 	}
+}
+
+void
+part_wake_watchers(struct ot_part *part)
+{
+	part_wake_kind(part, true);
+	part_wake_kind(part, false);
 }
 
 /* Only who really waits has a timer: with the leader alone in the ISR nobody does. */
@@ -575,5 +585,5 @@ part_advance(struct ot_part *part)
 	}
 	answer_replicated(part);
 	if (has_moved)
-		part_wake_watchers(part);
+		part_wake_kind(part, false);
 }

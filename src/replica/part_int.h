@@ -83,8 +83,10 @@ void part_fail_appends(struct ot_part *part, ot_err err);
  * wakes watchers. @owner owner */
 void part_advance(struct ot_part *part);
 
-/* part_append.c. Tells all watchers that they should look again. @owner owner */
+/* part_append.c. Tells all watchers, or those of one kind, that they should look again.
+ * @owner owner */
 void part_wake_watchers(struct ot_part *part);
+void part_wake_kind(struct ot_part *part, bool is_replica);
 
 /* part_append.c. Starts a sync for those who wait for one, if none runs. @owner owner */
 void part_sync(struct ot_part *part, enum ot_log_sync_scope scope);

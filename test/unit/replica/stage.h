@@ -356,6 +356,7 @@ stage_begin_read(struct stage *stage, int64_t offset, struct stage_read *read)
 					 .bytes_max = 1024 * 1024,
 					 .leader_epoch = -1,
 					 .last_fetched_epoch = -1,
+					 .replica_id = -1,
 					 .is_one_at_least = true,
 					 .done = stage_read_is_done,
 				     } };
