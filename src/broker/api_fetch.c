@@ -24,6 +24,7 @@
 #include "base/alloc.h"
 #include "broker/fetch_session_int.h"
 #include "broker/legacy_int.h"
+#include "replica/throttle.h"
 #include "wire/msg_fetch.h"
 
 enum {
@@ -46,6 +47,8 @@ struct fetch_part {
 	int32_t closest;               /* the replica that it should read from; -1: this one */
 	struct ot_uuid topic_id;       /* of the topic that was found */
 	bool is_found;                 /* else read.err says why not */
+	bool is_measured;              /* its bytes count against the throttled rate */
+	bool is_held_back;             /* no records now: the rate is exceeded */
 	uint32_t shard_index;
 	struct ot_file_range range;
 	struct legacy_range *legacy; /* what an old client gets instead of the range */
@@ -420,6 +423,16 @@ on_more(struct ot_part_watcher *watcher)
 	ot_shard_post(op->self->shard, &share->wake);
 }
 
+/* Since it was read. */
+static bool
+has_changed(const struct fetch_part *part, const struct ot_part *found)
+{
+	if (ot_part_leader_epoch(found) != part->read.current_leader_epoch)
+		return true;
+	return !part->is_held_back &&
+	       ot_part_end(found, part->watcher.is_replica) != part->read.end;
+}
+
 /* On the partition's owner. */
 static void
 visit_to_watch(struct ot_scatter_item *item)
@@ -428,11 +441,9 @@ visit_to_watch(struct ot_scatter_item *item)
 	struct broker_shard *self = ot_shard_self->user;
 	struct ot_part *found =
 	    ot_replicas_find(self->replicas, &part->topic_id, part->state.wanted.partition);
-	const struct ot_part_read *read = &part->read;
-	if (found == NULL || ot_part_leader_epoch(found) != read->current_leader_epoch ||
-	    ot_part_end(found, part->watcher.is_replica) != read->end) {
+	if (found == NULL || has_changed(part, found)) {
 		on_more(&part->watcher);
-	} else {
+	} else if (!part->is_held_back) { /* else only time lets it have more */
 		part->is_watching = true;
 		ot_part_watch(found, &part->watcher);
 	}
@@ -531,6 +542,8 @@ read_is_done(struct ot_part_read *read)
 {
 	struct fetch_part *part = OT_CONTAINER_OF(read, struct fetch_part, read);
 	struct fetch_share *share = &part->op->shares[part->shard_index];
+	if (part->is_measured && read->bytes > 0)
+		ot_throttle_note(part->op->self->broker->leader_throttle, read->bytes);
 	share->bytes_left += read->bytes_max - (int64_t)read->bytes;
 	if (read->is_one_at_least && read->bytes == 0)
 		share->has_first = false;
@@ -553,6 +566,38 @@ give_nothing(struct fetch_part *part, ot_err err)
 	};
 }
 
+static bool
+is_listed(const struct ot_throttled_replicas *list, int32_t partition, int32_t broker)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->pairs[i].partition == partition && list->pairs[i].broker == broker)
+			return true;
+	}
+	return list->is_all;
+}
+
+/* Whether leader.replication.throttled.* holds for what the follower reads. Those in the ISR are
+ * never held back, since producers wait for them. */
+static void
+note_throttle(struct broker_shard *self, struct fetch_part *part, const struct ot_part *found)
+{
+	const struct fetch_op *op = part->op;
+	int64_t rate = ot_settings_number(ot_image_settings(self->image),
+	    OT_BROKER_LEADER_REPLICATION_THROTTLED_RATE);
+	part->is_measured = part->is_held_back = false;
+	if (!is_replica(op) || rate == INT64_MAX)
+		return;
+	const struct ot_topic_image *topic = ot_image_topic_by_id(self->image, &part->topic_id);
+	part->is_measured =
+	    topic != NULL &&
+	    is_listed(&ot_image_topic_settings(self->image, topic)->leader_throttled,
+		part->state.wanted.partition, self->broker->node_id);
+	struct ot_part_follower follower;
+	part->is_held_back =
+	    part->is_measured && ot_part_follower(found, op->replica_id, &follower) &&
+	    !follower.is_in_sync && ot_throttle_rate(self->broker->leader_throttle) > rate;
+}
+
 static void
 fill_read(struct fetch_part *part, struct fetch_share *share)
 {
@@ -561,8 +606,11 @@ fill_read(struct fetch_part *part, struct fetch_share *share)
 	bool is_committed = op->body->isolation_level == OT_READ_COMMITTED && !is_replica(op);
 	part->read = (struct ot_part_read){
 		.offset = wanted->fetch_offset,
-		.bytes_max = (int32_t)OT_MAX(
-		    OT_MIN((int64_t)wanted->partition_max_bytes, share->bytes_left), 0),
+		.bytes_max =
+		    part->is_held_back
+			? 0
+			: (int32_t)OT_MAX(
+			      OT_MIN((int64_t)wanted->partition_max_bytes, share->bytes_left), 0),
 		.leader_epoch = wanted->current_leader_epoch,
 		.last_fetched_epoch = wanted->last_fetched_epoch,
 		.replica_id = is_replica(op) ? op->replica_id : -1,
@@ -572,7 +620,7 @@ fill_read(struct fetch_part *part, struct fetch_share *share)
 		.is_follower_allowed =
 		    op->request->header.request_api_version >= FETCH_VERSION_CLOSEST,
 		.isolation = is_committed ? OT_READ_COMMITTED : OT_READ_UNCOMMITTED,
-		.is_one_at_least = !share->has_first,
+		.is_one_at_least = !share->has_first && !part->is_held_back,
 		.done = read_is_done,
 	};
 }
@@ -617,8 +665,9 @@ visit_to_read(struct ot_scatter_item *item)
 		ot_scatter_item_done(item);
 		return;
 	}
+	note_throttle(self, part, found);
 	fill_read(part, share);
-	share->has_first = true;
+	share->has_first = share->has_first || part->read.is_one_at_least;
 	share->bytes_left -= part->read.bytes_max;
 	ot_part_read(found, &part->read);
 }
