@@ -189,6 +189,32 @@ link_create_assigned(struct link *link, const struct assigned *wanted)
 	return id;
 }
 
+/* Sets a dynamic setting of all brokers. */
+static inline void
+link_set_config(struct link *link, const char *key, const char *value)
+{
+	struct ot_arena arena;
+	struct ot_incremental_alter_configs_request request;
+	struct ot_incremental_alter_configs_response response;
+	struct ot_incremental_alter_configs_request_alter_configs_resource resource;
+	struct ot_incremental_alter_configs_request_config config;
+	ot_arena_init(&arena, 0);
+	ot_incremental_alter_configs_request_init(&request);
+	ot_incremental_alter_configs_request_alter_configs_resource_init(&resource);
+	ot_incremental_alter_configs_request_config_init(&config);
+	config.name = ot_str_from(key);
+	config.value = ot_str_from(value);
+	resource.resource_type = OT_RESOURCE_BROKER;
+	resource.resource_name = OT_STR_LIT("");
+	resource.configs = &config;
+	resource.configs_count = 1;
+	request.resources = &resource;
+	request.resources_count = 1;
+	assert_true(link_call(link, ot_api_find(44), 1, &request, &arena, &response));
+	assert_ok(response.responses[0].error_code);
+	ot_arena_fini(&arena);
+}
+
 /* A Fetch of one partition in any version, a consumer's or a follower's. */
 struct ask {
 	int16_t version;
@@ -202,6 +228,7 @@ struct ask {
 	int64_t peer_epoch;      /* 0: the peer's */
 	const char *rack;        /* the consumer's; NULL: none */
 	int32_t wait_ms;
+	int32_t bytes_max; /* of the partition; 0: 1 MiB */
 	int32_t session_id;
 	int32_t session_epoch; /* 0 begins a session; -1: none is wanted */
 	bool is_empty;         /* nothing is named: an incremental fetch */
@@ -218,7 +245,7 @@ link_ask(struct link *link, const struct ask *ask)
 	ot_fetch_request_partition_init(&wanted);
 	wanted.partition = ask->partition;
 	wanted.fetch_offset = ask->offset;
-	wanted.partition_max_bytes = 1024 * 1024;
+	wanted.partition_max_bytes = ask->bytes_max > 0 ? ask->bytes_max : 1024 * 1024;
 	wanted.current_leader_epoch = ask->version >= 9 ? ask->leader_epoch : -1;
 	wanted.last_fetched_epoch = ask->version >= 12 ? ask->last_epoch : -1;
 	wanted.log_start_offset = ask->version >= 5 && ask->peer != NULL ? 0 : -1;

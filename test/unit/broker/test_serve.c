@@ -85,11 +85,169 @@ test_leader_is_told(void **state)
 	room_fini(&room);
 }
 
+/* ---- followers ------------------------------------------------------------------------------ */
+
+static const struct assigned led_here = { "t", 1, { 1, 2 }, 2, NULL, NULL };
+
+/* What the follower asks from `offset` on, as its fetcher does. */
+static struct ask
+ask_of_follower(const struct room *room, const struct ot_uuid *topic_id, int64_t offset)
+{
+	struct ask ask = any_ask;
+	ask.topic_id = *topic_id;
+	ask.peer = &room->peer;
+	ask.offset = offset;
+	ask.leader_epoch = 0;
+	ask.last_epoch = offset > 0 ? 0 : -1;
+	ask.wait_ms = 500;
+	return ask;
+}
+
+static void
+test_acks_all_times_out(void **state)
+{
+	(void)state;
+	/* Goal: acks=all that no follower fetches in time is told so for its partition, by the time
+	 * that the request names. Method: the follower never asks, and may lag for long. */
+	struct room room;
+	room_init(&room, "replica.lag.time.max.ms=600000\n");
+	link_create_assigned(&room.link, &led_here);
+	ot_mono_ns before = ot_io_now(room.rig.user_io);
+	int64_t offset = -1;
+	assert_int_equal(link_produce(&room.link, "t", 0, -1, "a", &offset),
+	    OT_ERR_REQUEST_TIMED_OUT);
+	ot_mono_ns waited_ms = (ot_io_now(room.rig.user_io) - before) / OT_NS_PER_MS;
+	assert_true(waited_ms >= 10000 && waited_ms < 10100);
+	assert_ok(link_produce(&room.link, "t", 0, 1, "b", &offset));
+	assert_int_equal(offset, 1);
+	room_fini(&room);
+}
+
+static void
+test_follower_session(void **state)
+{
+	(void)state;
+	/* Goal: an incremental session serves a follower: partitions without news are not told, a
+	 * write to one that the request does not name wakes it, and each fetch counts for all of
+	 * the session's partitions. Method: two partitions; the second fetch names none. */
+	struct room room;
+	struct asked asked;
+	room_init(&room, "replica.lag.time.max.ms=1000\nreplica.fetch.wait.max.ms=500\n");
+	struct ot_uuid id = link_create_assigned(&room.link, &led_here);
+	struct ask ask = ask_of_follower(&room, &id, 0);
+	ask.session_epoch = 0;
+	link_ask_and_wait(&room.follower, &ask, &asked);
+	assert_int_equal(asked.bytes, 0);
+	assert_true(asked.response.session_id > 0);
+	ask.session_id = asked.response.session_id;
+	asked_fini(&asked);
+	ask.is_empty = true;
+	for (int i = 0; i < 10; i++) {
+		ask.session_epoch++;
+		link_ask_and_wait(&room.follower, &ask, &asked);
+		assert_null(asked.partition);
+		asked_fini(&asked);
+	}
+	/* It was silent for no longer than the time that it waited, five seconds in all. */
+	assert_int_equal(link_describe(&room.link, "t", 0).isr_count, 2);
+	ask.session_epoch++;
+	link_ask(&room.follower, &ask);
+	ot_sim_world_run_for_ms(room.rig.world, 100);
+	assert_ok(link_produce(&room.link, "t", 0, 1, "a", NULL));
+	ot_sim_world_run_for_ms(room.rig.world, 10);
+	assert_true(link_has_answer(&room.follower));
+	link_take_asked(&room.follower, ask.version, &asked);
+	assert_true(asked.bytes > 0);
+	asked_fini(&asked);
+	room_fini(&room);
+}
+
+/* ---- the closest replica -------------------------------------------------------------------- */
+
+static void
+test_consumer_at_a_follower(void **state)
+{
+	(void)state;
+	/* Goal: a consumer may read at a follower from version 11 on; before it is told to look for
+	 * the leader. Method: the follower has nothing yet, so that the answer is empty. */
+	struct room room;
+	room_init(&room, "");
+	struct ask ask = any_ask;
+	ask.topic_id =
+	    link_create_assigned(&room.link, &(struct assigned){ "t", 1, { 2, 1 }, 2, NULL, NULL });
+	for (ask.version = 4; ask.version <= FETCH_VERSION_MAX; ask.version++) {
+		struct asked asked;
+		link_ask_and_wait(&room.link, &ask, &asked);
+		assert_int_equal(asked.partition->error_code,
+		    ask.version < 11 ? OT_ERR_NOT_LEADER_OR_FOLLOWER : OT_OK);
+		asked_fini(&asked);
+	}
+	room_fini(&room);
+}
+
+/* ---- offsets -------------------------------------------------------------------------------- */
+
+static int16_t
+list_latest(struct room *room, int32_t replica_id, const char *topic, int64_t *ret_offset)
+{
+	struct ot_arena arena;
+	struct ot_list_offsets_request request;
+	struct ot_list_offsets_response response;
+	struct ot_list_offsets_request_topic one;
+	struct ot_list_offsets_request_partition wanted;
+	ot_arena_init(&arena, 0);
+	ot_list_offsets_request_init(&request);
+	ot_list_offsets_request_topic_init(&one);
+	ot_list_offsets_request_partition_init(&wanted);
+	wanted.timestamp = OT_LIST_LATEST;
+	one.name = ot_str_from(topic);
+	one.partitions = &wanted;
+	one.partitions_count = 1;
+	request.replica_id = replica_id;
+	request.topics = &one;
+	request.topics_count = 1;
+	assert_true(link_call(&room->link, ot_api_find(2), 7, &request, &arena, &response));
+	const struct ot_list_offsets_response_partition *found = &response.topics[0].partitions[0];
+	*ret_offset = found->offset;
+	int16_t code = found->error_code;
+	ot_arena_fini(&arena);
+	return code;
+}
+
+static void
+test_list_offsets(void **state)
+{
+	(void)state;
+	/* Goal: the latest offset is the watermark for a consumer, the log's end for a follower and
+	 * for a debugger, and only the last is answered by a follower. */
+	struct room room;
+	int64_t offset;
+	room_init(&room, "");
+	link_create_assigned(&room.link, &led_here);
+	link_create_assigned(&room.link, &(struct assigned){ "other", 1, { 2, 1 }, 2, NULL, NULL });
+	assert_ok(link_produce(&room.link, "t", 0, 1, "a", NULL));
+	assert_ok(list_latest(&room, -1, "t", &offset));
+	assert_int_equal(offset, 0);
+	assert_ok(list_latest(&room, 2, "t", &offset));
+	assert_int_equal(offset, 1);
+	assert_ok(list_latest(&room, -2, "t", &offset));
+	assert_int_equal(offset, 1);
+	assert_int_equal(list_latest(&room, -1, "other", &offset), OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	assert_int_equal(list_latest(&room, 2, "other", &offset), OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	assert_ok(list_latest(&room, -2, "other", &offset));
+	assert_int_equal(offset, 0);
+	room_fini(&room);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_leader_is_told),
+		cmocka_unit_test(test_acks_all_times_out),
+		cmocka_unit_test(test_follower_session),
+		cmocka_unit_test(test_consumer_at_a_follower),
+		cmocka_unit_test(test_list_offsets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
