@@ -3,15 +3,6 @@
 
 #include "base/alloc.h"
 
-/* As ot_part_check_leader(); who may read at a follower need not find a leader here. */
-static ot_err
-check_reader(const struct ot_part *part, int32_t leader_epoch, bool is_follower_allowed)
-{
-	ot_err err = ot_part_check_leader(part, leader_epoch);
-	bool is_follower = err == OT_ERR_NOT_LEADER_OR_FOLLOWER && part->state == OT_PART_ONLINE;
-	return is_follower && is_follower_allowed ? OT_OK : err;
-}
-
 /* ---- reads --------------------------------------------------------------------------------- */
 
 static void
@@ -28,6 +19,14 @@ is_hot(const struct ot_part *part, const struct ot_part_read *read)
 		return true;
 	const struct ot_log_read *plan = &read->plan;
 	return ot_file_is_cached(plan->file, plan->place, plan->bytes);
+}
+
+static ot_err
+check_read(const struct ot_part *part, const struct ot_part_read *read)
+{
+	if (read->replica_id >= 0)
+		return part_check_replica(part, read);
+	return part_check_reader(part, read->leader_epoch, read->is_follower_allowed);
 }
 
 static int64_t
@@ -121,6 +120,11 @@ finish_read(struct ot_part *part, struct ot_part_read *read)
 	read->file = read->plan.file;
 	read->place = read->plan.place;
 	read->bytes = read->plan.bytes;
+	if (read->replica_id >= 0) {
+		if (!read->is_replica_known)
+			part_note_fetch(part, read);
+		read->high_watermark = part->high_watermark;
+	}
 	give(read, OT_OK);
 }
 
@@ -139,7 +143,7 @@ index_is_warm(struct ot_job *job)
 	struct ot_part_read *read = OT_CONTAINER_OF(job, struct ot_part_read, job);
 	struct ot_part *part = read->part;
 	ot_file_unref(read->plan.file);
-	ot_err err = check_reader(part, read->leader_epoch, read->is_follower_allowed);
+	ot_err err = check_read(part, read);
 	if (err == OT_OK)
 		plan_read(part, read);
 	else
@@ -152,7 +156,7 @@ range_is_warm(struct ot_job *job)
 {
 	struct ot_part_read *read = OT_CONTAINER_OF(job, struct ot_part_read, job);
 	struct ot_part *part = read->part;
-	ot_err err = check_reader(part, read->leader_epoch, read->is_follower_allowed);
+	ot_err err = check_read(part, read);
 	if (err == OT_OK) {
 		finish_read(part, read);
 	} else {
@@ -175,13 +179,13 @@ plan_read(struct ot_part *part, struct ot_part_read *read)
 {
 	struct ot_log_read_args args = {
 		.offset = read->offset,
+		.bound_offset = readable_end(part, read->replica_id >= 0, read->isolation),
 		.bytes_max = read->bytes_max > 0 ? (size_t)read->bytes_max : 0,
 		.is_one_at_least = read->is_one_at_least,
 	};
 	part->idle_ticks = 0;
+	read->readable_end = args.bound_offset;
 	read->end = ot_part_end(part, read->replica_id >= 0);
-	read->readable_end = readable_end(part, read->replica_id >= 0, read->isolation);
-	args.bound_offset = read->readable_end;
 	ot_err err = ot_log_plan_read(part->log, &args, &read->plan);
 	if (err == OT_ERR_AGAIN)
 		warm(part, read, index_is_warm);
@@ -207,7 +211,7 @@ ot_part_read(struct ot_part *part, struct ot_part_read *read)
 	read->readable_end = read->end = -1;
 	read->current_leader_epoch = part->leader_epoch;
 	read->plan = (struct ot_log_read){ 0 };
-	ot_err err = check_reader(part, read->leader_epoch, read->is_follower_allowed);
+	ot_err err = check_read(part, read);
 	if (err != OT_OK) {
 		give(read, err);
 		return;
@@ -253,6 +257,14 @@ tell(struct ot_part_find *find, ot_err err)
 	find->done(find);
 }
 
+/* A new leader does not know yet how far the one before had got: what it would tell could be less
+ * than it was before (KIP-207). */
+static bool
+is_behind_its_epoch(const struct ot_part *part, const struct ot_part_find *find)
+{
+	return !find->is_replica && part->high_watermark < part->epoch_start;
+}
+
 static void
 run_find(struct ot_job *job)
 {
@@ -266,13 +278,15 @@ find_is_done(struct ot_job *job)
 	struct ot_part *part = find->part;
 	ot_err err = ot_log_find_end(part->log, find->log_job, &find->found);
 	if (err == OT_OK)
-		err = check_reader(part, find->leader_epoch, find->is_follower_allowed);
+		err = part_check_reader(part, find->leader_epoch, find->is_follower_allowed);
 	else
 		err = OT_ERR_KAFKA_STORAGE_ERROR;
 	/* A record that not all in-sync replicas have is not there yet. */
 	if (err == OT_OK &&
-	    find->found.offset >= readable_end(part, find->is_replica, find->isolation))
+	    find->found.offset >= readable_end(part, find->is_replica, find->isolation)) {
 		find->found = (struct ot_log_found){ -1, OT_NO_TIMESTAMP, OT_NO_LEADER_EPOCH };
+		err = is_behind_its_epoch(part, find) ? OT_ERR_OFFSET_NOT_AVAILABLE : OT_OK;
+	}
 	tell(find, err);
 	part_job_is_over(part);
 }
@@ -321,7 +335,7 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 	find->found = (struct ot_log_found){ -1, OT_NO_TIMESTAMP, OT_NO_LEADER_EPOCH };
 	find->starts = NULL;
 	find->start_count = 0;
-	ot_err err = check_reader(part, find->leader_epoch, find->is_follower_allowed);
+	ot_err err = part_check_reader(part, find->leader_epoch, find->is_follower_allowed);
 	if (err != OT_OK) {
 		tell(find, err);
 		return;
@@ -332,6 +346,10 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 	}
 	switch (find->timestamp) {
 	case OT_LIST_LATEST:
+		if (is_behind_its_epoch(part, find)) {
+			tell(find, OT_ERR_OFFSET_NOT_AVAILABLE);
+			return;
+		}
 		find->found = ot_log_find_latest(part->log,
 		    readable_end(part, find->is_replica, find->isolation));
 		tell(find, OT_OK);
@@ -352,21 +370,6 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 }
 
 /* ---- other questions ----------------------------------------------------------------------- */
-
-ot_err
-ot_part_check_leader(const struct ot_part *part, int32_t leader_epoch)
-{
-	part_enter(part);
-	if (part->state == OT_PART_OFFLINE)
-		return OT_ERR_KAFKA_STORAGE_ERROR;
-	if (part->state != OT_PART_ONLINE)
-		return OT_ERR_NOT_LEADER_OR_FOLLOWER;
-	if (leader_epoch >= 0 && leader_epoch < part->leader_epoch)
-		return OT_ERR_FENCED_LEADER_EPOCH;
-	if (leader_epoch > part->leader_epoch)
-		return OT_ERR_UNKNOWN_LEADER_EPOCH;
-	return part->is_leader ? OT_OK : OT_ERR_NOT_LEADER_OR_FOLLOWER;
-}
 
 ot_err
 ot_part_trim(struct ot_part *part, int64_t offset)
