@@ -6,6 +6,7 @@
 #include "base/report.h"
 #include "broker/fetch_session_int.h"
 #include "broker/groups_int.h"
+#include "broker/isr_int.h"
 #include "replica/throttle.h"
 
 enum { LIFE_PIPELINE_COUNT_MAX = 256 };
@@ -33,9 +34,16 @@ on_resign(void *arg, struct ot_part *part)
 		broker_groups_resign(self->groups, part);
 }
 
+static void
+on_isr_wanted(void *arg, struct ot_part *part)
+{
+	broker_isr_wanted(arg, part);
+}
+
 static const struct ot_replicas_events replicas_events = {
 	.on_lead = on_lead,
 	.on_resign = on_resign,
+	.on_isr_wanted = on_isr_wanted,
 };
 
 static void
@@ -165,6 +173,7 @@ create_throttle(const struct broker *broker)
 static void
 create_objects(struct broker *broker, struct ot_io *io)
 {
+	broker->isr = broker_isr_create(broker);
 	broker->leader_throttle = create_throttle(broker);
 	for (uint32_t i = 0; i < broker->set->count; i++)
 		create_shard(broker, i);
@@ -216,6 +225,7 @@ broker_destroy(struct broker *broker)
 	for (uint32_t i = 0; i < broker->set->count; i++)
 		destroy_shard(&broker->shards[i]);
 	broker_control_destroy(broker->control);
+	broker_isr_destroy(broker->isr);
 	ot_throttle_destroy(broker->leader_throttle);
 	ot_dirs_close(broker->dirs);
 	life_quota_destroy(broker->life->quota);

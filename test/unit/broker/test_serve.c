@@ -104,6 +104,59 @@ ask_of_follower(const struct room *room, const struct ot_uuid *topic_id, int64_t
 }
 
 static void
+test_acks_all_waits_for_followers(void **state)
+{
+	(void)state;
+	/* Goal: a record is acknowledged and shown once the follower in the ISR has fetched beyond
+	 * it; the follower gets it before. The follower's fetch that waits is woken by the write,
+	 * a consumer's by the watermark. Method: both wait; a record comes; then the follower asks
+	 * for what is behind it. */
+	struct room room;
+	struct link consumer;
+	struct asked asked;
+	room_init(&room, "");
+	link_open(&room.rig, &consumer);
+	struct ot_uuid id = link_create_assigned(&room.link, &led_here);
+	struct ask ask = ask_of_follower(&room, &id, 0);
+	ask.wait_ms = 20000;
+	struct ask look = any_ask;
+	look.topic_id = id;
+	look.wait_ms = 60000;
+	link_ask(&room.follower, &ask);
+	link_ask(&consumer, &look);
+	ot_sim_world_run_for_ms(room.rig.world, 1000);
+	assert_false(link_has_answer(&room.follower));
+	link_send_produce(&room.link, "t", 0, -1, "a");
+	ot_sim_world_run_for_ms(room.rig.world, 100);
+	assert_true(link_has_answer(&room.follower));
+	assert_false(link_has_answer(&room.link));
+	assert_false(link_has_answer(&consumer));
+	link_take_asked(&room.follower, ask.version, &asked);
+	assert_ok(asked.partition->error_code);
+	assert_true(asked.bytes > 0);
+	assert_int_equal(asked.partition->high_watermark, 0);
+	asked_fini(&asked);
+	ask = ask_of_follower(&room, &id, 1);
+	link_ask(&room.follower, &ask);
+	rig_until(&room.rig, link_has_answer, &room.link);
+	int64_t offset = -1;
+	assert_ok(link_take_produce(&room.link, &offset));
+	assert_int_equal(offset, 0);
+	rig_until(&room.rig, link_has_answer, &consumer);
+	link_take_asked(&consumer, look.version, &asked);
+	assert_true(asked.bytes > 0);
+	assert_int_equal(asked.partition->high_watermark, 1);
+	asked_fini(&asked);
+	rig_until(&room.rig, link_has_answer, &room.follower);
+	link_take_asked(&room.follower, ask.version, &asked);
+	assert_int_equal(asked.bytes, 0);
+	assert_int_equal(asked.partition->high_watermark, 1);
+	asked_fini(&asked);
+	link_close(&consumer);
+	room_fini(&room);
+}
+
+static void
 test_acks_all_times_out(void **state)
 {
 	(void)state;
@@ -120,6 +173,49 @@ test_acks_all_times_out(void **state)
 	assert_true(waited_ms >= 10000 && waited_ms < 10100);
 	assert_ok(link_produce(&room.link, "t", 0, 1, "b", &offset));
 	assert_int_equal(offset, 1);
+	room_fini(&room);
+}
+
+static void
+test_follower_of_another_life(void **state)
+{
+	(void)state;
+	/* Goal: who is no replica of the partition, or asks from a broker that leads no more, or
+	 * with old or too new epochs, gets an error; none of it moves the watermark. */
+	struct room room;
+	struct asked asked;
+	room_init(&room, "");
+	struct ot_uuid id = link_create_assigned(&room.link, &led_here);
+	assert_ok(link_produce(&room.link, "t", 0, 1, "a", NULL));
+	struct ask ask = ask_of_follower(&room, &id, 1);
+	ask.leader_epoch = 1;
+	link_ask_and_wait(&room.follower, &ask, &asked);
+	assert_int_equal(asked.partition->error_code, OT_ERR_UNKNOWN_LEADER_EPOCH);
+	asked_fini(&asked);
+	struct peer stranger = { .id = 3, .epoch = 1 };
+	ask = ask_of_follower(&room, &id, 1);
+	ask.peer = &stranger;
+	link_ask_and_wait(&room.follower, &ask, &asked);
+	assert_int_equal(asked.partition->error_code, OT_ERR_UNKNOWN_LEADER_EPOCH);
+	asked_fini(&asked);
+	ask.leader_epoch = -1;
+	link_ask_and_wait(&room.follower, &ask, &asked);
+	assert_int_equal(asked.partition->error_code, OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	asked_fini(&asked);
+	struct ask look = any_ask;
+	look.topic_id = id;
+	link_ask_and_wait(&room.link, &look, &asked);
+	assert_int_equal(asked.partition->high_watermark, 0);
+	asked_fini(&asked);
+	/* The other broker leads this one: a follower finds no leader here, a consumer a follower.
+	 */
+	struct ot_uuid other = link_create_assigned(&room.link,
+	    &(struct assigned){ "other", 1, { 2, 1 }, 2, NULL, NULL });
+	ask = ask_of_follower(&room, &other, 0);
+	link_ask_and_wait(&room.follower, &ask, &asked);
+	assert_int_equal(asked.partition->error_code, OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	assert_int_equal(asked.partition->current_leader.leader_id, 2);
+	asked_fini(&asked);
 	room_fini(&room);
 }
 
@@ -162,7 +258,220 @@ test_follower_session(void **state)
 	room_fini(&room);
 }
 
+/* ---- the ISR -------------------------------------------------------------------------------- */
+
+static void
+test_isr_shrinks_and_grows(void **state)
+{
+	(void)state;
+	/* Goal: a follower that does not fetch leaves the ISR after replica.lag.time.max.ms, and
+	 * what waited for it is acknowledged; once it has caught up it is back. One that was
+	 * registered anew is let in by its new broker epoch alone (KIP-903).
+	 * Method: acks=all with a follower that is silent, then one that fetches. */
+	struct room room;
+	struct asked asked;
+	room_init(&room, "replica.lag.time.max.ms=1000\n");
+	struct ot_uuid id = link_create_assigned(&room.link, &led_here);
+	assert_ok(link_produce(&room.link, "t", 0, -1, "a", NULL));
+	struct described described = link_describe(&room.link, "t", 0);
+	assert_int_equal(described.isr_count, 1);
+	assert_int_equal(described.isr[0], 1);
+	assert_int_equal(described.leader_epoch, 0);
+	int64_t old_epoch = room.peer.epoch;
+	peer_fini(&room.peer);
+	ot_sim_world_run_for_ms(room.rig.world, RIG_PEER_SESSION_MS + 1000);
+	peer_start(&room.peer, &room.rig, 2, "b");
+	assert_true(room.peer.epoch > old_epoch);
+	struct ask ask = ask_of_follower(&room, &id, 1);
+	ask.peer_epoch = old_epoch;
+	for (int i = 0; i < 3; i++) {
+		link_ask_and_wait(&room.follower, &ask, &asked);
+		assert_ok(asked.partition->error_code);
+		asked_fini(&asked);
+	}
+	assert_int_equal(link_describe(&room.link, "t", 0).isr_count, 1);
+	ask.peer_epoch = 0;
+	link_ask_and_wait(&room.follower, &ask, &asked);
+	asked_fini(&asked);
+	link_await_isr(&room.link, "t", 0, 2);
+	room_fini(&room);
+}
+
+static void
+test_isr_of_many(void **state)
+{
+	(void)state;
+	/* Goal: a broker that falls silent leaves the ISR of all its partitions, over all shards,
+	 * in few requests. Method: 60 partitions; count the images that the changes make. */
+	struct room room;
+	room_init(&room, "replica.lag.time.max.ms=1000\n");
+	struct assigned wanted = led_here;
+	wanted.partition_count = 60;
+	link_create_assigned(&room.link, &wanted);
+	struct ot_image *image = room.rig.broker->shards[0].image;
+	int64_t before = ot_image_place(image).offset;
+	for (int32_t i = 0; i < wanted.partition_count; i++)
+		link_await_isr(&room.link, "t", i, 1);
+	image = room.rig.broker->shards[0].image;
+	assert_int_equal(ot_image_place(image).offset - before, wanted.partition_count);
+	room_fini(&room);
+}
+
+static void
+test_min_insync_replicas(void **state)
+{
+	(void)state;
+	/* Goal: acks=all is refused while the ISR is too small, acks=1 is not; with the follower
+	 * back it works again. */
+	struct room room;
+	struct asked asked;
+	room_init(&room, "replica.lag.time.max.ms=1000\n");
+	struct assigned wanted = led_here;
+	wanted.key = "min.insync.replicas";
+	wanted.value = "2";
+	struct ot_uuid id = link_create_assigned(&room.link, &wanted);
+	link_await_isr(&room.link, "t", 0, 1);
+	assert_int_equal(link_produce(&room.link, "t", 0, -1, "a", NULL),
+	    OT_ERR_NOT_ENOUGH_REPLICAS);
+	assert_ok(link_produce(&room.link, "t", 0, 1, "b", NULL));
+	struct ask ask = ask_of_follower(&room, &id, 1);
+	link_ask_and_wait(&room.follower, &ask, &asked);
+	asked_fini(&asked);
+	link_await_isr(&room.link, "t", 0, 2);
+	link_ask(&room.follower, &ask);
+	link_send_produce(&room.link, "t", 0, -1, "c");
+	rig_until(&room.rig, link_has_answer, &room.follower);
+	link_take_asked(&room.follower, ask.version, &asked);
+	asked_fini(&asked);
+	ask.offset = 2;
+	link_ask(&room.follower, &ask);
+	rig_until(&room.rig, link_has_answer, &room.link);
+	assert_ok(link_take_produce(&room.link, NULL));
+	room_fini(&room);
+}
+
+/* ---- the throttle --------------------------------------------------------------------------- */
+
+static void
+test_throttled_follower(void **state)
+{
+	(void)state;
+	/* Goal: a follower that is not in sync gets no more records than
+	 * leader.replication.throttled.rate lets it have, once that is exceeded; its fetches are
+	 * answered when their time is over, with watermarks. In time it has everything, and then it
+	 * is in the ISR and held back no more. Method: 20 KB at 200 bytes in a second. */
+	struct room room;
+	struct asked asked;
+	char text[1001];
+	room_init(&room, "replica.lag.time.max.ms=1000\n");
+	struct assigned wanted = led_here;
+	wanted.key = "leader.replication.throttled.replicas";
+	wanted.value = "0:1";
+	struct ot_uuid id = link_create_assigned(&room.link, &wanted);
+	link_set_config(&room.link, "leader.replication.throttled.rate", "200");
+	link_await_isr(&room.link, "t", 0, 1);
+	memset(text, 'x', sizeof(text));
+	text[1000] = '\0';
+	for (int i = 0; i < 20; i++)
+		assert_ok(link_produce(&room.link, "t", 0, 1, text, NULL));
+	struct ask ask = ask_of_follower(&room, &id, 0);
+	ask.bytes_max = 4000; /* three records */
+	for (int i = 0; i < 2; i++) {
+		ot_mono_ns before = ot_io_now(room.rig.user_io);
+		link_ask_and_wait(&room.follower, &ask, &asked);
+		assert_int_equal(asked.bytes > 0, i == 0);
+		bool has_waited = (ot_io_now(room.rig.user_io) - before) / OT_NS_PER_MS >= 500;
+		assert_int_equal(has_waited, i == 1);
+		assert_ok(asked.partition->error_code);
+		asked_fini(&asked);
+		ask.offset = 3;
+		ask.last_epoch = 0;
+	}
+	ot_mono_ns before = ot_io_now(room.rig.user_io);
+	while (ask.offset < 20) {
+		link_ask_and_wait(&room.follower, &ask, &asked);
+		if (asked.bytes > 0)
+			ask.offset += 3;
+		asked_fini(&asked);
+	}
+	assert_true((ot_io_now(room.rig.user_io) - before) / OT_NS_PER_MS >= 60 * 1000);
+	ask.offset = 20;
+	link_ask_and_wait(&room.follower, &ask, &asked);
+	asked_fini(&asked);
+	link_await_isr(&room.link, "t", 0, 2);
+	ask.wait_ms = 60000;
+	link_ask(&room.follower, &ask);
+	assert_ok(link_produce(&room.link, "t", 0, 1, text, NULL));
+	ot_sim_world_run_for_ms(room.rig.world, 10);
+	assert_true(link_has_answer(&room.follower));
+	link_take_asked(&room.follower, ask.version, &asked);
+	assert_true(asked.bytes > 0);
+	asked_fini(&asked);
+	room_fini(&room);
+}
+
 /* ---- the closest replica -------------------------------------------------------------------- */
+
+static void
+test_closest_replica(void **state)
+{
+	(void)state;
+	/* Goal: a consumer whose rack has an in-sync follower with the offset that it wants is sent
+	 * there, at once and without records; everyone else reads from the leader: its own rack's,
+	 * those without a rack or with a strange one, old versions, offsets that the follower does
+	 * not have (KIP-392). */
+	static const struct {
+		const char *rack;
+		int16_t version;
+		int64_t offset;
+		int32_t closest;
+	} rows[] = {
+		{ "b", 11, 1, 2 },
+		{ "b", 18, 0, 2 },
+		{ "b", 12, 2, -1 },
+		{ "a", 12, 0, -1 },
+		{ "c", 12, 0, -1 },
+		{ NULL, 12, 0, -1 },
+		{ "b", 10, 0, -1 },
+	};
+	struct room room;
+	struct asked asked;
+	room_init(&room, "broker.rack=a\nreplica.lag.time.max.ms=600000\n"
+			 "replica.selector.class=RackAwareReplicaSelector\n");
+	struct ot_uuid id = link_create_assigned(&room.link, &led_here);
+	for (int i = 0; i < 3; i++)
+		assert_ok(link_produce(&room.link, "t", 0, 1, "a", NULL));
+	struct ask ask = any_ask;
+	ask.topic_id = id;
+	ask.rack = "b";
+	link_ask_and_wait(&room.link, &ask, &asked);
+	assert_int_equal(asked.partition->preferred_read_replica, -1); /* it has not fetched yet */
+	asked_fini(&asked);
+	ask = ask_of_follower(&room, &id, 1);
+	link_ask_and_wait(&room.follower, &ask, &asked);
+	asked_fini(&asked);
+	for (size_t i = 0; i < OT_ARRAY_COUNT(rows); i++) {
+		ask = any_ask;
+		ask.topic_id = id;
+		ask.version = rows[i].version;
+		ask.rack = rows[i].rack;
+		ask.offset = rows[i].offset;
+		ask.wait_ms = 300;
+		link_ask_and_wait(&room.link, &ask, &asked);
+		assert_ok(asked.partition->error_code);
+		assert_int_equal(asked.partition->preferred_read_replica, rows[i].closest);
+		assert_int_equal(asked.partition->high_watermark, 1);
+		assert_int_equal(asked.bytes > 0, rows[i].closest < 0 && rows[i].offset == 0);
+		asked_fini(&asked);
+	}
+	peer_beat(&room.peer, true);
+	ask.version = 12;
+	ask.rack = "b";
+	link_ask_and_wait(&room.link, &ask, &asked);
+	assert_int_equal(asked.partition->preferred_read_replica, -1);
+	asked_fini(&asked);
+	room_fini(&room);
+}
 
 static void
 test_consumer_at_a_follower(void **state)
@@ -244,8 +553,15 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_leader_is_told),
+		cmocka_unit_test(test_acks_all_waits_for_followers),
 		cmocka_unit_test(test_acks_all_times_out),
+		cmocka_unit_test(test_follower_of_another_life),
 		cmocka_unit_test(test_follower_session),
+		cmocka_unit_test(test_isr_shrinks_and_grows),
+		cmocka_unit_test(test_isr_of_many),
+		cmocka_unit_test(test_min_insync_replicas),
+		cmocka_unit_test(test_throttled_follower),
+		cmocka_unit_test(test_closest_replica),
 		cmocka_unit_test(test_consumer_at_a_follower),
 		cmocka_unit_test(test_list_offsets),
 	};
