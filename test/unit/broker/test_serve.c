@@ -473,24 +473,110 @@ test_closest_replica(void **state)
 	room_fini(&room);
 }
 
+/* What the fetcher of the broker would bring from the leader. */
+struct feed {
+	struct ot_part_fetched fetched;
+	bool is_done;
+	ot_err err;
+};
+
+static void
+feed_is_done(struct ot_part_fetched *fetched, ot_err err)
+{
+	struct feed *feed = OT_CONTAINER_OF(fetched, struct feed, fetched);
+	feed->is_done = true;
+	feed->err = err;
+}
+
+static bool
+is_fed(void *arg)
+{
+	return ((struct feed *)arg)->is_done;
+}
+
+static struct ot_blob *
+build_record(int64_t offset)
+{
+	struct ot_batch_builder builder;
+	struct ot_batch_options options = OT_BATCH_OPTIONS_DEFAULT;
+	struct ot_writer out;
+	options.base_offset = offset;
+	options.leader_epoch = 0;
+	ot_writer_init(&out);
+	ot_batch_builder_init(&builder, NULL);
+	ot_batch_builder_begin(&builder, &options, &out);
+	const struct ot_record_data record = {
+		.timestamp = 1700000000000,
+		.key = OT_BYTES_NULL,
+		.value = { (const uint8_t *)"fed", 3 },
+	};
+	ot_batch_builder_append(&builder, &record);
+	assert_ok(ot_batch_builder_finish(&builder, NULL));
+	ot_batch_builder_fini(&builder);
+	struct ot_blob *blob = ot_blob_create(out.bytes);
+	assert_non_null(blob);
+	memcpy(blob->data, out.data, out.bytes);
+	ot_writer_fini(&out);
+	return blob;
+}
+
+/* A record at `offset` (below 0: none), and the leader's watermark. */
+static void
+feed_follower(struct room *room, const struct ot_uuid *topic_id, int64_t offset,
+    int64_t high_watermark)
+{
+	struct ot_io *io = room->rig.ios[ot_part_owner_index(OT_STR_LIT("t"), 0, RIG_SHARDS)];
+	struct ot_blob *blob = offset >= 0 ? build_record(offset) : NULL;
+	struct feed feed = {
+		.fetched = { .blob = blob, .high_watermark = high_watermark, .done = feed_is_done }
+	};
+	if (blob != NULL)
+		feed.fetched.records = (struct ot_bytes){ blob->data, (int32_t)blob->bytes };
+	rig_enter(&room->rig, io);
+	ot_part_take_fetched(broker_part(topic_id, 0), &feed.fetched);
+	ot_shard_enter(NULL);
+	ot_io_ring(io);
+	rig_until(&room->rig, is_fed, &feed);
+	assert_ok(feed.err);
+	ot_blob_unref(blob);
+}
+
 static void
 test_consumer_at_a_follower(void **state)
 {
 	(void)state;
-	/* Goal: a consumer may read at a follower from version 11 on; before it is told to look for
-	 * the leader. Method: the follower has nothing yet, so that the answer is empty. */
+	/* Goal: a consumer may read at a follower from version 11 on, up to the watermark that the
+	 * leader told, and its fetch is woken when that moves; before 11 it is told to look for the
+	 * leader. Method: records that come as from the leader, and the watermark later. */
 	struct room room;
+	struct asked asked;
 	room_init(&room, "");
 	struct ask ask = any_ask;
 	ask.topic_id =
 	    link_create_assigned(&room.link, &(struct assigned){ "t", 1, { 2, 1 }, 2, NULL, NULL });
 	for (ask.version = 4; ask.version <= FETCH_VERSION_MAX; ask.version++) {
-		struct asked asked;
 		link_ask_and_wait(&room.link, &ask, &asked);
 		assert_int_equal(asked.partition->error_code,
 		    ask.version < 11 ? OT_ERR_NOT_LEADER_OR_FOLLOWER : OT_OK);
 		asked_fini(&asked);
 	}
+	ask.version = 12;
+	ask.wait_ms = 60000;
+	link_ask(&room.link, &ask);
+	feed_follower(&room, &ask.topic_id, 0, 0);
+	feed_follower(&room, &ask.topic_id, 1, 0);
+	ot_sim_world_run_for_ms(room.rig.world, 100);
+	assert_false(link_has_answer(&room.link));
+	feed_follower(&room, &ask.topic_id, -1, 1);
+	ot_sim_world_run_for_ms(room.rig.world, 10);
+	assert_true(link_has_answer(&room.link));
+	link_take_asked(&room.link, ask.version, &asked);
+	assert_int_equal(asked.partition->high_watermark, 1);
+	assert_true(asked.bytes > 0);
+	struct ot_batch_info info;
+	assert_ok(ot_batch_parse(asked.partition->records.data, (size_t)asked.bytes, &info, NULL));
+	assert_int_equal(info.bytes, asked.bytes); /* one batch: the second is beyond */
+	asked_fini(&asked);
 	room_fini(&room);
 }
 
