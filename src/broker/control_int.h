@@ -18,6 +18,7 @@ struct broker_call {
 	void (*begin)(struct broker_call *call, struct ot_controller *controller);
 	void (*done)(struct broker_call *call);
 	struct ot_arena *arena;
+	bool is_prompt; /* `done` does not wait for the shards */
 
 	ot_err err; /* of the whole operation */
 

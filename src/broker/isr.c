@@ -304,18 +304,20 @@ request_is_done(struct broker_call *call)
 	ot_err err = call->err != OT_OK ? call->err : ot_err_from_wire(isr->response.error_code);
 	if (err == OT_OK)
 		give_answers(isr);
+	/* A controller that forgets partitions in its answer is asked again, but not at once. */
+	if (err == OT_OK && !ot_list_is_empty(&isr->under_way))
+		err = OT_ERR_UNKNOWN_SERVER_ERROR;
 	OT_LIST_FOREACH_SAFE(link, &isr->under_way)
 		queue_again(isr, OT_CONTAINER_OF(link, struct isr_item, link));
 	ot_arena_reset(&isr->arena);
 	isr->is_under_way = false;
 	if (is_stopping(isr))
 		return;
-	if (err == OT_OK) {
-		send_queued(isr);
-		return;
+	if (err != OT_OK) {
+		report_failure(isr, err);
+		ot_timer_arm_in_ms(isr->control->io, &isr->retry, ISR_RETRY_MS);
 	}
-	report_failure(isr, err);
-	ot_timer_arm_in_ms(isr->control->io, &isr->retry, ISR_RETRY_MS);
+	send_queued(isr);
 }
 
 static void
@@ -349,6 +351,7 @@ send_queued(struct broker_isr *isr)
 		.begin = begin_request,
 		.done = request_is_done,
 		.arena = &isr->arena,
+		.is_prompt = true,
 	};
 	if (fill_request(isr)) {
 		broker_control_post(isr->broker, isr->control, &isr->call);
