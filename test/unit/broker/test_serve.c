@@ -85,6 +85,72 @@ test_leader_is_told(void **state)
 	room_fini(&room);
 }
 
+/* The leader that a Produce names, -1 for none, and whether it says where that is. */
+static int32_t
+produce_told(struct room *room, int16_t version, const struct ot_uuid *topic_id, bool *ret_has_node)
+{
+	struct ot_arena arena;
+	struct ot_produce_request request;
+	struct ot_produce_response response;
+	struct ot_produce_request_topic one;
+	struct ot_produce_request_partition data[2];
+	struct ot_writer batch;
+	ot_arena_init(&arena, 0);
+	ot_writer_init(&batch);
+	rig_build(&batch, "a");
+	ot_produce_request_init(&request);
+	ot_produce_request_topic_init(&one);
+	for (int32_t i = 0; i < 2; i++) {
+		ot_produce_request_partition_init(&data[i]);
+		data[i].index = i;
+		data[i].records =
+		    (struct ot_records){ .data = batch.data, .len = (int32_t)batch.bytes };
+	}
+	one.name = ot_str_from(version < 13 ? "t" : "");
+	one.topic_id = *topic_id;
+	one.partition_data = data;
+	one.partition_data_count = 2;
+	request.acks = 1;
+	request.timeout_ms = 10000;
+	request.topic_data = &one;
+	request.topic_data_count = 1;
+	assert_true(link_call(&room->link, ot_api_find(0), version, &request, &arena, &response));
+	const struct ot_produce_response_partition *told =
+	    &response.responses[0].partition_responses[1];
+	assert_int_equal(told->error_code, OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	*ret_has_node = response.node_endpoints_count > 0;
+	if (*ret_has_node) {
+		assert_int_equal(response.node_endpoints_count, 1);
+		assert_int_equal(response.node_endpoints[0].node_id, 2);
+		assert_true(ot_str_is(response.node_endpoints[0].host, "10.0.0.77"));
+		assert_int_equal(response.node_endpoints[0].port, RIG_PEER_PORT);
+	}
+	int32_t id = told->current_leader.leader_id;
+	assert_int_equal(told->current_leader.leader_epoch, id < 0 ? -1 : 0);
+	ot_writer_fini(&batch);
+	ot_arena_fini(&arena);
+	return id;
+}
+
+static void
+test_leader_is_told_to_producers(void **state)
+{
+	(void)state;
+	/* Goal: the same for producers, from version 10 on; each node is named once. Method: two
+	 * partitions that this broker follows. */
+	struct room room;
+	room_init(&room, "");
+	struct ot_uuid id =
+	    link_create_assigned(&room.link, &(struct assigned){ "t", 2, { 2, 1 }, 2, NULL, NULL });
+	for (int16_t version = 3; version <= 13; version++) {
+		bool has_node = false;
+		assert_int_equal(produce_told(&room, version, &id, &has_node),
+		    version < 10 ? -1 : 2);
+		assert_int_equal(has_node, version >= 10);
+	}
+	room_fini(&room);
+}
+
 /* ---- followers ------------------------------------------------------------------------------ */
 
 static const struct assigned led_here = { "t", 1, { 1, 2 }, 2, NULL, NULL };
@@ -640,6 +706,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_leader_is_told),
+		cmocka_unit_test(test_leader_is_told_to_producers),
 		cmocka_unit_test(test_acks_all_waits_for_followers),
 		cmocka_unit_test(test_acks_all_times_out),
 		cmocka_unit_test(test_follower_of_another_life),
