@@ -189,7 +189,7 @@ call_is_done(struct ot_controller_call *controller_call, ot_err err)
 	struct broker_control *control = call->control;
 	call->err = err;
 	struct publication *publication = find_publication(control, control->version);
-	if (publication != NULL)
+	if (publication != NULL && !call->is_prompt)
 		ot_list_push_back(&publication->calls, &call->link);
 	else
 		return_call(call);

@@ -124,8 +124,10 @@ void part_fail_appends(struct ot_part *part, ot_err err);
  * wakes watchers. @owner owner */
 void part_advance(struct ot_part *part);
 
-/* part_append.c. Tells all watchers that they should look again. @owner owner */
+/* part_append.c. Tells all watchers, or those of one kind, that they should look again.
+ * @owner owner */
 void part_wake_watchers(struct ot_part *part);
+void part_wake_kind(struct ot_part *part, bool is_replica);
 
 /* part_append.c. Starts a sync for those who wait for one, if none runs. @owner owner */
 void part_sync(struct ot_part *part, enum ot_log_sync_scope scope);
@@ -168,9 +170,6 @@ OT_MUST_USE ot_err part_apply_limit(struct ot_fs *fs, const char *dir,
 OT_MUST_USE ot_err part_remove_limit(struct ot_fs *fs, const char *dir);
 /* Its log was synced to this point: the limit may have become needless. @owner owner */
 void part_note_recovery_point(struct ot_part *part);
-
-/* part_append.c. Tells replicas that there is more. @owner owner */
-void part_wake_replicas(struct ot_part *part);
 
 /* part.c. Starts what the log wants done by now. @owner owner */
 void part_start_chore(struct ot_part *part, ot_wall_ms now);

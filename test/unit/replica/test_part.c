@@ -82,6 +82,43 @@ test_refusals(void **state)
 	stage_fini(&stage);
 }
 
+static void
+test_acks_all_in_vain(void **state)
+{
+	(void)state;
+	/* Goal: acks=all waits for the in-sync replicas as long as its request says and no longer;
+	 * the record stays, and the watermark does not move for it. acks=1 does not wait, and who
+	 * is answered in time has no timer left. Method: an ISR of two, of which one never
+	 * fetches; then one of the leader alone. */
+	struct stage stage;
+	stage_init(&stage, 1);
+	stage_open_part(&stage);
+	stage_set_role(&stage, STAGE_NODE, STAGE_EPOCH, STAGE_EPOCH + 1, 2, 2);
+	stage.append_timeout_ms = 500;
+	struct stage_append *append = stage_append(&stage, -1, &one_record);
+	assert_ok(stage_append_and_wait(&stage, 1, &one_record, NULL));
+	stage_run_for_ms(&stage, 490);
+	assert_false(append->is_done);
+	stage_run_for_ms(&stage, 20);
+	assert_true(append->is_done);
+	assert_int_equal(append->append.err, OT_ERR_REQUEST_TIMED_OUT);
+	assert_int_equal(append->append.base_offset, 0);
+	stage_free_append(append);
+	assert_int_equal(log_end(&stage), 2);
+	assert_int_equal(ot_part_high_watermark(stage.part), 0);
+	append = stage_append(&stage, -1, &one_record);
+	stage_run_for_ms(&stage, 100);
+	assert_false(append->is_done);
+	stage_set_role(&stage, STAGE_NODE, STAGE_EPOCH, STAGE_EPOCH + 2, 2, 1);
+	assert_true(append->is_done);
+	assert_ok(append->append.err);
+	stage_free_append(append);
+	stage_run_for_ms(&stage, 1000);
+	assert_int_equal(ot_part_high_watermark(stage.part), 3);
+	stage_close_part(&stage);
+	stage_fini(&stage);
+}
+
 /* ---- syncs -------------------------------------------------------------------------------- */
 
 static bool
@@ -811,6 +848,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_written_appends_are_answered),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_acks_all_in_vain),
 		cmocka_unit_test(test_flush_messages_waits_for_the_disk),
 		cmocka_unit_test(test_flush_messages_of_several),
 		cmocka_unit_test(test_duplicate_waits_for_the_first),
