@@ -2,6 +2,7 @@
  * and values are whole, and tells the history what it sees. A verifier is one that reads to the end
  * once. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/panic.h"
@@ -266,11 +267,13 @@ stop(struct client *client)
 }
 
 static bool
-is_idle(const struct client *client)
+is_idle(const struct client *client, char *why, size_t bytes)
 {
 	const struct consumer *consumer =
 	    OT_CONTAINER_OF((uintptr_t)client, struct consumer, client);
 
+	(void)snprintf(why, bytes, "%s-%d at offset %" PRId64 " of %" PRId64, topic_name(consumer),
+	    consumer->place.partition, consumer->position, consumer->end);
 	return consumer->is_done || !consumer->is_verifier;
 }
 

@@ -11,6 +11,7 @@ enum { CREATE_API = 19, CREATE_VERSION = 5, RETRY_MS = 100 };
 struct creator {
 	struct client client;
 	int32_t next; /* topic of the plan */
+	int16_t last_code;
 	struct ot_timer timer;
 };
 
@@ -22,6 +23,7 @@ on_created(void *arg, void *answer)
 	int16_t code =
 	    response == NULL ? OT_ERR_NETWORK_EXCEPTION : response->topics[0].error_code;
 
+	creator->last_code = code;
 	if (code == 0 || code == OT_ERR_TOPIC_ALREADY_EXISTS)
 		creator->next++;
 	else if (!user_is_retriable(code))
@@ -88,11 +90,13 @@ stop(struct client *client)
 }
 
 static bool
-is_idle(const struct client *client)
+is_idle(const struct client *client, char *why, size_t bytes)
 {
 	const struct creator *creator =
 	    OT_CONTAINER_OF((uintptr_t)client, struct creator, client);
 
+	(void)snprintf(why, bytes, "topic %d, the last answer was %d", creator->next,
+	    creator->last_code);
 	return creator->next == client->user->sim->plan.topic_count;
 }
 

@@ -42,6 +42,7 @@ struct faults {
 	int32_t repair_count;
 	uint64_t next_ms;
 	bool is_damaged[CLUSTER_BROKERS_MAX + 1]; /* its disk has failed: restart it in the end */
+	bool was_full[CLUSTER_BROKERS_MAX + 1];   /* the same, for what could not be opened */
 	struct ot_sim_net net;                    /* as it is without faults */
 };
 
@@ -83,10 +84,23 @@ repair_in_ms(struct faults *faults, uint64_t ms,
 
 /* ---- brokers -------------------------------------------------------------------------------- */
 
+/* After a sync has failed, the page cache says what the disk has not, and later syncs say nothing of
+ * it. No process can know that from its disk; so whoever runs the machine starts it anew, too. */
+static void
+crash(struct faults *faults, int32_t id, enum ot_sim_stop how)
+{
+	if (faults->is_damaged[id])
+		how = OT_SIM_POWER_LOST;
+	faults->is_damaged[id] = false;
+	cluster_crash(&faults->sim->cluster, id, how);
+}
+
 static void
 start_again(struct faults *faults, int32_t id, int32_t unused)
 {
 	(void)unused;
+	if (broker_of(faults, id)->broker == NULL && faults->is_damaged[id])
+		crash(faults, id, OT_SIM_POWER_LOST);
 	cluster_start(&faults->sim->cluster, id);
 }
 
@@ -120,14 +134,14 @@ static void
 kill_broker(struct faults *faults)
 {
 	if (may_take_down(faults))
-		cluster_crash(&faults->sim->cluster, any_broker(faults), OT_SIM_KILLED);
+		crash(faults, any_broker(faults), OT_SIM_KILLED);
 }
 
 static void
 cut_power(struct faults *faults)
 {
 	if (may_take_down(faults))
-		cluster_crash(&faults->sim->cluster, any_broker(faults), OT_SIM_POWER_LOST);
+		crash(faults, any_broker(faults), OT_SIM_POWER_LOST);
 }
 
 static void
@@ -302,6 +316,7 @@ fill_disk(struct faults *faults)
 	int32_t id = any_broker(faults);
 	struct ot_sim_disk *disk = ot_sim_host_disk(broker_of(faults, id)->host);
 
+	faults->was_full[id] = true;
 	ot_sim_disk_set_capacity(disk,
 	    ot_sim_disk_bytes_used(disk) + between(faults, 0, 50) * 4096);
 	repair_in_ms(faults, between(faults, 500, 8000), restore_capacity, id, 0);
@@ -489,7 +504,9 @@ faults_end(struct faults *faults)
 		ot_sim_host_drift(broker->host, 0);
 		/* What a failed disk has cost is fenced until the next start. */
 		if (faults->is_damaged[id])
-			cluster_crash(&sim->cluster, id, OT_SIM_KILLED);
+			crash(faults, id, OT_SIM_POWER_LOST);
+		else if (faults->was_full[id])
+			crash(faults, id, OT_SIM_KILLED);
 		cluster_start(&sim->cluster, id);
 	}
 }

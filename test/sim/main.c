@@ -17,7 +17,7 @@
 #include "base/report.h"
 #include "run.h"
 
-enum { TRACE_LINES = 60, JOBS_MAX = 64, OUTPUT_BYTES = 64 * 1024, SEED_SECONDS_MAX = 120 };
+enum { TRACE_LINES = 60, JOBS_MAX = 64, OUTPUT_LINES = 40, SEED_SECONDS_MAX = 120 };
 
 struct options {
 	struct plan_options plan;
@@ -155,19 +155,23 @@ end_job(struct job *job, int status, struct outcome *ret)
 							       : "the process ended");
 }
 
+/* The first lines, which say what it was, and the last. */
 static void
 print_output(struct job *job)
 {
-	char *text = ot_must_alloc(OUTPUT_BYTES);
-	long size = ftell(job->output);
-	size_t bytes;
+	char line[400];
+	uint64_t count = 0, at = 0, last = OUTPUT_LINES + (uint64_t)options.trace_lines;
 
-	(void)fseek(job->output, 0, SEEK_END);
-	size = ftell(job->output);
-	(void)fseek(job->output, size > OUTPUT_BYTES ? size - OUTPUT_BYTES : 0, SEEK_SET);
-	bytes = fread(text, 1, OUTPUT_BYTES, job->output);
-	(void)fwrite(text, 1, bytes, stdout);
-	ot_free(text);
+	rewind(job->output);
+	while (fgets(line, sizeof(line), job->output) != NULL)
+		count++;
+	rewind(job->output);
+	for (; fgets(line, sizeof(line), job->output) != NULL; at++) {
+		if (at < OUTPUT_LINES || count - at <= last)
+			printf("%s", line);
+		else if (at == OUTPUT_LINES)
+			printf("  ...\n");
+	}
 }
 
 static void
@@ -230,9 +234,10 @@ print_command(uint64_t seed, const struct plan_options *plan_options)
 		printf(" --brokers=%d", plan_options->broker_count);
 	if (plan_options->fault_limit != UINT64_MAX)
 		printf(" --fault-limit=%" PRIu64, plan_options->fault_limit);
-	for (int kind = 0; kind < FAULT_COUNT; kind++)
-		if ((plan_options->without >> kind & 1) != 0)
-			printf(" --without=%s", fault_names[kind]);
+	if (plan_options->without != 0)
+		for (int kind = 0; kind < FAULT_COUNT; kind++)
+			if ((plan_options->without >> kind & 1) == 0)
+				printf(" --only=%s", fault_names[kind]);
 	printf("\n");
 }
 
@@ -344,18 +349,20 @@ usage(void)
 {
 	(void)fprintf(stderr,
 	    "usage: sim [--seed=N | --seeds=A-B] [--jobs=N] [--brokers=N] [--fault-limit=N]\n"
-	    "           [--without=FAULT]... [--trace=LINES] [--verbose] [--reports] [--twice]\n"
+	    "           [--only=FAULT]... [--trace=LINES] [--verbose] [--reports] [--twice]\n"
 	    "           [--no-minimise]\n");
 	return 2;
 }
 
 static bool
-take_without(const char *name)
+take_only(const char *name)
 {
 	for (int kind = 0; kind < FAULT_COUNT; kind++) {
 		if (strcmp(fault_names[kind], name) != 0)
 			continue;
-		options.plan.without |= 1u << kind;
+		if (options.plan.without == 0)
+			options.plan.without = (1u << FAULT_COUNT) - 1;
+		options.plan.without &= ~(1u << kind);
 		return true;
 	}
 	return false;
@@ -382,7 +389,7 @@ take_option(int letter, const char *value)
 		options.plan.fault_limit = strtoull(value, NULL, 10);
 		return true;
 	case 'w':
-		return take_without(value);
+		return take_only(value);
 	case 't':
 		options.trace_lines = atoi(value);
 		return options.trace_lines >= 0;
@@ -412,7 +419,7 @@ main(int argc, char **argv)
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "brokers", required_argument, NULL, 'b' },
 		{ "fault-limit", required_argument, NULL, 'f' },
-		{ "without", required_argument, NULL, 'w' },
+		{ "only", required_argument, NULL, 'w' },
 		{ "trace", required_argument, NULL, 't' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "reports", no_argument, NULL, 'p' },

@@ -86,9 +86,10 @@ draw_settings(struct ot_sim_random *random, struct sim_plan *plan)
 	    "metadata.log.max.record.bytes.between.snapshots=%d\n"
 	    "controlled.shutdown.max.retries=3\n"
 	    "auto.create.topics.enable=false\n"
+	    "log.message.timestamp.after.max.ms=9223372036854775807\n"
 	    "log.flush.start.offset.checkpoint.interval.ms=%d\n",
 	    (int)plan->session_ms, (int)plan->session_ms / 5,
-	    (int)(500 + below(random, 5000)), (int)(50 + below(random, 500)),
+	    (int)(600 + below(random, 5000)), (int)(50 + below(random, 500)),
 	    (int)(20 + below(random, 500)), (int)(1 + below(random, 3)),
 	    (int)(50 + below(random, 10000)), (int)(50 + below(random, 10000)),
 	    one_in(random, 2) ? 3000 : 100000, (int)(50 + below(random, 10000)));

@@ -24,12 +24,11 @@ enum {
 static const int16_t versions[] = { 3, 7, 8, 9, 10, 11, 12, 13 };
 
 struct batch {
-	struct producer *producer;
 	int32_t first; /* number of its first record */
 	int32_t count;
 	int32_t sequence;
-	bool is_used;
-	bool is_sent; /* under way */
+	uint32_t starts; /* of brokers, before it was sent the first time */
+	bool is_sent;    /* under way */
 };
 
 struct producer {
@@ -43,7 +42,9 @@ struct producer {
 	struct batch batches[WINDOW_MAX]; /* those in use come first, oldest first */
 	int32_t batch_count;
 	bool is_recovering; /* something failed: see above */
+	bool is_given_up;   /* what is in the window goes once its answers are here */
 	bool is_asking;     /* for an id */
+	int16_t last_code;
 	struct ot_timer timer;
 };
 
@@ -113,15 +114,30 @@ remove_batch(struct producer *producer, struct batch *batch)
 		producer->batches[i] = producer->batches[i + 1];
 }
 
-/* The broker does not know the producer's past any more. */
+static uint32_t
+count_starts(const struct producer *producer)
+{
+	const struct cluster *cluster = &producer->client.user->sim->cluster;
+	uint32_t count = 0;
+
+	for (int32_t i = 0; i < cluster->conf.broker_count; i++)
+		count += cluster->brokers[i].starts;
+	return count;
+}
+
+/* The broker does not know the producer's past any more. Where one has started meanwhile, this can
+ * be: the files have the last batch of each producer alone, so a window of them cannot be sent again
+ * behind a start. Kafka's brokers and clients do the same: the batches fail, as what may be there or
+ * not, and the producer begins anew. */
 static void
 take_broken_order(struct producer *producer, const struct batch *batch, int16_t code)
 {
 	struct sim *sim = producer->client.user->sim;
+	bool is_forgiven = producer->batch_count > 1 && batch->starts != count_starts(producer);
 
 	if (batch != &producer->batches[0])
 		return; /* one before it failed */
-	if (!history_is_excused(sim->history, producer->conf.place)) {
+	if (!is_forgiven && !history_is_excused(sim->history, producer->conf.place)) {
 		history_fail(sim->history,
 		    "%s-%d: idempotent producer %d, sequence %d, record %d was refused with error "
 		    "%d, and all before it were acknowledged",
@@ -131,6 +147,7 @@ take_broken_order(struct producer *producer, const struct batch *batch, int16_t 
 		return;
 	}
 	producer->id = -1;
+	producer->is_given_up = true;
 }
 
 static void
@@ -140,6 +157,7 @@ take_code(struct producer *producer, struct batch *batch, int16_t code, int64_t 
 	struct history_record first = { producer->conf.id, batch->first };
 
 	batch->is_sent = false;
+	producer->last_code = code;
 	if (code == 0 || code == OT_ERR_DUPLICATE_SEQUENCE_NUMBER) {
 		if (code == 0 && base_offset >= 0 && producer->conf.acks == -1)
 			history_acked(sim->history, producer->conf.place, first, batch->count,
@@ -181,6 +199,10 @@ on_produced(void *arg, void *answer)
 		take_code(producer, batch,
 		    response->responses[0].partition_responses[0].error_code,
 		    response->responses[0].partition_responses[0].base_offset);
+	if (oldest_sent(producer) == NULL && producer->is_given_up) {
+		producer->is_given_up = false;
+		producer->batch_count = 0;
+	}
 	if (oldest_sent(producer) == NULL)
 		wake_in_ms(producer,
 		    producer->is_recovering ? RETRY_MS
@@ -262,6 +284,7 @@ add_batch(struct producer *producer)
 		.first = producer->next_number,
 		.count = (int32_t)user_between(producer->client.user, 1, BATCH_RECORDS_MAX),
 		.sequence = producer->next_sequence,
+		.starts = count_starts(producer),
 	};
 	producer->next_number += batch->count;
 	producer->next_sequence += batch->count;
@@ -323,9 +346,21 @@ stop(struct client *client)
 }
 
 static bool
-is_idle(const struct client *client)
+is_idle(const struct client *client, char *why, size_t bytes)
 {
-	return OT_CONTAINER_OF((uintptr_t)client, struct producer, client)->batch_count == 0;
+	struct producer *producer = OT_CONTAINER_OF((uintptr_t)client, struct producer, client);
+	const struct history_place place = producer->conf.place;
+
+	(void)snprintf(why, bytes,
+	    "%s-%d, producer %d (acks %d%s): %d batches from record %d on, %s; the last answer was %d",
+	    client->user->sim->plan.topics[place.topic].name, place.partition, producer->conf.id,
+	    producer->conf.acks, producer->conf.is_idempotent ? ", idempotent" : "",
+	    producer->batch_count, producer->batches[0].first,
+	    producer->is_asking                ? "waits for an id"
+	    : oldest_sent(producer) == NULL    ? "waits to send"
+					       : "waits for an answer",
+	    producer->last_code);
+	return producer->batch_count == 0;
 }
 
 void

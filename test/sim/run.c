@@ -177,13 +177,16 @@ are_replicas_in_sync(struct sim *sim, char *why, size_t bytes)
 static bool
 are_users_idle(struct sim *sim, char *why, size_t bytes)
 {
+	char text[200] = "";
+
 	for (int32_t i = 0; i < sim->plan.user_count; i++) {
 		OT_LIST_FOREACH(link, &sim->users[i]->clients) {
 			const struct client *client = OT_CONTAINER_OF(link, struct client, link);
 
-			if (client->is_idle(client))
+			if (client->is_idle(client, text, sizeof(text)))
 				continue;
-			(void)snprintf(why, bytes, "a %s of user %d is not done", client->what, i);
+			(void)snprintf(why, bytes, "a %s of user %d is not done: %s", client->what,
+			    i + 1, text);
 			return false;
 		}
 	}

@@ -111,6 +111,7 @@ on_refresh_due(struct ot_timer *timer)
 	request.topics_count = -1;
 	request.allow_auto_topic_creation = false;
 	user->is_refreshing = true;
+	user->is_refresh_soon = false;
 	user_call(user, user_any_broker(user), METADATA_API, METADATA_VERSION, &request,
 	    on_metadata, user);
 }
@@ -118,8 +119,10 @@ on_refresh_due(struct ot_timer *timer)
 void
 user_refresh(struct user *user)
 {
-	if (!user->is_refreshing)
-		ot_timer_arm_in_ms(user->io, &user->refresh, REFRESH_MS);
+	if (user->is_refreshing || user->is_refresh_soon)
+		return;
+	user->is_refresh_soon = true;
+	ot_timer_arm_in_ms(user->io, &user->refresh, REFRESH_MS);
 }
 
 int32_t

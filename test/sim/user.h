@@ -18,7 +18,8 @@ struct client {
 	struct ot_list link; /* the user's */
 	struct user *user;
 	void (*stop)(struct client *client); /* cancels timers and frees it; no callback follows */
-	bool (*is_idle)(const struct client *client); /* it has nothing to do any more */
+	/* Whether it has nothing to do any more; else what it waits for. */
+	bool (*is_idle)(const struct client *client, char *why, size_t bytes);
 	const char *what;
 };
 
@@ -45,6 +46,7 @@ struct user {
 	struct user_topic topics[SIM_TOPICS_MAX];
 	struct ot_timer refresh;
 	bool is_refreshing;
+	bool is_refresh_soon;
 };
 
 struct user *user_create(struct sim *sim, int32_t index) OT_MUST_USE;
