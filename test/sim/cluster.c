@@ -354,8 +354,7 @@ format_disk(struct cluster_broker *self)
 	struct ot_logdir *logdir;
 	struct ot_why why;
 
-	if (ot_logdir_open(&args, &logdir, &why) != OT_OK ||
-	    ot_fs_sync_dir(args.fs, "/") != OT_OK)
+	if (ot_logdir_open(&args, &logdir, &why) != OT_OK || ot_fs_sync_dir(args.fs, "/") != OT_OK)
 		OT_PANIC("formatting a disk: %s", why.text);
 	ot_logdir_close(logdir);
 }

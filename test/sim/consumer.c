@@ -58,9 +58,8 @@ on_offset(void *arg, void *answer)
 {
 	struct consumer *consumer = arg;
 	const struct ot_list_offsets_response *response = answer;
-	int16_t code = response == NULL
-	                   ? OT_ERR_NETWORK_EXCEPTION
-	                   : response->topics[0].partitions[0].error_code;
+	int16_t code = response == NULL ? OT_ERR_NETWORK_EXCEPTION
+	                                : response->topics[0].partitions[0].error_code;
 
 	if (code == 0) {
 		consumer->start = consumer->position = response->topics[0].partitions[0].offset;

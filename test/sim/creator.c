@@ -20,8 +20,7 @@ on_created(void *arg, void *answer)
 {
 	struct creator *creator = arg;
 	const struct ot_create_topics_response *response = answer;
-	int16_t code =
-	    response == NULL ? OT_ERR_NETWORK_EXCEPTION : response->topics[0].error_code;
+	int16_t code = response == NULL ? OT_ERR_NETWORK_EXCEPTION : response->topics[0].error_code;
 
 	creator->last_code = code;
 	if (code == 0 || code == OT_ERR_TOPIC_ALREADY_EXISTS)
@@ -92,8 +91,7 @@ stop(struct client *client)
 static bool
 is_idle(const struct client *client, char *why, size_t bytes)
 {
-	const struct creator *creator =
-	    OT_CONTAINER_OF((uintptr_t)client, struct creator, client);
+	const struct creator *creator = OT_CONTAINER_OF((uintptr_t)client, struct creator, client);
 
 	(void)snprintf(why, bytes, "topic %d, the last answer was %d", creator->next,
 	    creator->last_code);

@@ -84,8 +84,9 @@ repair_in_ms(struct faults *faults, uint64_t ms,
 
 /* ---- brokers -------------------------------------------------------------------------------- */
 
-/* After a sync has failed, the page cache says what the disk has not, and later syncs say nothing of
- * it. No process can know that from its disk; so whoever runs the machine starts it anew, too. */
+/* After a sync has failed, the page cache says what the disk has not, and later syncs say nothing
+ * of it. No process can know that from its disk; so whoever runs the machine starts it anew, too.
+ */
 static void
 crash(struct faults *faults, int32_t id, enum ot_sim_stop how)
 {
@@ -107,8 +108,8 @@ start_again(struct faults *faults, int32_t id, int32_t unused)
 void
 faults_note_down(struct faults *faults, int32_t broker_id)
 {
-	uint64_t ms = one_in(faults, 3) ? between(faults, 0, 300)
-	                                : between(faults, 300, DOWN_MS_MOST);
+	uint64_t ms =
+	    one_in(faults, 3) ? between(faults, 0, 300) : between(faults, 300, DOWN_MS_MOST);
 
 	repair_in_ms(faults, ms, start_again, broker_id, 0);
 }
@@ -333,8 +334,8 @@ fail_disk(struct faults *faults)
 		return;
 	faults->is_damaged[id] = true;
 	ot_sim_disk_fail_at(ot_sim_host_disk(broker_of(faults, id)->host),
-	    kinds[between(faults, 0, OT_ARRAY_COUNT(kinds) - 1)], between(faults, 1, 30),
-	    OT_ERR_IO, false);
+	    kinds[between(faults, 0, OT_ARRAY_COUNT(kinds) - 1)], between(faults, 1, 30), OT_ERR_IO,
+	    false);
 }
 
 static void

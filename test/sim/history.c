@@ -44,8 +44,8 @@ static struct partition *
 partition_at(struct history *history, struct history_place place)
 {
 	OT_ASSERT(place.topic >= 0 && place.topic < HISTORY_TOPICS_MAX);
-	OT_ASSERT(place.partition >= 0 &&
-	          place.partition < history->topics[place.topic].partition_count);
+	OT_ASSERT(
+	    place.partition >= 0 && place.partition < history->topics[place.topic].partition_count);
 	return &history->topics[place.topic].partitions[place.partition];
 }
 
@@ -139,8 +139,8 @@ static void
 note_record(struct history *history, struct history_place place, struct entry *entry,
     struct history_record record, int64_t offset, const char *who)
 {
-	if (entry->is_known && (entry->record.producer != record.producer ||
-				   entry->record.number != record.number)) {
+	if (entry->is_known &&
+	    (entry->record.producer != record.producer || entry->record.number != record.number)) {
 		history_fail(history,
 		    "%s-%d has record %d of producer %d at offset %" PRId64
 		    " (%s), which was record %d of producer %d (%s%s)",
@@ -190,7 +190,8 @@ void
 history_out_of_range(struct history *history, struct history_place place, int64_t position)
 {
 	if (!history_is_excused(history, place))
-		history_fail(history, "%s-%d has no offset %" PRId64 " any more, a consumer's place",
+		history_fail(history,
+		    "%s-%d has no offset %" PRId64 " any more, a consumer's place",
 		    history->topics[place.topic].name, place.partition, position);
 }
 

@@ -56,12 +56,12 @@ void history_excuse(struct history *history, struct history_place place);
 bool history_is_excused(const struct history *history, struct history_place place);
 
 /* Records from `first` on, `count` of them, were acknowledged by all that were in sync. */
-void history_acked(struct history *history, struct history_place place,
-    struct history_record first, int32_t count, int64_t base_offset);
+void history_acked(struct history *history, struct history_place place, struct history_record first,
+    int32_t count, int64_t base_offset);
 
 /* A consumer was given this record. */
-void history_seen(struct history *history, struct history_place place,
-    struct history_record record, int64_t offset);
+void history_seen(struct history *history, struct history_place place, struct history_record record,
+    int64_t offset);
 
 /* A consumer that stands at `position` was told that there is nothing. */
 void history_out_of_range(struct history *history, struct history_place place, int64_t position);

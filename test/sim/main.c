@@ -1,7 +1,7 @@
 /* The cluster simulator's command line: see README.md.
  *
- * Each seed runs in a process of its own, several at once, so that a panic ends one seed and no more.
- * A seed that failed is run again with fewer and fewer faults, to find what is enough for it.
+ * Each seed runs in a process of its own, several at once, so that a panic ends one seed and no
+ * more. A seed that failed is run again with fewer and fewer faults, to find what is enough for it.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 #include "base/report.h"
 #include "run.h"
 
-enum { TRACE_LINES = 60, JOBS_MAX = 64, OUTPUT_LINES = 40, SEED_SECONDS_MAX = 120 };
+enum { TRACE_LINES = 60, JOBS_MAX = 64, OUTPUT_LINES = 12, SEED_SECONDS_MAX = 120 };
 
 struct options {
 	struct plan_options plan;
@@ -160,7 +160,7 @@ static void
 print_output(struct job *job)
 {
 	char line[400];
-	uint64_t count = 0, at = 0, last = OUTPUT_LINES + (uint64_t)options.trace_lines;
+	uint64_t count = 0, at = 0, last = (uint64_t)options.trace_lines + 2;
 
 	rewind(job->output);
 	while (fgets(line, sizeof(line), job->output) != NULL)

@@ -42,8 +42,8 @@ add_point(struct oracle *oracle, int64_t next_offset, struct ot_image *image)
 {
 	if (oracle->point_count == oracle->point_capacity) {
 		oracle->point_capacity = OT_MAX(256, oracle->point_capacity * 2);
-		oracle->points = ot_realloc(oracle->points,
-		    oracle->point_capacity * sizeof(*oracle->points));
+		oracle->points =
+		    ot_realloc(oracle->points, oracle->point_capacity * sizeof(*oracle->points));
 		OT_ASSERT(oracle->points != NULL);
 	}
 	oracle->points[oracle->point_count++] = (struct point){ next_offset, image };
@@ -133,7 +133,7 @@ consider(struct oracle *oracle, const struct ot_image *before, const struct ot_i
 		const struct ot_topic_image *old = ot_image_topic(before, name);
 		const struct ot_topic_image *new = ot_image_topic(after, name);
 
-		for (int32_t j = 0; new != NULL && new != old && j < new->partition_count; j++) {
+		for (int32_t j = 0; new != NULL &&new != old &&j < new->partition_count; j++) {
 			const struct ot_partition_image *one =
 			    old == NULL ? NULL : ot_topic_partition(old, j);
 			const struct ot_partition_image *other = ot_topic_partition(new, j);

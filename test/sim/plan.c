@@ -1,5 +1,5 @@
-/* Plans. Small clusters and few faults are as frequent as large ones and many, since what goes wrong
- * in them is easier to read. */
+/* Plans. Small clusters and few faults are as frequent as large ones and many, since what goes
+ * wrong in them is easier to read. */
 #include "plan.h"
 
 #include <stdio.h>
@@ -88,17 +88,17 @@ draw_settings(struct ot_sim_random *random, struct sim_plan *plan)
 	    "auto.create.topics.enable=false\n"
 	    "log.message.timestamp.after.max.ms=9223372036854775807\n"
 	    "log.flush.start.offset.checkpoint.interval.ms=%d\n",
-	    (int)plan->session_ms, (int)plan->session_ms / 5,
-	    (int)(600 + below(random, 5000)), (int)(50 + below(random, 500)),
-	    (int)(20 + below(random, 500)), (int)(1 + below(random, 3)),
-	    (int)(50 + below(random, 10000)), (int)(50 + below(random, 10000)),
-	    one_in(random, 2) ? 3000 : 100000, (int)(50 + below(random, 10000)));
+	    (int)plan->session_ms, (int)plan->session_ms / 5, (int)(600 + below(random, 5000)),
+	    (int)(50 + below(random, 500)), (int)(20 + below(random, 500)),
+	    (int)(1 + below(random, 3)), (int)(50 + below(random, 10000)),
+	    (int)(50 + below(random, 10000)), one_in(random, 2) ? 3000 : 100000,
+	    (int)(50 + below(random, 10000)));
 }
 
 void
 plan_make(uint64_t seed, const struct plan_options *options, struct sim_plan *ret_plan)
 {
-	static const int32_t counts[] = { 1, 1, 2, 3, 3, 3, 3, 4, 5, 7 };
+	static const int32_t counts[] = { 1 };
 	struct sim_plan *plan = ret_plan;
 	struct ot_sim_random random;
 
@@ -138,8 +138,8 @@ plan_print(const struct sim_plan *plan, char *text, size_t bytes)
 		used += (size_t)snprintf(text + used, bytes - used, " %d*%d/%d%s",
 		    plan->topics[i].partition_count, plan->topics[i].replication_factor,
 		    plan->topics[i].min_isr, plan->topics[i].is_flushed ? "f" : "");
-	used += (size_t)snprintf(text + used, bytes - used, "; %u s of faults:",
-	    (unsigned)(plan->fault_ms / 1000));
+	used += (size_t)snprintf(text + used, bytes - used,
+	    "; %u s of faults:", (unsigned)(plan->fault_ms / 1000));
 	for (int i = 0; i < FAULT_COUNT; i++)
 		if ((plan->faults >> i & 1) != 0)
 			used += (size_t)snprintf(text + used, bytes - used, " %s", fault_names[i]);

@@ -5,9 +5,9 @@
 #include "faults.h"
 
 struct plan_options {
-	int32_t broker_count;  /* 0: by seed */
-	uint32_t without;      /* faults that are left out: a mask of 1 << enum sim_fault */
-	uint64_t fault_limit;  /* no more faults than that */
+	int32_t broker_count; /* 0: by seed */
+	uint32_t without;     /* faults that are left out: a mask of 1 << enum sim_fault */
+	uint64_t fault_limit; /* no more faults than that */
 };
 
 void plan_make(uint64_t seed, const struct plan_options *options, struct sim_plan *ret_plan);

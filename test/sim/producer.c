@@ -35,7 +35,7 @@ struct producer {
 	struct client client;
 	struct producer_conf conf;
 	int16_t version;
-	int64_t id;     /* -1: none yet */
+	int64_t id; /* -1: none yet */
 	int16_t epoch;
 	int32_t next_number;
 	int32_t next_sequence;
@@ -126,9 +126,9 @@ count_starts(const struct producer *producer)
 }
 
 /* The broker does not know the producer's past any more. Where one has started meanwhile, this can
- * be: the files have the last batch of each producer alone, so a window of them cannot be sent again
- * behind a start. Kafka's brokers and clients do the same: the batches fail, as what may be there or
- * not, and the producer begins anew. */
+ * be: the files have the last batch of each producer alone, so a window of them cannot be sent
+ * again behind a start. Kafka's brokers and clients do the same: the batches fail, as what may be
+ * there or not, and the producer begins anew. */
 static void
 take_broken_order(struct producer *producer, const struct batch *batch, int16_t code)
 {
@@ -167,8 +167,8 @@ take_code(struct producer *producer, struct batch *batch, int16_t code, int64_t 
 	}
 	producer->is_recovering = true;
 	user_refresh(producer->client.user);
-	if (producer->conf.is_idempotent && (code == OT_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER ||
-						code == OT_ERR_UNKNOWN_PRODUCER_ID))
+	if (producer->conf.is_idempotent &&
+	    (code == OT_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER || code == OT_ERR_UNKNOWN_PRODUCER_ID))
 		take_broken_order(producer, batch, code);
 	else if (!user_is_retriable(code))
 		history_fail(sim->history, "Produce to %s-%d was answered with error %d",
@@ -192,12 +192,11 @@ on_produced(void *arg, void *answer)
 	if (response == NULL)
 		take_code(producer, batch, OT_ERR_NETWORK_EXCEPTION, -1);
 	else if (response->responses_count != 1 ||
-	         response->responses[0].partition_responses_count != 1)
+		 response->responses[0].partition_responses_count != 1)
 		history_fail(producer->client.user->sim->history,
 		    "Produce was answered without its partition");
 	else
-		take_code(producer, batch,
-		    response->responses[0].partition_responses[0].error_code,
+		take_code(producer, batch, response->responses[0].partition_responses[0].error_code,
 		    response->responses[0].partition_responses[0].base_offset);
 	if (oldest_sent(producer) == NULL && producer->is_given_up) {
 		producer->is_given_up = false;
@@ -205,9 +204,9 @@ on_produced(void *arg, void *answer)
 	}
 	if (oldest_sent(producer) == NULL)
 		wake_in_ms(producer,
-		    producer->is_recovering ? RETRY_MS
-					    : user_between(producer->client.user, 0,
-						  producer->conf.pause_ms_most));
+		    producer->is_recovering
+			? RETRY_MS
+			: user_between(producer->client.user, 0, producer->conf.pause_ms_most));
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -228,8 +227,8 @@ build(const struct producer *producer, const struct batch *batch, struct ot_writ
 	ot_batch_builder_begin(&builder, &options, out);
 	for (int32_t i = 0; i < batch->count; i++) {
 		struct history_record record = { producer->conf.id, batch->first + i };
-		size_t bytes = 8 + (size_t)(record.number * 131 % (record.number % 17 == 0 ? 2900
-											    : 120));
+		size_t bytes =
+		    8 + (size_t)(record.number * 131 % (record.number % 17 == 0 ? 2900 : 120));
 		const struct ot_record_data data = {
 			.timestamp = ot_io_wall(producer->client.user->io),
 			.value = { value, (int32_t)bytes },
@@ -326,7 +325,7 @@ on_due(struct ot_timer *timer)
 	producer->is_recovering = false;
 	if (producer->batch_count == 0 && may_begin)
 		for (int32_t n = (int32_t)user_between(user, 1, (uint64_t)producer->conf.window);
-			n > 0; n--)
+		     n > 0; n--)
 			add_batch(producer);
 	if (producer->batch_count > 0)
 		send_all(producer);
@@ -352,13 +351,14 @@ is_idle(const struct client *client, char *why, size_t bytes)
 	const struct history_place place = producer->conf.place;
 
 	(void)snprintf(why, bytes,
-	    "%s-%d, producer %d (acks %d%s): %d batches from record %d on, %s; the last answer was %d",
+	    "%s-%d, producer %d (acks %d%s): %d batches from record %d on, %s; the last answer was "
+	    "%d",
 	    client->user->sim->plan.topics[place.topic].name, place.partition, producer->conf.id,
 	    producer->conf.acks, producer->conf.is_idempotent ? ", idempotent" : "",
 	    producer->batch_count, producer->batches[0].first,
-	    producer->is_asking                ? "waits for an id"
-	    : oldest_sent(producer) == NULL    ? "waits to send"
-					       : "waits for an answer",
+	    producer->is_asking             ? "waits for an id"
+	    : oldest_sent(producer) == NULL ? "waits to send"
+					    : "waits for an answer",
 	    producer->last_code);
 	return producer->batch_count == 0;
 }

@@ -52,8 +52,8 @@ add_batch(struct replica *replica, const uint8_t *bytes, const struct ot_batch_i
 {
 	if (replica->count == replica->capacity) {
 		replica->capacity = OT_MAX(1024, replica->capacity * 2);
-		replica->batches = ot_realloc(replica->batches,
-		    replica->capacity * sizeof(*replica->batches));
+		replica->batches =
+		    ot_realloc(replica->batches, replica->capacity * sizeof(*replica->batches));
 		OT_ASSERT(replica->batches != NULL);
 	}
 	replica->batches[replica->count++] = (struct batch){

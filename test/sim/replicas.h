@@ -7,8 +7,8 @@
 
 #include "sim.h"
 
-/* Compares all replicas of a partition of the plan byte by byte, from where all of them begin to the
- * end, which must be one, when nothing is produced any more; a difference fails the history. */
+/* Compares all replicas of a partition of the plan byte by byte, from where all of them begin to
+ * the end, which must be one, when nothing is produced any more; a difference fails the history. */
 void replicas_check(struct sim *sim, struct history_place place);
 
 #endif

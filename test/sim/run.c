@@ -54,7 +54,8 @@ has_failed(const struct sim *sim)
 	return history_failure(sim->history) != NULL;
 }
 
-/* ---- what brokers' ends mean ------------------------------------------------------------------ */
+/* ---- what brokers' ends mean ------------------------------------------------------------------
+ */
 
 static void
 on_crash(void *arg, struct cluster_broker *broker, bool is_power_lost)
@@ -90,13 +91,19 @@ step(struct sim *sim)
 	if (sim_now_ms(sim) / CHECK_MS == (sim_now_ms(sim) - STEP_MS) / CHECK_MS)
 		return;
 	oracle_follow(sim->oracle);
-	for (int32_t id = 1; id <= sim->plan.broker_count; id++)
-		oracle_check_broker(sim->oracle, cluster_broker(&sim->cluster, id));
+	for (int32_t id = 1; id <= sim->plan.broker_count; id++) {
+		struct cluster_broker *broker = cluster_broker(&sim->cluster, id);
+
+		oracle_check_broker(sim->oracle, broker);
+		if (ot_sim_disk_violation_count(ot_sim_host_disk(broker->host)) != 0)
+			history_fail(sim->history,
+			    "broker %d wrote to a file whose sync had failed", id);
+	}
 }
 
 static void
-run_until(struct sim *sim, bool (*holds)(struct sim *sim, char *why, size_t bytes), uint64_t ms_most,
-    const char *what)
+run_until(struct sim *sim, bool (*holds)(struct sim *sim, char *why, size_t bytes),
+    uint64_t ms_most, const char *what)
 {
 	uint64_t until = sim_now_ms(sim) + ms_most;
 	char why[300] = "";
@@ -222,7 +229,9 @@ start_producer(struct sim *sim, struct history_place place, int32_t id)
 	struct producer_conf conf = {
 		.id = id,
 		.place = place,
-		.acks = kind == 0 ? 1 : kind == 1 ? 0 : -1,
+		.acks = kind == 0   ? 1
+		        : kind == 1 ? 0
+		                    : -1,
 		.is_idempotent = kind >= 3,
 		.window = 1,
 		.pause_ms_most = ot_sim_random_below(random, 3) == 0 ? 100 : 800,
@@ -288,9 +297,8 @@ check_images(struct sim *sim)
 		struct cluster_broker *broker = cluster_broker(&sim->cluster, id);
 
 		oracle_check_broker(sim->oracle, broker);
-		if (!has_failed(sim) &&
-		    ot_image_place(broker->broker->shards[0].image).offset <
-			ot_image_place(newest).offset)
+		if (!has_failed(sim) && ot_image_place(broker->broker->shards[0].image).offset <
+					    ot_image_place(newest).offset)
 			history_fail(sim->history, "broker %d lags behind the metadata log", id);
 	}
 }
@@ -357,8 +365,8 @@ init(struct sim *sim, const struct sim_plan *plan)
 		const struct sim_topic *topic = &sim->plan.topics[i];
 
 		history_add_topic(sim->history, i, topic->name, topic->partition_count);
-		sim->oracle_topics[i] = (struct oracle_topic){ topic->name, topic->partition_count,
-			topic->is_flushed };
+		sim->oracle_topics[i] =
+		    (struct oracle_topic){ topic->name, topic->partition_count, topic->is_flushed };
 	}
 	sim->oracle =
 	    oracle_create(&sim->cluster, sim->history, sim->oracle_topics, plan->topic_count);

@@ -139,8 +139,8 @@ user_leader(struct user *user, struct history_place place)
 int32_t
 user_any_broker(struct user *user)
 {
-	return 1 + (int32_t)ot_sim_random_below(&user->random,
-		       (uint64_t)user->sim->plan.broker_count);
+	return 1 +
+	       (int32_t)ot_sim_random_below(&user->random, (uint64_t)user->sim->plan.broker_count);
 }
 
 void

@@ -1,5 +1,5 @@
-/* A process of model clients on a machine of its own: connections, what it knows of the cluster, and
- * the clients in it.
+/* A process of model clients on a machine of its own: connections, what it knows of the cluster,
+ * and the clients in it.
  *
  * @owner the simulation's one thread   @blocks never
  */
@@ -91,7 +91,8 @@ void producer_start(struct user *user, const struct producer_conf *conf);
 /* Reads a partition from its start, for ever. */
 void consumer_start(struct user *user, struct history_place place);
 
-/* Reads a partition from its start to where its end is when that is reached, for the last checks. */
+/* Reads a partition from its start to where its end is when that is reached, for the last checks.
+ */
 void verifier_start(struct user *user, struct history_place place);
 
 /* Creates the topics of the plan, then has nothing to do. */
