@@ -368,6 +368,17 @@ take_only(const char *name)
 	return false;
 }
 
+/* A number within bounds; -1 if it is none. */
+static int32_t
+read_number(const char *text, long least, long most)
+{
+	char *end;
+	long number = strtol(text, &end, 10);
+
+	return *text == '\0' || *end != '\0' || number < least || number > most ? -1
+	                                                                        : (int32_t)number;
+}
+
 static bool
 take_option(int letter, const char *value)
 {
@@ -379,19 +390,18 @@ take_option(int letter, const char *value)
 		return sscanf(value, "%" SCNu64 "-%" SCNu64, &options.first, &options.last) == 2 &&
 		       options.first <= options.last;
 	case 'j':
-		options.jobs = atoi(value);
-		return options.jobs >= 1 && options.jobs <= JOBS_MAX;
+		options.jobs = read_number(value, 1, JOBS_MAX);
+		return options.jobs > 0;
 	case 'b':
-		options.plan.broker_count = atoi(value);
-		return options.plan.broker_count >= 1 &&
-		       options.plan.broker_count <= CLUSTER_BROKERS_MAX;
+		options.plan.broker_count = read_number(value, 1, CLUSTER_BROKERS_MAX);
+		return options.plan.broker_count > 0;
 	case 'f':
 		options.plan.fault_limit = strtoull(value, NULL, 10);
 		return true;
 	case 'w':
 		return take_only(value);
 	case 't':
-		options.trace_lines = atoi(value);
+		options.trace_lines = read_number(value, 0, 100000);
 		return options.trace_lines >= 0;
 	case 'v':
 		options.is_verbose = true;
