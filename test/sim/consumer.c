@@ -90,7 +90,7 @@ ask_offset(struct consumer *consumer, int32_t leader)
 	request.replica_id = -1;
 	request.topics = &topic;
 	request.topics_count = 1;
-	user_call(consumer->client.user, leader, LIST_OFFSETS_API, LIST_OFFSETS_VERSION, &request,
+	client_call(&consumer->client, leader, LIST_OFFSETS_API, LIST_OFFSETS_VERSION, &request,
 	    on_offset, consumer);
 }
 
@@ -237,7 +237,8 @@ fetch(struct consumer *consumer, int32_t leader)
 	request.isolation_level = (int8_t)user_between(user, 0, 1);
 	request.topics = &topic;
 	request.topics_count = 1;
-	user_call(user, leader, FETCH_API, consumer->version, &request, on_fetched, consumer);
+	client_call(&consumer->client, leader, FETCH_API, consumer->version, &request, on_fetched,
+	    consumer);
 }
 
 static void

@@ -75,8 +75,8 @@ on_due(struct ot_timer *timer)
 	request.topics = &topic;
 	request.topics_count = 1;
 	request.timeout_ms = 5000;
-	user_call(user, user_any_broker(user), CREATE_API, CREATE_VERSION, &request, on_created,
-	    creator);
+	client_call(&creator->client, user_any_broker(user), CREATE_API, CREATE_VERSION, &request,
+	    on_created, creator);
 }
 
 static void

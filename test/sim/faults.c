@@ -271,7 +271,7 @@ hurt_user(struct faults *faults)
 	int32_t id = any_broker(faults);
 
 	if (one_in(faults, 3)) {
-		peers_reset(user->peers);
+		user_reset(user);
 		return;
 	}
 	if (one_in(faults, 2))

@@ -261,7 +261,7 @@ report_failure(struct job *job, const struct outcome *outcome)
 
 struct totals {
 	uint64_t passed, failed;
-	uint64_t acked, seen, faults, excused;
+	uint64_t acked, seen, faults, excused, claims, commits;
 	uint64_t virtual_ms;
 };
 
@@ -286,6 +286,8 @@ take_outcome(struct job *job, const struct outcome *outcome, struct totals *tota
 	}
 	totals->acked += result->counts.acked;
 	totals->seen += result->counts.seen;
+	totals->claims += result->claims;
+	totals->commits += result->commits;
 	totals->excused += result->counts.excused;
 	totals->faults += result->fault_count;
 	totals->virtual_ms += result->virtual_ms;
@@ -449,10 +451,10 @@ main(int argc, char **argv)
 	ot_report_set_sink(on_report, options.has_reports ? OT_REPORT_INFO : OT_REPORT_ERROR);
 	run_all(&totals);
 	printf("%" PRIu64 " seed%s passed, %" PRIu64 " failed: %" PRIu64 " faults, %" PRIu64
-	       " records acknowledged, %" PRIu64 " read, %" PRIu64
-	       " partitions excused; %.0f s of virtual time in %.0f s\n",
+	       " records acknowledged, %" PRIu64 " read, %" PRIu64 " shares of groups, %" PRIu64
+	       " commits, %" PRIu64 " partitions excused; %.0f s of virtual time in %.0f s\n",
 	    totals.passed, totals.passed == 1 ? "" : "s", totals.failed, totals.faults,
-	    totals.acked, totals.seen, totals.excused, (double)totals.virtual_ms / 1000,
-	    difftime(time(NULL), began));
+	    totals.acked, totals.seen, totals.claims, totals.commits, totals.excused,
+	    (double)totals.virtual_ms / 1000, difftime(time(NULL), began));
 	return totals.failed == 0 ? 0 : 1;
 }

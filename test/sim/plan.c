@@ -85,6 +85,7 @@ draw_settings(struct ot_sim_random *random, struct sim_plan *plan)
 	    "log.retention.check.interval.ms=%d\n"
 	    "metadata.log.max.record.bytes.between.snapshots=%d\n"
 	    "controlled.shutdown.max.retries=3\n"
+	    "group.initial.rebalance.delay.ms=100\n"
 	    "auto.create.topics.enable=false\n"
 	    "log.message.timestamp.after.max.ms=9223372036854775807\n"
 	    "log.flush.start.offset.checkpoint.interval.ms=%d\n",
@@ -114,6 +115,8 @@ plan_make(uint64_t seed, const struct plan_options *options, struct sim_plan *re
 	for (int32_t i = 0; i < plan->topic_count; i++)
 		draw_topic(&random, plan, i);
 	plan->user_count = 2 + (int32_t)below(&random, 3);
+	plan->group_count = (int32_t)below(&random, 3);
+	plan->offsets_partition_count = 1 + (int32_t)below(&random, 3);
 	plan->fault_ms = 5000 + below(&random, 40000);
 	plan->faults = draw_faults(&random) & ~options->without;
 	plan->pause_ms = 200 + below(&random, 4000);

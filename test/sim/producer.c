@@ -89,7 +89,7 @@ ask_id(struct producer *producer)
 	request.transactional_id = OT_STR_NULL;
 	request.transaction_timeout_ms = 60000;
 	producer->is_asking = true;
-	user_call(producer->client.user, user_any_broker(producer->client.user), INIT_API,
+	client_call(&producer->client, user_any_broker(producer->client.user), INIT_API,
 	    INIT_VERSION, &request, on_id, producer);
 }
 
@@ -269,7 +269,7 @@ send_batch(struct producer *producer, struct batch *batch, int32_t leader)
 	request.topic_data = &topic;
 	request.topic_data_count = 1;
 	batch->is_sent = true;
-	user_call(user, leader, PRODUCE_API, producer->version, &request,
+	client_call(&producer->client, leader, PRODUCE_API, producer->version, &request,
 	    producer->conf.acks == 0 ? NULL : on_produced, producer);
 	ot_writer_fini(&records);
 }

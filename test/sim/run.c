@@ -30,6 +30,8 @@ enum {
 	CHECK_MS = 1000,
 };
 
+#define OFFSETS_TOPIC "__consumer_offsets"
+
 static void
 say(const struct sim *sim, const char *what)
 {
@@ -57,13 +59,17 @@ has_failed(const struct sim *sim)
 /* ---- what brokers' ends mean ------------------------------------------------------------------
  */
 
+static void excuse_groups(struct sim *sim);
+
 static void
 on_crash(void *arg, struct cluster_broker *broker, bool is_power_lost)
 {
 	struct sim *sim = arg;
 
-	if (is_power_lost)
+	if (is_power_lost) {
 		oracle_power_lost(sim->oracle, broker->id);
+		excuse_groups(sim);
+	}
 	faults_note_down(sim->all_faults, broker->id);
 }
 
@@ -79,6 +85,15 @@ on_failure(void *arg, struct cluster_broker *broker, ot_err err, const char *why
 	faults_note_down(sim->all_faults, broker->id);
 }
 
+/* Groups are excused with the partitions that keep them. */
+static void
+excuse_groups(struct sim *sim)
+{
+	for (int32_t i = 0; i < sim->plan.offsets_partition_count; i++)
+		if (history_is_excused(sim->history, sim_place(sim->plan.topic_count, i)))
+			ledger_excuse(sim->ledger);
+}
+
 /* ---- time ----------------------------------------------------------------------------------- */
 
 /* Lets the world run, with what is to be done beside it. */
@@ -91,6 +106,7 @@ step(struct sim *sim)
 	if (sim_now_ms(sim) / CHECK_MS == (sim_now_ms(sim) - STEP_MS) / CHECK_MS)
 		return;
 	oracle_follow(sim->oracle);
+	excuse_groups(sim);
 	for (int32_t id = 1; id <= sim->plan.broker_count; id++) {
 		struct cluster_broker *broker = cluster_broker(&sim->cluster, id);
 
@@ -248,6 +264,13 @@ start_clients(struct sim *sim)
 	struct ot_sim_random *random = ot_sim_world_random(sim->world);
 	int32_t producers = 0;
 
+	for (int32_t i = 0; i < sim->plan.group_count; i++) {
+		int32_t topic =
+		    (int32_t)ot_sim_random_below(random, (uint64_t)sim->plan.topic_count);
+
+		for (uint64_t n = ot_sim_random_between(random, 1, 4); n > 0; n--)
+			member_start(any_user(sim), i, topic);
+	}
 	for (int32_t i = 0; i < sim->plan.topic_count; i++) {
 		for (int32_t j = 0; j < sim->plan.topics[i].partition_count; j++) {
 			struct history_place place = sim_place(i, j);
@@ -368,8 +391,14 @@ init(struct sim *sim, const struct sim_plan *plan)
 		sim->oracle_topics[i] =
 		    (struct oracle_topic){ topic->name, topic->partition_count, topic->is_flushed };
 	}
+	/* The groups' own topic comes behind them. */
+	history_add_topic(sim->history, plan->topic_count, OFFSETS_TOPIC,
+	    plan->offsets_partition_count);
+	sim->oracle_topics[plan->topic_count] =
+	    (struct oracle_topic){ OFFSETS_TOPIC, plan->offsets_partition_count, false };
 	sim->oracle =
-	    oracle_create(&sim->cluster, sim->history, sim->oracle_topics, plan->topic_count);
+	    oracle_create(&sim->cluster, sim->history, sim->oracle_topics, plan->topic_count + 1);
+	sim->ledger = ledger_create(sim->history);
 	sim->all_faults = faults_create(sim);
 	sim->is_calm = true; /* until the start is over */
 }
@@ -380,6 +409,7 @@ fini(struct sim *sim)
 	for (int32_t i = 0; i < sim->plan.user_count; i++)
 		user_destroy(sim->users[i]);
 	oracle_destroy(sim->oracle);
+	ledger_destroy(sim->ledger);
 	faults_destroy(sim->all_faults);
 	cluster_fini(&sim->cluster);
 	history_destroy(sim->history);
@@ -396,6 +426,8 @@ run_plan(const struct sim_plan *plan, bool is_verbose,
 	init(sim, plan);
 	run_phases(sim);
 	ret_result->counts = history_counts(sim->history);
+	ret_result->claims = ledger_claim_count(sim->ledger);
+	ret_result->commits = ledger_commit_count(sim->ledger);
 	ret_result->virtual_ms = sim_now_ms(sim);
 	ret_result->fault_count = sim->fault_count;
 	ret_result->trace_hash = ot_sim_trace_hash(ot_sim_world_trace(sim->world));

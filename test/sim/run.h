@@ -10,6 +10,8 @@ struct run_result {
 	uint64_t virtual_ms;
 	uint64_t fault_count;
 	struct history_counts counts;
+	uint64_t claims;  /* of groups' members */
+	uint64_t commits; /* of offsets */
 };
 
 /* Runs a plan. After a failure nothing is freed, so that the world's trace can be printed:

@@ -4,6 +4,7 @@
 
 #include "cluster.h"
 #include "history.h"
+#include "ledger.h"
 #include "oracle.h"
 
 enum { SIM_TOPICS_MAX = 4, SIM_USERS_MAX = 6 };
@@ -28,10 +29,12 @@ struct sim_plan {
 	int32_t topic_count;
 	struct sim_topic topics[SIM_TOPICS_MAX];
 	int32_t user_count;
-	uint64_t fault_ms; /* how long faults go on */
-	uint32_t faults;   /* a mask of 1 << enum sim_fault */
-	uint64_t pause_ms; /* between two faults, on the average */
-	int32_t down_most; /* brokers that faults take down at once */
+	int32_t group_count;
+	int32_t offsets_partition_count; /* of __consumer_offsets */
+	uint64_t fault_ms;               /* how long faults go on */
+	uint32_t faults;                 /* a mask of 1 << enum sim_fault */
+	uint64_t pause_ms;               /* between two faults, on the average */
+	int32_t down_most;               /* brokers that faults take down at once */
 	int64_t session_ms;
 	int64_t lease_ms;     /* of the metadata log */
 	uint64_t fault_limit; /* no more faults than that */
@@ -46,6 +49,7 @@ struct sim {
 	struct cluster cluster;
 	struct ot_sim_world *world; /* the cluster's */
 	struct history *history;
+	struct ledger *ledger;
 	struct oracle *oracle;
 	struct faults *all_faults;
 	struct oracle_topic oracle_topics[HISTORY_TOPICS_MAX];

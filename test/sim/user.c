@@ -50,6 +50,22 @@ user_is_retriable(int16_t code)
 	}
 }
 
+static void
+call(struct user *user, struct peers *peers, int32_t broker_id, int16_t api, int16_t version,
+    const void *request, peers_done *done, void *arg)
+{
+	peers_call(peers, &(struct peers_request){
+			      .host = cluster_broker(&user->sim->cluster, broker_id)->address,
+			      .port = CLUSTER_PORT,
+			      .api = api,
+			      .version = version,
+			      .request = request,
+			      .timeout_ms = USER_TIMEOUT_MS,
+			      .done = done,
+			      .arg = arg,
+			  });
+}
+
 /* ---- who leads ------------------------------------------------------------------------------- */
 
 static int32_t
@@ -112,7 +128,7 @@ on_refresh_due(struct ot_timer *timer)
 	request.allow_auto_topic_creation = false;
 	user->is_refreshing = true;
 	user->is_refresh_soon = false;
-	user_call(user, user_any_broker(user), METADATA_API, METADATA_VERSION, &request,
+	call(user, user->peers, user_any_broker(user), METADATA_API, METADATA_VERSION, &request,
 	    on_metadata, user);
 }
 
@@ -144,19 +160,18 @@ user_any_broker(struct user *user)
 }
 
 void
-user_call(struct user *user, int32_t broker_id, int16_t api, int16_t version, const void *request,
-    peers_done *done, void *arg)
+client_call(struct client *client, int32_t broker_id, int16_t api, int16_t version,
+    const void *request, peers_done *done, void *arg)
 {
-	peers_call(user->peers, &(struct peers_request){
-				    .host = cluster_broker(&user->sim->cluster, broker_id)->address,
-				    .port = CLUSTER_PORT,
-				    .api = api,
-				    .version = version,
-				    .request = request,
-				    .timeout_ms = USER_TIMEOUT_MS,
-				    .done = done,
-				    .arg = arg,
-				});
+	call(client->user, client->peers, broker_id, api, version, request, done, arg);
+}
+
+void
+user_reset(struct user *user)
+{
+	peers_reset(user->peers);
+	OT_LIST_FOREACH(link, &user->clients)
+		peers_reset(OT_CONTAINER_OF(link, struct client, link)->peers);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -165,6 +180,7 @@ void
 user_add(struct user *user, struct client *client)
 {
 	client->user = user;
+	client->peers = peers_create(user->io, user->name);
 	ot_list_push_back(&user->clients, &client->link);
 }
 
@@ -200,6 +216,7 @@ user_destroy(struct user *user)
 		struct client *client = OT_LIST_FIRST(&user->clients, struct client, link);
 
 		ot_list_remove(&client->link);
+		peers_destroy(client->peers);
 		client->stop(client);
 	}
 	ot_timer_cancel(user->io, &user->refresh);

@@ -17,6 +17,7 @@ struct user;
 struct client {
 	struct ot_list link; /* the user's */
 	struct user *user;
+	struct peers *peers; /* its own connections: what waits in one is in nobody else's way */
 	void (*stop)(struct client *client); /* cancels timers and frees it; no callback follows */
 	/* Whether it has nothing to do any more; else what it waits for. */
 	bool (*is_idle)(const struct client *client, char *why, size_t bytes);
@@ -40,7 +41,7 @@ struct user {
 	char name[16];
 	struct ot_sim_host *host;
 	struct ot_io *io;
-	struct peers *peers;
+	struct peers *peers; /* for questions about the cluster */
 	struct ot_sim_random random;
 	struct ot_list clients;
 	struct user_topic topics[SIM_TOPICS_MAX];
@@ -65,8 +66,11 @@ int32_t user_leader(struct user *user, struct history_place place);
 /* Any broker of the cluster. */
 int32_t user_any_broker(struct user *user);
 
-/* Sends a request to a broker; see peers_call(). */
-void user_call(struct user *user, int32_t broker_id, int16_t api, int16_t version,
+/* Its connections end, and those of its clients. */
+void user_reset(struct user *user);
+
+/* Sends a client's request to a broker; see peers_call(). */
+void client_call(struct client *client, int32_t broker_id, int16_t api, int16_t version,
     const void *request, peers_done *done, void *arg);
 
 /* An error that clients meet with patience. */
@@ -94,6 +98,9 @@ void consumer_start(struct user *user, struct history_place place);
 /* Reads a partition from its start to where its end is when that is reached, for the last checks.
  */
 void verifier_start(struct user *user, struct history_place place);
+
+/* A member of a consumer group that shares the partitions of a topic. */
+void member_start(struct user *user, int32_t group, int32_t topic);
 
 /* Creates the topics of the plan, then has nothing to do. */
 void creator_start(struct user *user);
