@@ -17,6 +17,7 @@ enum {
 	LIST_OFFSETS_VERSION = 6,
 	RETRY_MS = 60,
 	FETCH_BYTES = 40000,
+	IDLE_COUNT_MAX = 50,
 };
 
 static const int16_t versions[] = { 4, 7, 11, 12, 13, 15, 16, 17 };
@@ -27,7 +28,8 @@ struct consumer {
 	int16_t version;
 	int64_t position; /* -1: to be asked for */
 	int64_t start;
-	int64_t end; /* of a verifier: where it stops; -1: not known yet */
+	int64_t end; /* of a verifier: the high watermark; -1: not known yet */
+	int32_t idle_count; /* of its fetches that brought nothing */
 	bool is_verifier;
 	bool is_done;
 	struct ot_timer timer;
@@ -157,6 +159,17 @@ take_records(struct consumer *consumer, const struct ot_records *records)
 
 /* ---- fetching ------------------------------------------------------------------------------- */
 
+/* A verifier stops at the high watermark, but one that is behind what is known of may be on its way
+ * there. */
+static bool
+is_at_end(struct consumer *consumer)
+{
+	if (consumer->position < consumer->end)
+		return false;
+	return consumer->position >= history_end(history_of(consumer), consumer->place) ||
+	       ++consumer->idle_count == IDLE_COUNT_MAX;
+}
+
 static void
 end_verifier(struct consumer *consumer)
 {
@@ -171,10 +184,9 @@ take_partition(struct consumer *consumer, const struct ot_fetch_response_partiti
 	int16_t code = partition->error_code;
 
 	if (code == 0) {
-		if (consumer->is_verifier && consumer->end < 0)
-			consumer->end = partition->high_watermark;
+		consumer->end = partition->high_watermark;
 		take_records(consumer, &partition->records);
-		if (consumer->is_verifier && consumer->position >= consumer->end) {
+		if (consumer->is_verifier && is_at_end(consumer)) {
 			end_verifier(consumer);
 			return;
 		}

@@ -66,12 +66,16 @@ void history_seen(struct history *history, struct history_place place, struct hi
 /* A consumer that stands at `position` was told that there is nothing. */
 void history_out_of_range(struct history *history, struct history_place place, int64_t position);
 
-/* The last reading: each partition from its start to its end, once. */
+/* The last reading: each partition from its start to its end, once. What comes after its beginning
+ * is new to it. */
 void history_verify_begin(struct history *history);
 void history_verify(struct history *history, struct history_place place,
     struct history_record record, int64_t offset);
 void history_verify_end(struct history *history, struct history_place place, int64_t start_offset,
     int64_t end_offset);
+
+/* Behind the last offset that is known; 0 of an excused partition. */
+int64_t history_end(const struct history *history, struct history_place place);
 
 /* ---- values --------------------------------------------------------------------------------- */
 
