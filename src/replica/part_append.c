@@ -468,10 +468,11 @@ part_write_staged(struct ot_turn_work *work)
 void
 part_settle(struct ot_part *part)
 {
-	if (ot_list_is_empty(&part->staged))
-		return;
-	ot_turn_work_cancel(&part->write_work);
-	part_write_staged(&part->write_work);
+	/* Who is answered by the write may append again at once. */
+	while (!ot_list_is_empty(&part->staged)) {
+		ot_turn_work_cancel(&part->write_work);
+		part_write_staged(&part->write_work);
+	}
 }
 
 /* ---- syncs --------------------------------------------------------------------------------- */

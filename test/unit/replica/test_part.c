@@ -442,6 +442,37 @@ test_changes_in_the_middle_of_a_turn(void **state)
 	stage_fini(&stage);
 }
 
+static void
+append_once_more(struct stage_append *append)
+{
+	struct retry *retry = append->then_arg;
+	retry->second = stage_append(retry->stage, 1, &one_record);
+}
+
+static void
+test_append_from_the_answer_in_a_change(void **state)
+{
+	(void)state;
+	/* Goal: when a change in the middle of a turn lets the turn's write be done first, and who
+	 * is answered by it appends again at once, that append is written before the change too.
+	 * Method: retention right behind an append that is followed by another. */
+	struct stage stage;
+	stage_init(&stage, 1);
+	stage_open_part(&stage);
+	struct retry retry = { .stage = &stage };
+	struct stage_append *first = stage_append(&stage, 1, &one_record);
+	first->then = append_once_more;
+	first->then_arg = &retry;
+	ot_part_tick(stage.part, ot_io_wall(stage.shard->io), true);
+	assert_true(first->is_done);
+	assert_true(retry.second->is_done);
+	assert_int_equal(retry.second->append.base_offset, 1);
+	stage_free_append(first);
+	stage_free_append(retry.second);
+	stage_close_part(&stage);
+	stage_fini(&stage);
+}
+
 /* ---- watchers and closing ------------------------------------------------------------------- */
 
 struct watcher {
@@ -858,6 +889,7 @@ main(void)
 		cmocka_unit_test(test_full_disk_and_recovery),
 		cmocka_unit_test(test_append_from_the_answer),
 		cmocka_unit_test(test_changes_in_the_middle_of_a_turn),
+		cmocka_unit_test(test_append_from_the_answer_in_a_change),
 		cmocka_unit_test(test_watchers),
 		cmocka_unit_test(test_close_with_waiters),
 		cmocka_unit_test(test_close_while_opening),
