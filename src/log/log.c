@@ -138,6 +138,26 @@ settle_epochs(struct log_opening *opening, bool is_lost)
 	return OT_OK;
 }
 
+static bool
+has_pending(const struct log_segment *segment)
+{
+	return log_index_pending(&segment->offset_index) > 0 ||
+	       log_index_pending(&segment->time_index) > 0 ||
+	       log_index_pending(&segment->txn_index) > 0;
+}
+
+/* The recovery point vouches for indexes; those that found no space are beyond it, so that the next
+ * checkpoint writes them, and a recovery before it makes them anew. */
+static int64_t
+vouched_offset(const struct ot_log *log, int64_t recovery_point)
+{
+	for (uint32_t i = 0; i < log->segment_count; i++) {
+		if (has_pending(log->segments[i]))
+			return OT_MIN(recovery_point, log->segments[i]->base_offset);
+	}
+	return recovery_point;
+}
+
 /* Nothing stays open or in memory that an idle log does not need. */
 static ot_err
 settle_segments(struct log_opening *opening)
@@ -233,6 +253,7 @@ ot_log_open(const struct ot_log_open_args *args, struct ot_log **ret_log,
 		log->recovery_point = log->end_offset;
 		if (!args->is_clean)
 			log->recovery_point = OT_MIN(opening.recovery_point, log->end_offset);
+		log->recovery_point = vouched_offset(log, log->recovery_point);
 		*ret_log = log;
 	} else if (opening.log != NULL) {
 		log_free(opening.log);

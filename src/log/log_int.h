@@ -214,6 +214,10 @@ OT_MUST_USE ot_err log_segment_finish_time(struct log_segment *segment);
 /* Writes what the indexes hold in memory. */
 OT_MUST_USE ot_err log_segment_write_indexes(struct ot_log *log, struct log_segment *segment);
 
+/* The same for who opens a log: what finds no space stays in memory, where searches find it too.
+ * What was stored can be read then, and deleted, so that there is space again. */
+OT_MUST_USE ot_err log_segment_write_or_keep(struct ot_log *log, struct log_segment *segment);
+
 /* The active segment; there always is one. */
 struct log_segment *log_active(const struct ot_log *log);
 

@@ -36,6 +36,13 @@ def numbers(broker, partition=0, offset=0):
         return [int(item.value.split()[0]) for item in found]
 
 
+def first_words(broker, offset):
+    """The first words of all records from `offset` on."""
+    broker.wait_leader("t", 0)
+    with broker.connect() as connection:
+        return [item.value.split()[0] for item in wire.fetch_all(connection, "t", 0, offset)]
+
+
 def path_of(broker, name, partition=0):
     return os.path.join(broker.partition_folder("t", partition), name)
 
@@ -283,3 +290,42 @@ def test_a_full_disk(make_broker, tmp_path, kind):
     if kind != "tmpfs":
         broker.restart(kill=True)
         assert numbers(broker) == list(range(stored + 1))
+
+
+@pytest.mark.skipif("ext4" not in KINDS, reason="no small file system that outlives a broker")
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_start_on_a_full_disk(make_broker, tmp_path, kill):
+    """Goal: a broker that starts on a full disk serves what is there and deletes it; with room again
+    its partitions take more, those too that were made while there was none for their folders.
+    Method: the metadata lie on another disk, so that topics can be made on the full one."""
+    disk = str(tmp_path / "disk")
+    broker = make_broker({"log.dirs": os.path.join(disk, "data"), **SMALL_SEGMENTS,
+                          "metadata.log.dir": str(tmp_path / "metadata"),
+                          "log.segment.delete.delay.ms": "0"},
+                         command=harness.on_small_disk(disk, 24 << 20, "ext4"), start=False)
+    broker.start()
+    with broker.connect() as connection:
+        create(connection, "t")
+        stored = 0
+        for size in (100_000, 1000):
+            while wire.produce(connection, "t", 0, wire.batch(
+                    [b"%d " % stored + bytes(size)])).ErrorCode == 0:
+                stored += 1
+        assert stored > 100
+        for i in range(5):
+            wire.create_topic(connection, f"late-{i}")
+        broker.wait_report("late-4-0 is offline: The disk is full")
+    broker.restart(kill)
+    assert numbers(broker) == list(range(stored))
+    with broker.connect() as connection:
+        row = wire.produce(connection, "t", 0, wire.batch([bytes(100_000)]))
+        assert error_name(row.ErrorCode) == "KAFKA_STORAGE_ERROR"
+        answer = connection.call("DeleteRecords", 1, TimeoutMs=5000, Topics=[
+            {"Name": "t", "Partitions": [{"PartitionIndex": 0, "Offset": stored - 1}]}])
+        assert answer.Topics[0].Partitions[0].LowWatermark == stored - 1
+        for name in ("t", *(f"late-{i}" for i in range(5))):
+            wait_until(lambda: wire.produce(connection, name, 0, wire.batch([b"yes"])).ErrorCode == 0,
+                       f"{name} to take records", pause=0.1)
+    assert first_words(broker, stored - 1) == [b"%d" % (stored - 1), b"yes"]
+    broker.restart()
+    assert first_words(broker, stored - 1) == [b"%d" % (stored - 1), b"yes"]
