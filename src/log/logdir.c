@@ -546,7 +546,7 @@ parse_checkpoint_row(struct log_rows *rows, struct ot_checkpoint_row *ret_row)
 	    !log_rows_int(rows, &ret_row->offset) || !log_rows_end_row(rows))
 		return false;
 	ret_row->partition = (int32_t)partition;
-	return partition >= 0 && partition <= INT32_MAX;
+	return partition >= 0 && partition <= INT32_MAX && ret_row->offset >= 0;
 }
 
 ot_err

@@ -433,6 +433,11 @@ ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
 	ot_err err = OT_OK;
 	if (!place->is_found) {
 		/* What a topic of that name left, which has been deleted since. */
+		struct ot_fs_stat stat;
+		if (ot_fs_stat(dirs->fs, place->path, &stat) == OT_OK)
+			OT_WARN("replica",
+			    "%s is of an earlier topic of that name, which was deleted: removed",
+			    place->path);
 		err = ot_fs_remove_all(dirs->fs, place->path);
 		if (err == OT_OK)
 			err = ot_fs_mkdir(dirs->fs, place->path);

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/report.h"
+#include "log/logdir.h"
 
 uint32_t
 ot_part_owner_index(struct ot_str topic, int32_t index, uint32_t shard_count)
@@ -81,7 +82,13 @@ report_open(const struct ot_part *part, const struct log_job *open)
 	}
 	if (part->is_open_short && open->err == OT_OK)
 		OT_INFO("replica", "%s is open: there is room again", path);
-	if (open->err != OT_OK)
+	if (open->err == OT_ERR_CORRUPT_FILE)
+		/* What a person can decide, once there is no other replica to copy it from. */
+		OT_ERROR("replica",
+		    "%s is offline, since records that were safe on the disk are damaged: %s. To "
+		    "give up all from there on, stop the broker, remove %s beside it, and start",
+		    path, result->why.text, ot_checkpoint_name(OT_CHECKPOINT_RECOVERY_POINT));
+	else if (open->err != OT_OK)
 		OT_ERROR("replica", "%s is offline: %s. %s", path, ot_err_message(open->err),
 		    result->why.text);
 	else if (result->bytes_truncated > 0)

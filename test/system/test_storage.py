@@ -116,6 +116,13 @@ def remove_partition_files(broker):
             os.remove(path_of(broker, name))
 
 
+def negate_checkpoints(broker):
+    for name in os.listdir(broker.data):
+        if name.endswith("-offset-checkpoint"):
+            with open(os.path.join(broker.data, name), "w", encoding="ascii") as file:
+                file.write("0\n1\nt 0 -7\n")
+
+
 def damage_checkpoints(broker):
     for name in os.listdir(broker.data):
         if name.endswith("-checkpoint"):
@@ -125,7 +132,7 @@ def damage_checkpoints(broker):
 
 @pytest.mark.parametrize("harm", [
     remove_indexes, damage_indexes, cut_indexes, remove_checkpoints, damage_checkpoints,
-    remove_partition_files])
+    negate_checkpoints,    remove_partition_files])
 @pytest.mark.parametrize("crashed", [False, True])
 def test_derived_files_are_rebuilt(filled, harm, crashed):
     """Goal: everything beside the segments may be lost or damaged; all records are there, from any
@@ -200,6 +207,27 @@ def test_a_tail_that_is_not_whole_is_cut(filled, harm):
         assert (error_name(row.ErrorCode), row.BaseOffset) == ("NONE", count)
     filled.restart(kill=True)
     assert numbers(filled) == list(range(count + 1))
+
+
+@pytest.mark.parametrize("harm", [append_garbage, cut_last])
+def test_damage_of_what_was_safe_is_left_to_a_person(filled, harm):
+    """Goal: no crash has damaged what lies before a recovery point or a clean stop: the partition goes
+    offline with its records as they are, the others serve; what the report says brings all up to the
+    damage back."""
+    count = harm(last_segment(filled))
+    size = os.path.getsize(last_segment(filled))
+    filled.start()
+    filled.wait_report("t-0 is offline, since records that were safe on the disk are damaged: .*"
+                       "remove recovery-point-offset-checkpoint")
+    assert numbers(filled, 1) == list(range(10))
+    with filled.connect() as connection:
+        assert error_name(wire.fetch(connection, "t", 0, 0).ErrorCode) == "KAFKA_STORAGE_ERROR"
+    filled.stop()
+    assert os.path.getsize(last_segment(filled)) == size
+    os.remove(os.path.join(filled.data, "recovery-point-offset-checkpoint"))
+    filled.start()
+    assert numbers(filled) == list(range(count))
+    assert numbers(filled, 1) == list(range(10))
 
 
 def test_a_partition_that_cannot_be_opened_goes_offline_alone(filled):
