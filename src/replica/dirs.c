@@ -301,6 +301,30 @@ open_dir(struct ot_dirs *dirs, const struct ot_dirs_conf *conf, size_t index, st
 	return err;
 }
 
+static size_t
+path_length(const char *path)
+{
+	size_t length = strlen(path);
+	while (length > 1 && path[length - 1] == '/')
+		length--;
+	return length;
+}
+
+/* A directory that is named twice; NULL: none. (By another path, its lock tells.) */
+static const char *
+find_twice(const struct ot_dirs_conf *conf)
+{
+	for (size_t i = 1; i < conf->path_count; i++) {
+		size_t length = path_length(conf->paths[i]);
+		for (size_t j = 0; j < i; j++) {
+			if (path_length(conf->paths[j]) == length &&
+			    memcmp(conf->paths[j], conf->paths[i], length) == 0)
+				return conf->paths[j];
+		}
+	}
+	return NULL;
+}
+
 ot_err
 ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs, struct ot_why *why)
 {
@@ -308,6 +332,11 @@ ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs, struct 
 	if (conf->path_count > DIRS_COUNT_MAX) {
 		ot_why_set(why, "log.dirs has %zu directories, at most %d can be used",
 		    conf->path_count, DIRS_COUNT_MAX);
+		return OT_ERR_INVALID_CONFIG;
+	}
+	const char *twice = find_twice(conf);
+	if (twice != NULL) {
+		ot_why_set(why, "log.dirs names the directory %s twice.", twice);
 		return OT_ERR_INVALID_CONFIG;
 	}
 	struct ot_dirs *dirs = OT_NEW(struct ot_dirs);

@@ -335,6 +335,19 @@ def test_a_folder_of_another_broker_or_cluster_is_refused(make_broker):
     assert ids[0] in report and ids[1] in report
 
 
+def test_log_directories_that_cannot_be_used_are_named(make_broker, tmp_path):
+    """Goal: whoever reads why the broker did not start knows which directory it is about."""
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("x")
+    (folder / "meta.properties").parent.mkdir()
+    (folder / "meta.properties").write_text("nonsense")
+    for log_dirs, words in ((file, f"{file} cannot be used"),
+                            (file / "below", f"{file}/below cannot be used"),
+                            (folder, f"{folder}: Line 1 of meta.properties"),
+                            (f"{folder}/a,{folder}/a/", f"{folder}/a twice")):
+        assert words in refused(make_broker({"log.dirs": str(log_dirs)}, start=False))
+
+
 def test_a_folder_in_use_is_refused(make_broker):
     broker = make_broker()
     other = make_broker({"log.dirs": broker.data}, start=False)
