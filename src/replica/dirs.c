@@ -479,8 +479,8 @@ ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
 }
 
 ot_err
-ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique,
-    char **ret_path)
+ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, enum ot_partition_dir_kind kind,
+    const struct ot_uuid *unique, char **ret_path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
@@ -488,7 +488,7 @@ ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, const struct
 	char deleted[OT_LOGDIR_NAME_BYTES_MAX + 1];
 	if (!ot_partition_dir_parse(name, &folder))
 		return OT_ERR_MALFORMED;
-	folder.kind = OT_PARTITION_DELETED;
+	folder.kind = kind;
 	ot_partition_dir_name(&folder, unique, deleted);
 	ot_err err = ot_logdir_rename(dirs->items[dir].logdir, name, deleted);
 	if (err != OT_OK)
@@ -537,6 +537,20 @@ static bool
 is_unclaimed(const struct found *found)
 {
 	return found->is_folder && !ot_once_is_taken(&found->claim);
+}
+
+void
+ot_dirs_visit_strays(struct ot_dirs *dirs,
+    bool (*visit)(void *arg, struct ot_str topic, int32_t index, size_t dir), void *arg)
+{
+	struct found *found, *next;
+	HASH_ITER(hh, dirs->by_key, found, next) {
+		bool is_stray = is_unclaimed(found) && !ot_uuid_is_zero(&found->topic_id);
+		if (is_stray && visit(arg, found->topic, found->index, found->dir)) {
+			bool is_taken = ot_once_take(&found->claim);
+			OT_ASSERT(is_taken);
+		}
+	}
 }
 
 /* The rows that the files are to have: those given, and those of folders that nobody has touched,

@@ -254,8 +254,8 @@ def test_a_partition_that_cannot_be_opened_goes_offline_alone(filled):
 
 
 def test_folders_of_unknown_topics_do_no_harm(filled):
-    """Goal: a folder that the metadata does not know is not served, not in the way, and reported; what
-    a deletion left behind is removed."""
+    """Goal: a folder of a topic that the metadata do not have is not served and not in the way: it is
+    kept under another name, and the report says so. What a deletion left behind is removed."""
     shutil.copytree(filled.partition_folder("t", 1), filled.partition_folder("stranger", 0))
     shutil.copytree(filled.partition_folder("t", 1), os.path.join(
         filled.data, "t-7.0123456789abcdef0123456789abcdef-delete"))
@@ -266,6 +266,10 @@ def test_folders_of_unknown_topics_do_no_harm(filled):
         assert names == {"t"}
         wait_until(lambda: not any(name.endswith("-delete") for name in os.listdir(filled.data)),
                    "the leftovers to go")
+        filled.wait_report(r"stranger-0 is of a topic that the metadata do not have: kept as .*-stray")
+        kept = [name for name in os.listdir(filled.data) if name.endswith("-stray")]
+        assert len(kept) == 1 and kept[0].startswith("stranger-0.")
+        assert filled.segments("t", 1)[0] in os.listdir(os.path.join(filled.data, kept[0]))
         assert error_name(create(connection, "stranger").ErrorCode) == "NONE"
         assert wire.produce(connection, "stranger", 0, wire.batch([b"x"])).BaseOffset == 0
 
