@@ -76,6 +76,7 @@ log_free(struct ot_log *log)
 	ot_free(log->staged);
 	ot_free(log->retired);
 	ot_free(log->snapshots);
+	log_hints_free(log);
 	ot_free(log->dir);
 	log->magic = 0;
 	ot_free(log);
@@ -331,6 +332,7 @@ ot_log_idle(struct ot_log *log)
 	ot_free(log->staged);
 	log->staged = NULL;
 	log->staged_capacity = 0;
+	log_hints_free(log);
 	for (uint32_t i = 0; i < log->segment_count; i++) {
 		struct log_segment *segment = log->segments[i];
 		if (log_segment_write_indexes(log, segment) != OT_OK)
@@ -411,6 +413,8 @@ ot_log_get_stats(const struct ot_log *log, struct ot_log_stats *ret_stats)
 	                     log->epochs.capacity * sizeof(log->epochs.entries[0]) +
 	                     log->retired_capacity * sizeof(log->retired[0]) +
 	                     log_producers_bytes_memory(&log->producers);
+	if (log->hints != NULL)
+		stats.bytes_memory += LOG_HINT_SETS * sizeof(log->hints[0]);
 	for (uint32_t i = 0; i < log->segment_count; i++) {
 		const struct log_segment *segment = log->segments[i];
 		stats.bytes += segment->bytes;
