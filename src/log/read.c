@@ -165,6 +165,7 @@ take_first(struct ot_log *log, struct log_segment *segment, const struct ot_log_
 	if (args->bytes_max > LOG_FEW_BYTES)
 		return OT_OK;
 	log_scan_init(&scan, segment->file, read->place, end, window, sizeof(window));
+	log_scan_expect(&scan, args->bytes_max);
 	if (!args->may_block && !log_is_hot(log, segment, read->place) && log_scan_is_cold(&scan))
 		return log_say_cold(segment->file, scan.place, sizeof(window), read);
 	ot_err err = log_scan_next(&scan, &batch, NULL);
