@@ -250,8 +250,10 @@ struct ot_part_conf {
 struct ot_part *ot_part_create(const struct ot_part_conf *conf,
     const struct ot_log_open_args *args);
 
-/* Loads the log in a worker, then on_open. Once, and not after ot_part_close(). @owner owner
- * @blocks never */
+/* Loads the log in a worker, then on_open. Once, and not after ot_part_close(). A shortage (space,
+ * descriptors, memory) leaves it OFFLINE; ot_part_tick() tries again, each attempt ends with
+ * on_open.
+ * @owner owner   @blocks never */
 void ot_part_open(struct ot_part *part);
 
 /* Whether a partition that is CLOSED left a log that need not be scanned. @owner owner */
@@ -376,8 +378,8 @@ void ot_part_set_settings(struct ot_part *part, const struct ot_part_settings *s
  * closed in a worker, then on_closed. @owner owner   @blocks never */
 void ot_part_close(struct ot_part *part, enum ot_log_close_how how);
 
-/* The steady work that time brings: chores of the log, flush.ms, and with `is_retention_due`
- * retention and the expiry of producers. @owner owner */
+/* The steady work that time brings: opening anew, chores of the log, flush.ms, and with
+ * `is_retention_due` retention and the expiry of producers. @owner owner */
 void ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due);
 
 /* Starts a sync that moves the recovery point, if none runs. @owner owner */

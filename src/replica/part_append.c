@@ -144,6 +144,7 @@ must_open(const struct ot_part *part, const struct intake *intake)
 		return false;
 	return settings->timestamp_before_ms != INT64_MAX ||
 	       (settings->timestamp_after_ms != INT64_MAX &&
+		   intake->info.max_timestamp > intake->now &&
 		   intake->info.max_timestamp - intake->now > settings->timestamp_after_ms);
 }
 

@@ -13,6 +13,7 @@ enum {
 	PART_HOT_BYTES = 32 * 1024 * 1024, /* the last so many are taken for cached */
 	PART_HOT_TICKS = 20,               /* and for so long after the last append */
 	PART_IDLE_TICKS = 120,             /* then the log gives files and memory back */
+	PART_REOPEN_TICKS = 4,             /* between attempts to open that met a shortage */
 };
 
 struct ot_part {
@@ -72,6 +73,10 @@ struct ot_part {
 	int64_t hot_offset;      /* [owner] */
 	int64_t hot_offset_next; /* [owner] becomes hot_offset after so many more bytes */
 	uint64_t hot_bytes;      /* [owner] appended since hot_offset_next */
+
+	/* Opening met a shortage (space, descriptors, memory): tried again while OFFLINE. */
+	bool is_open_short;    /* [owner] */
+	uint32_t reopen_ticks; /* [owner] until the next attempt */
 
 	uint32_t quiet_ticks; /* [owner] since the last append */
 	uint32_t idle_ticks;  /* [owner] since the last append or read */
