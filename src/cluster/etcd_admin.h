@@ -49,9 +49,12 @@ struct ot_etcd_tls {
 	const char *key_file;
 };
 
-/* A client of some endpoints, tried in turn. OT_ERR_NO_MEMORY. */
-OT_MUST_USE ot_err ot_etcd_admin_create(struct ot_io *io, const char *const *endpoints,
-    size_t endpoint_count, const struct ot_etcd_tls *tls, struct ot_etcd_admin **ret_admin);
+struct ot_etcd_endpoints;
+
+/* A client of some endpoints (cluster/etcd_place.h), tried in turn; while there is none, calls fail.
+ * Takes a reference. OT_ERR_NO_MEMORY. */
+OT_MUST_USE ot_err ot_etcd_admin_create(struct ot_io *io, struct ot_etcd_endpoints *endpoints,
+    const struct ot_etcd_tls *tls, struct ot_etcd_admin **ret_admin);
 
 void ot_etcd_admin_call(struct ot_etcd_admin *admin, struct ot_etcd_admin_call *call);
 
