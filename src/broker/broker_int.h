@@ -93,6 +93,7 @@ void broker_handle_offset_commit(struct broker_shard *self, struct ot_request *r
 void broker_handle_offset_delete(struct broker_shard *self, struct ot_request *request);
 void broker_handle_offset_fetch(struct broker_shard *self, struct ot_request *request);
 void broker_handle_offset_for_leader_epoch(struct broker_shard *self, struct ot_request *request);
+void broker_handle_ottla_join(struct broker_shard *self, struct ot_request *request);
 void broker_handle_produce(struct broker_shard *self, struct ot_request *request);
 void broker_handle_sync_group(struct broker_shard *self, struct ot_request *request);
 

@@ -61,6 +61,9 @@ void broker_control_destroy(struct broker_control *control);
 /* The newest settings; borrowed until the loop's next turn. @owner control */
 const struct ot_settings *broker_control_settings(const struct broker_control *control);
 
+/* The newest image; borrowed until the loop's next turn. @owner control */
+const struct ot_image *broker_control_image(const struct broker_control *control);
+
 /* The epoch that this broker was registered with; -1 before. @owner control */
 int64_t broker_control_epoch(const struct broker_control *control);
 

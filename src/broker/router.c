@@ -37,6 +37,8 @@ static broker_handler *const broker_handlers[] = {
 static broker_handler *
 find_handler(int16_t key)
 {
+	if (key == OT_API_OTTLA_JOIN)
+		return broker_handle_ottla_join;
 	if (key < 0 || (size_t)key >= OT_ARRAY_COUNT(broker_handlers))
 		return NULL;
 	return broker_handlers[key];
@@ -57,7 +59,9 @@ broker_route(void *arg, struct ot_request *request)
 	int16_t key = request->header.request_api_key;
 	int16_t version = request->header.request_api_version;
 	broker_handler *handler = find_handler(key);
-	bool is_accepted = handler != NULL && ot_api_accepts(request->api, version, false);
+	const struct broker_listener *listener = request->listener;
+	bool is_accepted = handler != NULL && ot_api_accepts(request->api, version, false) &&
+	                   (key != OT_API_OTTLA_JOIN || listener->conf->is_controller);
 	if (is_accepted || key == BROKER_API_VERSIONS) {
 		handler(self, request);
 		return;
