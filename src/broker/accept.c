@@ -221,7 +221,7 @@ listen_at(struct broker *broker, struct broker_listener *listener, struct ot_why
 /* zookeeper.connect and its successors name where the controller answers: here, if the address is
  * this machine's and nobody has it. */
 bool
-life_take_control_address(struct broker *broker)
+life_take_control_address(struct broker *broker, const char *number)
 {
 	const struct ot_settings *settings = broker->settings;
 	struct broker_life *life = broker->life;
@@ -230,7 +230,10 @@ life_take_control_address(struct broker *broker)
 		return life->has_control_address;
 	struct broker_listener *listener = &broker->listeners[broker->listener_count];
 	struct ot_why why = { "" };
-	*listener = (struct broker_listener){ .broker = broker, .conf = settings->control_listener };
+	life->address_conf = *settings->control_listener;
+	if (number != NULL)
+		life->address_conf.host = number;
+	*listener = (struct broker_listener){ .broker = broker, .conf = &life->address_conf };
 	if (listen_at(broker, listener, &why) != OT_OK)
 		return false;
 	broker->listener_count++;
@@ -269,7 +272,7 @@ listen_for_control(struct broker *broker, struct ot_why *why)
 {
 	const struct ot_settings *settings = broker->settings;
 	if (settings->control_listener == NULL || !settings->control_listener_is_made ||
-	    life_take_control_address(broker))
+	    life_take_control_address(broker, NULL))
 		return OT_OK;
 	return listen_elsewhere(broker, why);
 }
@@ -278,9 +281,8 @@ ot_err
 life_open_listeners(struct broker *broker, struct ot_why *why)
 {
 	const struct ot_settings *settings = broker->settings;
-	broker->listeners =
-	    ot_must_alloc((settings->listener_count + LIFE_CONTROL_LISTENERS_MAX) *
-			  sizeof(*broker->listeners));
+	broker->listeners = ot_must_alloc(
+	    (settings->listener_count + LIFE_CONTROL_LISTENERS_MAX) * sizeof(*broker->listeners));
 	for (size_t i = 0; i < settings->listener_count; i++) {
 		struct broker_listener *listener = &broker->listeners[i];
 		listener->broker = broker;

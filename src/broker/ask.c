@@ -123,9 +123,8 @@ exchange(struct ask *ask, int16_t key, int16_t version, const void *request, voi
 		copy[i] = ask->frame[ASK_LENGTH_BYTES + i];
 	in = ot_reader_of(copy, bytes);
 	err = ot_response_header_read(api, version, &in, ask->arena, &header);
-	return err != OT_OK
-	           ? err
-	           : ot_msg_decode(api->response, version, &in, ask->arena, ret_response);
+	return err != OT_OK ? err
+	                    : ot_msg_decode(api->response, version, &in, ask->arena, ret_response);
 }
 
 static enum ask_outcome

@@ -67,6 +67,7 @@ broker_shard_of(const struct ot_request *request)
 typedef void broker_handler(struct broker_shard *self, struct ot_request *request);
 
 /* @owner the request's shard   @blocks never */
+void broker_handle_add_raft_voter(struct broker_shard *self, struct ot_request *request);
 void broker_handle_alter_configs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_api_versions(struct broker_shard *self, struct ot_request *request);
 void broker_handle_create_partitions(struct broker_shard *self, struct ot_request *request);
@@ -78,6 +79,7 @@ void broker_handle_describe_cluster(struct broker_shard *self, struct ot_request
 void broker_handle_describe_configs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_describe_groups(struct broker_shard *self, struct ot_request *request);
 void broker_handle_describe_log_dirs(struct broker_shard *self, struct ot_request *request);
+void broker_handle_describe_quorum(struct broker_shard *self, struct ot_request *request);
 void broker_handle_describe_topic_partitions(struct broker_shard *self, struct ot_request *request);
 void broker_handle_fetch(struct broker_shard *self, struct ot_request *request);
 void broker_handle_find_coordinator(struct broker_shard *self, struct ot_request *request);
@@ -95,6 +97,7 @@ void broker_handle_offset_fetch(struct broker_shard *self, struct ot_request *re
 void broker_handle_offset_for_leader_epoch(struct broker_shard *self, struct ot_request *request);
 void broker_handle_ottla_join(struct broker_shard *self, struct ot_request *request);
 void broker_handle_produce(struct broker_shard *self, struct ot_request *request);
+void broker_handle_remove_raft_voter(struct broker_shard *self, struct ot_request *request);
 void broker_handle_sync_group(struct broker_shard *self, struct ot_request *request);
 
 /* ---- routing (router.c) -------------------------------------------------------------------- */
@@ -122,6 +125,7 @@ struct broker_forward {
 	struct ot_request *request;
 	const void *body; /* of the request's API */
 	void *response;   /* the same */
+	void *op;         /* the handler's */
 };
 
 /* Decodes, lets `begin` start the operation on the control thread, and answers with what it filled

@@ -15,6 +15,9 @@ enum {
 	JOIN_PAUSE_MS = 100,
 	JOIN_REPORT_MS = 10 * 1000,
 	JOIN_STRANGER_COUNT = 3, /* in a row, before it is believed */
+	/* Members of a cluster take a free address within that time: then it is not to be founded.
+	 */
+	JOIN_UNREACHABLE_MS = 3000,
 };
 
 struct join {
@@ -27,6 +30,7 @@ struct join {
 	bool is_looking;            /* it only wants to know whether it is answered */
 	int stranger_count;
 	int64_t waited_ms, told_ms;
+	int64_t unreachable_ms; /* for which nobody has answered at all */
 };
 
 static ot_err
@@ -198,6 +202,8 @@ ask_one(struct join *join, const struct ot_host_port *where, int64_t timeout_ms,
 	ot_arena_init(&arena, 0);
 	fill_request(join, &request);
 	outcome = ask_join(where, timeout_ms, &request, &arena, &response);
+	if (outcome != ASK_UNREACHABLE)
+		join->unreachable_ms = 0;
 	if (outcome == ASK_NOT_CONTROLLER) {
 		tell_waiting(join, where,
 		    "answers as a broker, not as a controller; correct the address if it stays so");
@@ -282,9 +288,11 @@ join_or_found(struct join *join, struct ot_why *why)
 			    "does not speak Kafka's protocol; correct the address");
 		ask_pause(JOIN_PAUSE_MS);
 		join->waited_ms += JOIN_PAUSE_MS;
-		/* Whoever had the address may be gone, and was nobody's controller. */
-		if (settings->control_listener_is_made && life_take_control_address(join->broker) &&
-		    is_first(join))
+		join->unreachable_ms += JOIN_PAUSE_MS;
+		/* Whoever had the address is gone, and left nobody. */
+		if (settings->control_listener_is_made &&
+		    join->unreachable_ms >= JOIN_UNREACHABLE_MS &&
+		    life_take_control_address(join->broker, NULL) && is_first(join))
 			break;
 	}
 	found(join);
@@ -317,7 +325,8 @@ go_on_alone(struct join *join, struct ot_why *why)
 	if (!join->settings->is_controller)
 		return invalid(why,
 		    "the folder has the metadata of a cluster of which this process was the only "
-		    "controller; add controller to process.roles, or give it an empty folder to let "
+		    "controller; add controller to process.roles, or give it an empty folder to "
+		    "let "
 		    "it join another cluster");
 	if (!is_first(join)) {
 		join->told_ms = JOIN_REPORT_MS;
@@ -326,7 +335,8 @@ go_on_alone(struct join *join, struct ot_why *why)
 	}
 	if (err == OT_OK) {
 		ot_why_set(why,
-		    "the folder %s has the metadata of cluster %s, of which another process says to "
+		    "the folder %s has the metadata of cluster %s, of which another process says "
+		    "to "
 		    "be: was it copied? Give this one an empty folder",
 		    join->settings->metadata_log_dir, join->meta.cluster_id);
 		return OT_ERR_INCONSISTENT_CLUSTER_ID;
@@ -352,7 +362,8 @@ resume(struct join *join, struct ot_why *why)
 	if (err == OT_OK && join->meta.cluster_id[0] != '\0' &&
 	    strcmp(plan->place->cluster_id, join->meta.cluster_id) != 0) {
 		ot_why_set(why,
-		    "%s: metadata.etcd is of cluster %s and meta.properties of cluster %s: put back "
+		    "%s: metadata.etcd is of cluster %s and meta.properties of cluster %s: put "
+		    "back "
 		    "the folder's own files",
 		    dir, plan->place->cluster_id, join->meta.cluster_id);
 		err = OT_ERR_INCONSISTENT_CLUSTER_ID;

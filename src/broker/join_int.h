@@ -1,15 +1,15 @@
 /* The start of a process in its cluster: whether it founds one, joins one, or was in one already.
  *
- *   the folder says       growing or etcd   it was in a cluster: it goes on where metadata.etcd says
- *                         local             it has a cluster of its own, of one: it goes on
- *                         nothing           it founds a cluster or joins one
+ *   the folder says       growing or etcd   it was in a cluster: it goes on where metadata.etcd
+ * says local             it has a cluster of its own, of one: it goes on nothing           it
+ * founds a cluster or joins one
  *
  * Who founds. Without addresses of controllers (controller.quorum.voters, .bootstrap.servers,
- * zookeeper.connect) each process is a cluster of its own. Else the first of these addresses has the
- * say: the process that listens there founds, all others ask until they are answered. With one
+ * zookeeper.connect) each process is a cluster of its own. Else the first of these addresses has
+ * the say: the process that listens there founds, all others ask until they are answered. With one
  * address of one machine, as zookeeper.connect=localhost:2181, that is whoever comes first; who is
- * second finds the address taken, and joins. A founder that has other addresses asks these first: so
- * one that lost its disk does not found a second cluster beside the others.
+ * second finds the address taken, and joins. A founder that has other addresses asks these first:
+ * so one that lost its disk does not found a second cluster beside the others.
  *
  * A join writes metadata.etcd, then `metadata.engine`, then the folders are formatted with the
  * cluster's id. A crash in between is an unfinished join, or one that goes on from the file.

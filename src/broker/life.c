@@ -156,8 +156,8 @@ open_dirs(struct broker *broker, struct ot_io *io, struct ot_why *why)
 		.fs = io->fs,
 		.paths = settings->log_dirs,
 		.path_count = settings->log_dir_count,
-		.node_id = settings->node_id >= 0 || !plan->is_made ? settings->node_id
-		                                                   : plan->node_id,
+		.node_id =
+		    settings->node_id >= 0 || !plan->is_made ? settings->node_id : plan->node_id,
 		.cluster_id = plan->place != NULL ? plan->place->cluster_id : NULL,
 		.new_cluster_id = new_cluster_id,
 		.new_dir_ids = ids,

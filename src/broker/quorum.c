@@ -9,6 +9,8 @@
 
 enum {
 	QUORUM_TICK_MS = 1000,
+	QUORUM_ADDRESS_MS = 250,
+	QUORUM_ADDRESSES_MAX = 8,
 	QUORUM_WISH_MS_MAX = 2000,
 	QUORUM_GROW_RETRY_MS = 2000,
 	QUORUM_LEASE_MS_MIN = 1000,
@@ -19,10 +21,11 @@ static void close_step(struct broker_quorum *quorum);
 static void start_member(struct broker_quorum *quorum, bool founds, int32_t members_max);
 static void drop_member(struct broker_quorum *quorum);
 
+/* Nothing new is begun: the controller may be gone. */
 static bool
 is_over(const struct broker_quorum *quorum)
 {
-	return quorum->on_closed != NULL;
+	return quorum->on_closed != NULL || quorum->broker->life->stop != LIFE_RUNS;
 }
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
@@ -69,8 +72,7 @@ save_work(struct broker_quorum *quorum)
 static void
 forget_work(struct broker_quorum *quorum)
 {
-	quorum->job_err =
-	    ot_etcd_member_forget(quorum->io->fs, quorum->settings->metadata_log_dir);
+	quorum->job_err = ot_etcd_member_forget(quorum->io->fs, quorum->settings->metadata_log_dir);
 }
 
 /* ---- the log -------------------------------------------------------------------------------- */
@@ -91,8 +93,8 @@ make_kv(void *arg)
 static int64_t
 lease_ms(const struct broker_quorum *quorum)
 {
-	int64_t wanted = ot_settings_number(quorum->settings,
-	    OT_BROKER_CONTROLLER_QUORUM_ELECTION_TIMEOUT_MS);
+	int64_t wanted =
+	    ot_settings_number(quorum->settings, OT_BROKER_CONTROLLER_QUORUM_ELECTION_TIMEOUT_MS);
 
 	return OT_MAX(wanted, (int64_t)QUORUM_LEASE_MS_MIN);
 }
@@ -487,6 +489,39 @@ quorum_member_of(const struct broker_quorum *quorum, int32_t node_id, struct ot_
 	return NULL;
 }
 
+void
+broker_quorum_list(struct broker_quorum *quorum, struct quorum_lister *lister)
+{
+	quorum_list(quorum, lister);
+}
+
+bool
+broker_quorum_has_voters(const struct broker_quorum *quorum)
+{
+	return quorum->state == QUORUM_ETCD && !quorum->is_external;
+}
+
+bool
+broker_quorum_voter_at(const struct broker_quorum *quorum, int32_t index, int32_t *ret_node_id,
+    struct ot_uuid *ret_directory)
+{
+	for (int32_t i = 0; i < quorum->member_count; i++) {
+		const struct ot_etcd_member_info *info = &quorum->members[i];
+
+		if (!info->is_learner &&
+		    ot_etcd_member_name_parse(info->name, ret_node_id, ret_directory) &&
+		    index-- == 0)
+			return true;
+	}
+	return false;
+}
+
+struct ot_uuid
+broker_quorum_directory(const struct broker_quorum *quorum)
+{
+	return quorum->directory;
+}
+
 /* ---- taking a place ------------------------------------------------------------------------- */
 
 void
@@ -496,6 +531,14 @@ quorum_wish_key(const struct broker_quorum *quorum, int32_t node_id,
 	struct ot_text text = { .data = ret_key, .bytes_max = OT_ETCD_PREFIX_BYTES + 32 };
 
 	ot_text_put(&text, "%s/voter/%d", quorum->place->prefix, node_id);
+}
+
+struct ot_kv *
+quorum_kv(struct broker_quorum *quorum)
+{
+	if (quorum->kv == NULL)
+		quorum->kv = make_kv(quorum);
+	return quorum->kv;
 }
 
 /* A node that is in the list but has no etcd of its own has lost it. */
@@ -537,6 +580,21 @@ take_wish(struct broker_quorum *quorum, enum quorum_wish wish)
 		quorum_replace_consider(quorum);
 }
 
+/* One that speaks of another directory speaks of a disk that is gone. */
+static enum quorum_wish
+wish_of(const struct broker_quorum *quorum, struct ot_bytes value)
+{
+	struct ot_str text = { (const char *)value.data, value.len };
+	struct ot_uuid directory;
+
+	if (ot_str_is(text, "yes"))
+		return QUORUM_WISH_YES;
+	if (text.len < 3 || memcmp(text.data, "no ", 3) != 0 ||
+	    ot_uuid_from_text(text.data + 3, (size_t)text.len - 3, &directory) != OT_OK)
+		return QUORUM_WISH_NONE;
+	return ot_uuid_equal(&directory, &quorum->directory) ? QUORUM_WISH_NO : QUORUM_WISH_NONE;
+}
+
 static void
 on_wish(struct ot_kv_txn *txn, ot_err err)
 {
@@ -546,12 +604,8 @@ on_wish(struct ot_kv_txn *txn, ot_err err)
 	quorum->is_wish_sent = false;
 	if (err != OT_OK || is_over(quorum) || quorum->member != NULL)
 		return;
-	if (txn->found_count > 0 && txn->found[0].count > 0) {
-		struct ot_bytes value = txn->found[0].pairs[0].value;
-		bool is_yes = value.len == 3 && memcmp(value.data, "yes", 3) == 0;
-
-		wish = is_yes ? QUORUM_WISH_YES : QUORUM_WISH_NO;
-	}
+	if (txn->found_count > 0 && txn->found[0].count > 0)
+		wish = wish_of(quorum, txn->found[0].pairs[0].value);
 	take_wish(quorum, wish);
 }
 
@@ -566,15 +620,13 @@ consider_place(struct broker_quorum *quorum)
 	    quorum->member != NULL || quorum->is_job_running || quorum->is_member_forgotten ||
 	    quorum->is_wish_sent)
 		return;
-	if (quorum->kv == NULL)
-		quorum->kv = make_kv(quorum);
 	quorum_wish_key(quorum, quorum->broker->node_id, key);
 	quorum->is_wish_sent = true;
 	quorum->wish_txn = (struct ot_kv_txn){ .then = &get,
 		.then_count = 1,
 		.ms_max = QUORUM_WISH_MS_MAX,
 		.on_done = on_wish };
-	ot_kv_txn(quorum->kv, &quorum->wish_txn);
+	ot_kv_txn(quorum_kv(quorum), &quorum->wish_txn);
 }
 
 static void
@@ -596,6 +648,48 @@ on_tick(struct ot_timer *timer)
 
 	quorum->ticker.done = on_tick_listed;
 	quorum_list(quorum, &quorum->ticker);
+}
+
+/* ---- the controllers' address ---------------------------------------------------------------- */
+
+/* In a worker. IPv4 first, as at the start. */
+static void
+look_up_work(struct broker_quorum *quorum)
+{
+	const struct ot_listener_conf *conf = quorum->settings->control_listener;
+	struct ot_address found[QUORUM_ADDRESSES_MAX];
+	size_t count = ot_io_resolve(conf->host, conf->port, found, QUORUM_ADDRESSES_MAX);
+	size_t chosen = 0;
+	struct ot_text text = OT_TEXT(quorum->address);
+
+	for (size_t i = 0; i < count; i++) {
+		if (strchr(found[i].host, ':') == NULL) {
+			chosen = i;
+			break;
+		}
+	}
+	if (count > 0)
+		ot_text_put(&text, "%s", found[chosen].host);
+}
+
+/* While nobody listens where the controllers are said to be, whoever can does: then tools and
+ * joiners find the cluster there, also when its founder is gone. */
+static void
+on_address_due(struct ot_timer *timer)
+{
+	struct broker_quorum *quorum = OT_CONTAINER_OF(timer, struct broker_quorum, address_timer);
+
+	if (life_has_control_address(quorum->broker) || quorum->broker->life->stop != LIFE_RUNS)
+		return;
+	ot_timer_arm_in_ms(quorum->io, &quorum->address_timer, QUORUM_ADDRESS_MS);
+	if (quorum->address[0] != '\0') {
+		if (life_take_control_address(quorum->broker, quorum->address))
+			OT_INFO("broker", "answers at %s:%u from now on, for the controllers",
+			    quorum->settings->control_listener->host,
+			    quorum->settings->control_listener->port);
+	} else if (!quorum->is_job_running) {
+		submit(quorum, look_up_work, NULL);
+	}
 }
 
 /* ---- what is due ---------------------------------------------------------------------------- */
@@ -721,8 +815,10 @@ broker_quorum_create(struct broker *broker, const struct broker_plan *plan)
 	quorum->endpoints = ot_etcd_endpoints_create();
 	set_endpoints(quorum);
 	ot_list_init(&quorum->listers);
+	ot_list_init(&quorum->changes);
 	quorum->job = (struct ot_job){ on_work, on_worked };
 	ot_timer_init(&quorum->tick, on_tick);
+	ot_timer_init(&quorum->address_timer, on_address_due);
 	return quorum;
 }
 
@@ -752,6 +848,8 @@ broker_quorum_start(struct broker_quorum *quorum)
 		ot_metalog_grow(quorum->log, &target, on_grown, quorum);
 	} else if (quorum->state == QUORUM_ETCD) {
 		ot_timer_arm_in_ms(quorum->io, &quorum->tick, 0);
+		if (quorum->settings->control_listener_is_made)
+			ot_timer_arm_in_ms(quorum->io, &quorum->address_timer, QUORUM_ADDRESS_MS);
 	} else if (quorum->is_external) {
 		quorum_grow(quorum);
 	}
@@ -783,12 +881,14 @@ broker_quorum_close(struct broker_quorum *quorum, void (*on_closed)(void *arg), 
 	quorum->closed_arg = arg;
 	quorum->log = NULL;
 	quorum_replace_fini(quorum);
+	quorum_change_end_all(quorum);
 	ot_etcd_admin_destroy(quorum->admin);
 	quorum->admin = NULL;
 	ot_kv_destroy(quorum->kv);
 	quorum->kv = NULL;
 	if (quorum->member != NULL && !quorum->is_member_forgotten)
 		ot_etcd_member_close(quorum->member, on_member_closed, quorum);
+	ot_timer_cancel(quorum->io, &quorum->address_timer);
 	ot_timer_cancel(quorum->io, &quorum->tick);
 	ot_timer_init(&quorum->tick, on_close_turn);
 	ot_timer_arm(quorum->io, &quorum->tick, ot_io_now(quorum->io));

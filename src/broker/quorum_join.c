@@ -66,8 +66,10 @@ choose_node_id(struct broker_quorum *quorum, const struct ot_uuid *directory)
 		   quorum_member_of(quorum, node_id, &ignored) != NULL ||
 		   is_offered(quorum, node_id, directory)))
 		node_id++;
-	quorum->offers[quorum->offer_next++ % QUORUM_OFFERS_MAX] = (struct quorum_offer){
-		.directory = *directory, .node_id = node_id, .given = ot_io_now(quorum->io) };
+	quorum->offers[quorum->offer_next++ % QUORUM_OFFERS_MAX] =
+	    (struct quorum_offer){ .directory = *directory,
+		    .node_id = node_id,
+		    .given = ot_io_now(quorum->io) };
 	return node_id;
 }
 
@@ -82,7 +84,8 @@ has_directory(const struct ot_broker_image *broker, const struct ot_uuid *direct
 	return false;
 }
 
-/* A number is in use by a broker that lives; one that is fenced may come back with an empty disk. */
+/* A number is in use by a broker that lives; one that is fenced may come back with an empty disk.
+ */
 static ot_err
 check_node_id(const struct broker_quorum *quorum, const struct ot_ottla_join_request *request,
     struct ot_why *why)
@@ -91,9 +94,8 @@ check_node_id(const struct broker_quorum *quorum, const struct ot_ottla_join_req
 	const struct ot_broker_image *broker = ot_image_broker(image, request->node_id);
 	bool is_own = request->node_id == quorum->broker->node_id;
 
-	if (request->node_id < 0 ||
-	    (!is_own && (broker == NULL || broker->is_fenced ||
-			    has_directory(broker, &request->directory_id))))
+	if (request->node_id < 0 || (!is_own && (broker == NULL || broker->is_fenced ||
+						    has_directory(broker, &request->directory_id))))
 		return OT_OK;
 	ot_why_set(why,
 	    "broker.id %d is in use in cluster %s%s%s: give this process another broker.id (or "
@@ -177,7 +179,8 @@ is_wiped(const struct broker_quorum *quorum, const struct ot_ottla_join_request 
 		return false;
 	ot_uuid_to_text(&directory, text);
 	ot_why_set(why,
-	    "the metadata has a voter for node.id %d with the directory %s, which this process does "
+	    "the metadata has a voter for node.id %d with the directory %s, which this process "
+	    "does "
 	    "not have. If that disk is lost: kafka-metadata-quorum.sh remove-controller "
 	    "--controller-id %d --controller-directory-id %s. Else give this process another id",
 	    request->node_id, text, request->node_id, text);
@@ -197,9 +200,8 @@ answer_place(struct broker_quorum *quorum, struct quorum_join *join)
 		answer(join, OT_ERR_COORDINATOR_NOT_AVAILABLE, "no memory for an answer");
 		return;
 	}
-	response->node_id = request->node_id >= 0
-	                        ? request->node_id
-	                        : choose_node_id(quorum, &request->directory_id);
+	response->node_id = request->node_id >= 0 ? request->node_id
+	                                          : choose_node_id(quorum, &request->directory_id);
 	response->cluster_id = copy_text(join, ot_dirs_cluster_id(quorum->broker->dirs));
 	response->prefix = copy_text(join, place->prefix);
 	for (size_t i = 0; i < place->endpoint_count; i++)
@@ -217,6 +219,8 @@ on_listed(struct quorum_lister *lister, ot_err err)
 	struct broker_quorum *quorum = join->quorum;
 	struct ot_why why;
 
+	if (quorum->broker->life->stop != LIFE_RUNS)
+		return;
 	if (err != OT_OK || quorum->place->endpoint_count == 0)
 		answer(join, OT_ERR_COORDINATOR_NOT_AVAILABLE, "etcd does not answer");
 	else if (is_wiped(quorum, join->request, &why))

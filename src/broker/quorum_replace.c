@@ -51,8 +51,7 @@ quorum_replace_fini(struct broker_quorum *quorum)
 static bool
 is_suspect(const struct broker_quorum *quorum, const struct ot_etcd_member_info *info)
 {
-	const struct ot_image *image =
-	    broker_control_image(quorum->broker->control);
+	const struct ot_image *image = broker_control_image(quorum->broker->control);
 	const struct ot_broker_image *broker;
 	struct ot_uuid directory;
 	int32_t node_id;
@@ -66,8 +65,7 @@ is_suspect(const struct broker_quorum *quorum, const struct ot_etcd_member_info 
 static void
 on_answer(struct ot_etcd_admin_call *call, ot_err err)
 {
-	struct quorum_replacement *watch =
-	    OT_CONTAINER_OF(call, struct quorum_replacement, call);
+	struct quorum_replacement *watch = OT_CONTAINER_OF(call, struct quorum_replacement, call);
 	enum watch_what asked = watch->asked;
 
 	watch->asked = WATCH_NOTHING;
@@ -129,8 +127,7 @@ first_suspect(const struct broker_quorum *quorum)
 void
 quorum_replace_consider(struct broker_quorum *quorum)
 {
-	int64_t limit_ms =
-	    ot_settings_number(quorum->settings, OT_BROKER_ETCD_MEMBER_REPLACE_MS);
+	int64_t limit_ms = ot_settings_number(quorum->settings, OT_BROKER_ETCD_MEMBER_REPLACE_MS);
 	struct quorum_replacement *watch = quorum->replacement;
 	const struct ot_etcd_member_info *info;
 	ot_mono_ns silent;

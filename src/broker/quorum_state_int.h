@@ -17,13 +17,6 @@ enum quorum_state {
 /* What an operator wants of a node. */
 enum quorum_wish { QUORUM_WISH_NONE, QUORUM_WISH_YES, QUORUM_WISH_NO };
 
-/* Somebody who waits for a list of members. */
-struct quorum_lister {
-	struct ot_list link;
-	/* The list is in `quorum->members`; or err, and it is as it was. */
-	void (*done)(struct quorum_lister *lister, ot_err err);
-};
-
 enum { QUORUM_OFFERS_MAX = 8 };
 
 /* A number that was given to a joiner who had none. */
@@ -34,20 +27,20 @@ struct quorum_offer {
 };
 
 struct broker_quorum {
-	struct broker *broker;                /* [const] */
-	const struct ot_settings *settings;   /* [const] */
-	struct ot_io *io;                     /* [const] the control thread's */
-	struct ot_uuid directory;             /* [const] of the metadata log directory */
-	bool is_external;                     /* [const] etcd.endpoints */
-	struct ot_metalog_endpoint endpoint;  /* [const] of the control listener; host NULL: none */
-	const char *host;                     /* [const] at which others reach this node */
-	enum quorum_state state;              /* [control] so all below */
-	struct ot_metalog_marker marker;      /* at the start */
-	struct ot_etcd_place *place;          /* what is in the file, or is to be */
-	struct ot_etcd_endpoints *endpoints;  /* of all clients of etcd */
-	struct ot_metalog *log;               /* that grows; NULL: it does not. The controller's */
-	char why[400];                        /* of the last attempt to grow, or to run etcd */
-	ot_mono_ns tried;                     /* when that failed */
+	struct broker *broker;               /* [const] */
+	const struct ot_settings *settings;  /* [const] */
+	struct ot_io *io;                    /* [const] the control thread's */
+	struct ot_uuid directory;            /* [const] of the metadata log directory */
+	bool is_external;                    /* [const] etcd.endpoints */
+	struct ot_metalog_endpoint endpoint; /* [const] of the control listener; host NULL: none */
+	const char *host;                    /* [const] at which others reach this node */
+	enum quorum_state state;             /* [control] so all below */
+	struct ot_metalog_marker marker;     /* at the start */
+	struct ot_etcd_place *place;         /* what is in the file, or is to be */
+	struct ot_etcd_endpoints *endpoints; /* of all clients of etcd */
+	struct ot_metalog *log;              /* that grows; NULL: it does not. The controller's */
+	char why[400];                       /* of the last attempt to grow, or to run etcd */
+	ot_mono_ns tried;                    /* when that failed */
 
 	struct ot_job job; /* one at a time */
 	void (*job_work)(struct broker_quorum *quorum);
@@ -58,6 +51,8 @@ struct broker_quorum {
 	char bind_host[64];              /* a number, found by a job */
 	int32_t members_max;             /* of the member that is to join */
 	bool is_place_dirty;
+	struct ot_timer address_timer; /* tries to take the controllers' address */
+	char address[64];              /* a number, found by a job; "": not yet */
 
 	struct ot_etcd_member *member; /* NULL: this process has none */
 	bool is_member_ready;
@@ -68,6 +63,7 @@ struct broker_quorum {
 	struct ot_etcd_admin_call list_call;
 	bool is_listing;
 	struct ot_list listers;
+	struct ot_list changes;                                  /* of quorum_change, under way */
 	struct ot_etcd_member_info members[OT_ETCD_MEMBERS_MAX]; /* of the last list */
 	int32_t member_count;
 
@@ -94,6 +90,9 @@ void quorum_list(struct broker_quorum *quorum, struct quorum_lister *lister);
 /* Begins to grow, if it is local. */
 void quorum_grow(struct broker_quorum *quorum);
 
+/* The client of the wishes. */
+struct ot_kv *quorum_kv(struct broker_quorum *quorum);
+
 /* The key of a node's wish. */
 void quorum_wish_key(const struct broker_quorum *quorum, int32_t node_id,
     char ret_key[OT_ETCD_PREFIX_BYTES + 32]);
@@ -101,6 +100,9 @@ void quorum_wish_key(const struct broker_quorum *quorum, int32_t node_id,
 /* The member of a node in the last list; NULL: it has none. */
 const struct ot_etcd_member_info *quorum_member_of(const struct broker_quorum *quorum,
     int32_t node_id, struct ot_uuid *ret_directory);
+
+/* quorum_change.c. Those under way end NOT_CONTROLLER. */
+void quorum_change_end_all(struct broker_quorum *quorum);
 
 /* ---- quorum_replace.c: members that are gone for good */
 

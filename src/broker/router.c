@@ -30,8 +30,11 @@ static broker_handler *const broker_handlers[] = {
 	[42] = broker_handle_delete_groups,
 	[44] = broker_handle_incremental_alter_configs,
 	[47] = broker_handle_offset_delete,
+	[55] = broker_handle_describe_quorum,
 	[60] = broker_handle_describe_cluster,
 	[75] = broker_handle_describe_topic_partitions,
+	[80] = broker_handle_add_raft_voter,
+	[81] = broker_handle_remove_raft_voter,
 };
 
 static broker_handler *

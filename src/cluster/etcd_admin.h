@@ -51,8 +51,8 @@ struct ot_etcd_tls {
 
 struct ot_etcd_endpoints;
 
-/* A client of some endpoints (cluster/etcd_place.h), tried in turn; while there is none, calls fail.
- * Takes a reference. OT_ERR_NO_MEMORY. */
+/* A client of some endpoints (cluster/etcd_place.h), tried in turn; while there is none, calls
+ * fail. Takes a reference. OT_ERR_NO_MEMORY. */
 OT_MUST_USE ot_err ot_etcd_admin_create(struct ot_io *io, struct ot_etcd_endpoints *endpoints,
     const struct ot_etcd_tls *tls, struct ot_etcd_admin **ret_admin);
 

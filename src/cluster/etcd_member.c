@@ -243,8 +243,7 @@ ot_etcd_member_was_there(struct ot_fs *fs, const char *dir, char ret_client_url[
 	ot_text_put(&text, "%s/etcd", dir);
 	ot_properties_init(&props, "member.properties");
 	err = durable_read(fs, folder, "member.properties", content, FILE_BYTES_MAX);
-	if (err == OT_OK &&
-	    ot_properties_parse(&props, content, strlen(content), NULL) == OT_OK)
+	if (err == OT_OK && ot_properties_parse(&props, content, strlen(content), NULL) == OT_OK)
 		copy_property(&props, "client.url", ret_client_url, OT_ETCD_URL_BYTES);
 	ot_properties_fini(&props);
 	ot_free(content);
@@ -398,7 +397,7 @@ read_roll(const struct ot_etcd_member *member)
 		if (strcmp(info->peer_url, member->peer_url) == 0)
 			roll.own = info;
 		else if (ot_etcd_member_name_parse(info->name, &node_id, &directory) &&
-		         node_id == member->args.node_id)
+			 node_id == member->args.node_id)
 			roll.namesake = info;
 		else if (info->is_learner)
 			roll.learner = info;

@@ -5,11 +5,11 @@
  *   <dir>/etcd/data/               etcd's own
  *
  * The first node founds a cluster of one. Another asks for a place as a learner, starts with the
- * data of nobody, and is promoted once it has caught up and the voters are odd in number with it: of
- * two voters each could stop all. So the second node stays a learner until a third one comes; etcd
- * has room for one learner, the third promotes it and takes its place, for a moment. Each step can
- * be done again after a crash: the file is durable before etcd first runs, a member that was added
- * is found by its URL.
+ * data of nobody, and is promoted once it has caught up and the voters are odd in number with it:
+ * of two voters each could stop all. So the second node stays a learner until a third one comes;
+ * etcd has room for one learner, the third promotes it and takes its place, for a moment. Each step
+ * can be done again after a crash: the file is durable before etcd first runs, a member that was
+ * added is found by its URL.
  *
  * A member's name says which node it is, and with which metadata directory: a node that comes back
  * with an empty disk is another one.
@@ -33,7 +33,7 @@ struct ot_etcd_member_args {
 	const char *cluster_id; /* keeps clusters apart that meet by mistake */
 	int32_t node_id;
 	struct ot_uuid directory; /* of the metadata log directory */
-	const char *host;      /* at which the others reach this node: a name or a number */
+	const char *host;         /* at which the others reach this node: a name or a number */
 	const char *bind_host; /* a number: where it listens; NULL: at `host`, which is one then */
 	/* Of the members, to be joined (cluster/etcd_place.h); NULL: it founds a cluster. */
 	struct ot_etcd_endpoints *others;
@@ -44,7 +44,8 @@ struct ot_etcd_member_args {
 	void (*on_ready)(void *arg, const char *client_url);
 	/* It cannot go on without an operator. What runs still is stopped. OT_ERR_AGAIN: all places
 	 * are taken, it has not joined; OT_ERR_NOT_FOUND: there is no program etcd;
-	 * OT_ERR_VOTER_NOT_FOUND: it was removed from the cluster. Its folder means nothing then. */
+	 * OT_ERR_VOTER_NOT_FOUND: it was removed from the cluster. Its folder means nothing then.
+	 */
 	void (*on_failure)(void *arg, ot_err err, const char *why);
 	void *arg;
 };

@@ -92,7 +92,8 @@ ot_etcd_place_read(struct ot_fs *fs, const char *dir, struct ot_etcd_place *ret_
 		err = parse(content, ret_place);
 	if (err == OT_ERR_CORRUPT_FILE)
 		ot_why_set(why,
-		    "%s/%s does not say where the cluster's metadata is: restore it, or copy that of "
+		    "%s/%s does not say where the cluster's metadata is: restore it, or copy that "
+		    "of "
 		    "another node of the cluster",
 		    dir, file_name);
 	else if (err != OT_OK)

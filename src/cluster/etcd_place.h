@@ -1,5 +1,5 @@
-/* Where a cluster's metadata log is in etcd: what a node that is in a cluster knows of it, in memory
- * and in its folder.
+/* Where a cluster's metadata log is in etcd: what a node that is in a cluster knows of it, in
+ * memory and in its folder.
  *
  *   <metadata log dir>/metadata.etcd     cluster.id=ID
  *                                        prefix=/ottla/ID
@@ -38,7 +38,8 @@ OT_MUST_USE ot_err ot_etcd_place_read(struct ot_fs *fs, const char *dir,
 OT_MUST_USE ot_err ot_etcd_place_write(struct ot_fs *fs, const char *dir,
     const struct ot_etcd_place *place);
 
-/* ---- endpoints that change while they are in use ---------------------------------------------- */
+/* ---- endpoints that change while they are in use ----------------------------------------------
+ */
 
 /* A list that all clients of one etcd share: whoever sets it lets them know. May be empty; then
  * they wait. */

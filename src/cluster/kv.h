@@ -159,7 +159,7 @@ struct ot_kv_etcd_conf {
 	const char *const *endpoints; /* "http://host:port"; copied; tried in turn */
 	size_t endpoint_count;
 	struct ot_etcd_endpoints *list; /* or these, which may change (cluster/etcd_place.h) */
-	const char *ca_file; /* of https; each may be NULL */
+	const char *ca_file;            /* of https; each may be NULL */
 	const char *cert_file;
 	const char *key_file;
 };

@@ -48,9 +48,9 @@ struct etcd_kv {
 	uint64_t list_version;          /* of the list, as taken over */
 	char *endpoints[ENDPOINTS_MAX];
 	size_t endpoint_count;
-	size_t endpoint;                /* the one in use */
-	uint64_t cluster;               /* 0: not known yet */
-	bool is_told;                   /* that it cannot be reached */
+	size_t endpoint;  /* the one in use */
+	uint64_t cluster; /* 0: not known yet */
+	bool is_told;     /* that it cannot be reached */
 	struct ot_list calls;
 	struct ot_timer doom; /* ends what waits at an endpoint that failed */
 };
