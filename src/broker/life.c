@@ -138,6 +138,13 @@ check_dirs(const struct broker *broker, struct ot_io *io, struct ot_why *why)
 	ot_err err = OT_OK;
 	for (size_t i = 0; i < settings->log_dir_count && err == OT_OK; i++)
 		err = ot_logdir_check_free(io->fs, settings->log_dirs[i], why);
+	/* Who copied a property file and set log.dir in it, as the old walk has it. */
+	if (err == OT_ERR_EXISTS && ot_settings_is_set(settings, OT_BROKER_LOG_DIRS) &&
+	    ot_settings_is_set(settings, OT_BROKER_LOG_DIR))
+		ot_why_set(why,
+		    "The log directory %s is in use by another process. log.dir has no effect while "
+		    "log.dirs is set: remove log.dirs",
+		    settings->log_dirs[0]);
 	return err;
 }
 
