@@ -142,8 +142,8 @@ check_dirs(const struct broker *broker, struct ot_io *io, struct ot_why *why)
 	if (err == OT_ERR_EXISTS && ot_settings_is_set(settings, OT_BROKER_LOG_DIRS) &&
 	    ot_settings_is_set(settings, OT_BROKER_LOG_DIR))
 		ot_why_set(why,
-		    "The log directory %s is in use by another process. log.dir has no effect while "
-		    "log.dirs is set: remove log.dirs",
+		    "The log directory %s is in use by another process. log.dir has no effect "
+		    "while log.dirs is set: remove log.dirs",
 		    settings->log_dirs[0]);
 	return err;
 }

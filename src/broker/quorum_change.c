@@ -43,7 +43,7 @@ on_poll(struct ot_timer *timer)
 }
 
 static void
-poll(struct quorum_change *change)
+ask_again(struct quorum_change *change)
 {
 	struct ot_io *io = change->quorum->io;
 
@@ -63,7 +63,7 @@ on_changed(struct ot_etcd_admin_call *call, ot_err err)
 	struct quorum_change *change = OT_CONTAINER_OF(call, struct quorum_change, call);
 
 	if (!change->is_removal)
-		poll(change);
+		ask_again(change);
 	else if (err == OT_OK)
 		finish(change, OT_OK);
 	else
@@ -89,7 +89,7 @@ on_wished(struct ot_kv_txn *txn, ot_err err)
 	else if (change->is_removal)
 		change_member(change, OT_ETCD_REMOVE);
 	else
-		poll(change);
+		ask_again(change);
 }
 
 static void
@@ -152,7 +152,7 @@ add_listed(struct quorum_change *change, const struct ot_etcd_member_info *info)
 	else if (info != NULL)
 		change_member(change, OT_ETCD_PROMOTE);
 	else
-		poll(change);
+		ask_again(change);
 }
 
 static void

@@ -50,14 +50,15 @@ struct ot_etcd_endpoints *ot_etcd_endpoints_create(void) OT_MUST_USE;
 struct ot_etcd_endpoints *ot_etcd_endpoints_ref(struct ot_etcd_endpoints *list);
 void ot_etcd_endpoints_unref(struct ot_etcd_endpoints *list); /* accepts NULL */
 
-/* Texts are copied. At most OT_ETCD_ENDPOINTS_MAX. */
+/* Texts are copied. At most OT_ETCD_ENDPOINTS_MAX. @owner control */
 void ot_etcd_endpoints_set(struct ot_etcd_endpoints *list, const char *const *endpoints,
     size_t count);
 
+/* `index` is below the count; the text lives until the next set. @owner control */
 size_t ot_etcd_endpoints_count(const struct ot_etcd_endpoints *list);
 const char *ot_etcd_endpoints_at(const struct ot_etcd_endpoints *list, size_t index);
 
-/* Grows with each change, from 1. */
+/* Grows with each change, from 1. @owner control */
 uint64_t ot_etcd_endpoints_version(const struct ot_etcd_endpoints *list);
 
 #endif
