@@ -70,6 +70,9 @@ err_of_text(const char *text)
 	} known[] = {
 		{ "Peer URLs already exists", OT_ERR_EXISTS },
 		{ "learner member which is in sync", OT_ERR_AGAIN },
+		{ "too many learner members", OT_ERR_AGAIN },
+		/* The newest has not been connected for some seconds. */
+		{ "unhealthy cluster", OT_ERR_AGAIN },
 		{ "can only promote a learner member", OT_OK },
 		{ "member not found", OT_ERR_NOT_FOUND },
 	};

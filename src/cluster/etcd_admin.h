@@ -20,7 +20,7 @@ struct ot_etcd_member_info {
 
 enum ot_etcd_admin_what {
 	OT_ETCD_LIST,
-	OT_ETCD_ADD,     /* a learner at peer_url */
+	OT_ETCD_ADD,     /* a learner at peer_url; OT_ERR_AGAIN: another is on its way in */
 	OT_ETCD_PROMOTE, /* OT_ERR_AGAIN: it has not caught up; OT_OK too when it votes */
 	OT_ETCD_REMOVE,  /* OT_OK too when it is not there */
 	OT_ETCD_STATUS,  /* of the endpoint itself, which may be a learner */

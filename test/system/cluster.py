@@ -141,15 +141,18 @@ class Cluster:
                                f"node {node.id} to know {ids}")
 
     def quorum(self, node=None):
-        """What DescribeQuorum says."""
+        """What DescribeQuorum says; None while there is no active controller."""
         node = node or self.running()[0]
         answer = node.call("DescribeQuorum", 2, Topics=[{
             "TopicName": "__cluster_metadata", "Partitions": [{"PartitionIndex": 0}]}])
+        if wire.error_name(answer.ErrorCode) in ("NOT_CONTROLLER", "REQUEST_TIMED_OUT"):
+            return None
         assert answer.ErrorCode == 0, wire.error_name(answer.ErrorCode)
         return answer.Topics[0].Partitions[0]
 
     def voters(self, node=None):
-        return sorted(voter.ReplicaId for voter in self.quorum(node).CurrentVoters)
+        quorum = self.quorum(node)
+        return sorted(voter.ReplicaId for voter in quorum.CurrentVoters) if quorum else None
 
     def wait_voters(self, *ids):
         harness.wait_until(lambda: self.voters() == sorted(ids), f"the voters {ids}", pause=0.1)

@@ -189,7 +189,7 @@ open_member(struct stage *stage, int index)
 		.node_id = index + 1,
 		.directory = directory,
 		.is_candidate = index < 3,
-		.endpoint = { "here.example", (uint16_t)(9000 + index) },
+		.endpoint = { "10.9.9.9", (uint16_t)(9000 + index) },
 		.lease_ms = 2000,
 	};
 
