@@ -499,6 +499,7 @@ visit_to_read(struct ot_scatter_item *item)
 		    OT_MIN((int64_t)wanted->partition_max_bytes, share->bytes_left), 0),
 		.leader_epoch = wanted->current_leader_epoch,
 		.last_fetched_epoch = wanted->last_fetched_epoch,
+		.replica_id = -1,
 		.isolation = part->op->body->isolation_level == OT_READ_COMMITTED
 		                 ? OT_READ_COMMITTED
 		                 : OT_READ_UNCOMMITTED,

@@ -33,10 +33,13 @@ refuse(struct ot_part *part, struct ot_append *append, ot_err err)
 	append->done(append);
 }
 
+/* The in-sync replicas may have become too few since it was let in. */
 static void
 answer(struct ot_part *part, struct ot_append *append)
 {
-	append->err = OT_OK;
+	int32_t maximal = OT_MAX(part->isr_count, part->wanted_count);
+	bool is_under_min = append->acks == -1 && maximal < part_min_isr(part);
+	append->err = is_under_min ? OT_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND : OT_OK;
 	append->log_start_offset = ot_log_start_offset(part->log);
 	append->done(append);
 }
@@ -231,7 +234,10 @@ take_batch(struct ot_part *part, struct ot_append *append, uint8_t *bytes, size_
 	};
 	struct ot_batch_rules rules = {
 		.origin = append->origin,
-		.bytes_max = (size_t)part->conf.settings.message_bytes_max,
+		/* A follower takes what its leader has, whatever the setting was then. */
+		.bytes_max = append->origin == OT_ORIGIN_LEADER
+		                 ? (size_t)INT32_MAX
+		                 : (size_t)part->conf.settings.message_bytes_max,
 		.is_zstd_refused = append->is_zstd_refused,
 		.is_only = append->origin == OT_ORIGIN_CLIENT,
 	};
@@ -288,6 +294,23 @@ take_batches(struct ot_part *part, struct ot_append *append)
 	return OT_OK;
 }
 
+ot_err
+part_stage_fetched(struct ot_part *part, struct ot_append *append)
+{
+	append->base_offset = append->end_offset = -1;
+	append->is_sync_awaited = false;
+	append->append_time = OT_NO_TIMESTAMP;
+	append->bad_records = NULL;
+	append->bad_record_count = 0;
+	append->why.text[0] = '\0';
+	ot_err err = take_batches(part, append);
+	if (append->end_offset >= 0) {
+		ot_list_push_back(&part->staged, &append->link);
+		ot_shard_defer(part->conf.owner, &part->write_work, OT_TURN_APPEND);
+	}
+	return err;
+}
+
 static ot_err
 check_appendable(struct ot_part *part, struct ot_append *append)
 {
@@ -296,12 +319,12 @@ check_appendable(struct ot_part *part, struct ot_append *append)
 		return err;
 	if (append->acks < -1 || append->acks > 1)
 		return OT_ERR_INVALID_REQUIRED_ACKS;
-	if (append->acks == -1 && part->in_sync_count < part->conf.settings.min_insync_replicas) {
+	if (append->acks == -1 && part->isr_count < part_min_isr(part)) {
 		ot_why_set(&append->why,
 		    "The size of the current ISR %d is insufficient to satisfy the min.isr "
 		    "requirement of %d for partition %.*s-%d",
-		    part->in_sync_count, part->conf.settings.min_insync_replicas,
-		    OT_STR_ARG(part->conf.topic), part->conf.index);
+		    part->isr_count, part_min_isr(part), OT_STR_ARG(part->conf.topic),
+		    part->conf.index);
 		return OT_ERR_NOT_ENOUGH_REPLICAS;
 	}
 	return OT_OK;
@@ -416,10 +439,13 @@ part_write_staged(struct ot_turn_work *work)
 		part_sync(part, OT_LOG_SYNC_DATA);
 	}
 	move_all(&part->staged, &part->unsynced);
+	bool has_grown = ot_log_end_offset(part->log) > end_before;
 	/* From here on the lists are as they must be: who is answered may append again at once. */
 	if (err != OT_OK)
 		fail_unwritten(part, &unwritten, err);
 	part_advance(part);
+	if (has_grown)
+		part_wake_replicas(part);
 	if (ot_log_failure(part->log) != OT_OK)
 		part_go_offline(part, ot_log_failure(part->log));
 	else
@@ -441,12 +467,18 @@ struct sync_job {
 	struct ot_job job;
 	struct ot_part *part;
 	struct ot_log_job *log_job;
+	bool is_limit_stale;
+	ot_err limit_err;
 };
 
 static void
 run_sync(struct ot_job *job)
 {
-	ot_log_job_run(OT_CONTAINER_OF(job, struct sync_job, job)->log_job);
+	struct sync_job *sync = OT_CONTAINER_OF(job, struct sync_job, job);
+	ot_log_job_run(sync->log_job);
+	if (sync->is_limit_stale)
+		sync->limit_err =
+		    part_remove_limit(sync->part->open_args.fs, sync->part->conf.place.path);
 }
 
 static void
@@ -456,6 +488,8 @@ sync_is_done(struct ot_job *job)
 	struct ot_part *part = sync->part;
 	ot_wall_ms now = ot_io_wall(part->conf.owner->io);
 	ot_err err = ot_log_job_end(part->log, sync->log_job, now);
+	if (sync->is_limit_stale && sync->limit_err == OT_OK)
+		part->limit_until = -1;
 	ot_free(sync);
 	part->is_sync_running = false;
 	if (ot_log_failure(part->log) != OT_OK) {
@@ -469,6 +503,7 @@ sync_is_done(struct ot_job *job)
 		    ot_log_synced_offset(part->log) == ot_log_end_offset(part->log);
 		part->unsynced_since = is_all_synced ? -1 : now;
 		part_advance(part);
+		part_note_recovery_point(part);
 		if (!ot_list_is_empty(&part->unsynced))
 			part_sync(part, OT_LOG_SYNC_DATA);
 	}
@@ -487,6 +522,8 @@ part_sync(struct ot_part *part, enum ot_log_sync_scope scope)
 	sync->job = (struct ot_job){ .work = run_sync, .done = sync_is_done };
 	sync->part = part;
 	sync->log_job = log_job;
+	sync->is_limit_stale = part->is_limit_stale;
+	part->is_limit_stale = false;
 	part->is_sync_running = true;
 	part_submit(part, &sync->job);
 }
@@ -506,7 +543,7 @@ release_synced(struct ot_part *part)
 	}
 }
 
-/* The end of what the in-sync replicas have: the log end, or where an awaited sync must reach. */
+/* The end of what this replica has: the log end, or where an awaited sync must reach. */
 static int64_t
 replicated_end(const struct ot_part *part)
 {
@@ -515,6 +552,17 @@ replicated_end(const struct ot_part *part)
 	const struct ot_append *append =
 	    OT_CONTAINER_OF(part->unsynced.next, struct ot_append, link);
 	return OT_MIN(append->base_offset, ot_log_end_offset(part->log));
+}
+
+void
+part_wake_replicas(struct ot_part *part)
+{
+	OT_LIST_FOREACH_SAFE(link, &part->watchers) {
+		struct ot_part_watcher *watcher =
+		    OT_CONTAINER_OF(link, struct ot_part_watcher, link);
+		if (watcher->is_replica)
+			watcher->on_more(watcher);
+	}
 }
 
 void
@@ -543,7 +591,8 @@ void
 part_advance(struct ot_part *part)
 {
 	release_synced(part);
-	int64_t end = part->in_sync_count == 1 ? replicated_end(part) : part->high_watermark;
+	int64_t end =
+	    part->is_leader ? part_committed_end(part, replicated_end(part)) : part->high_watermark;
 	bool has_moved = end > part->high_watermark;
 	if (has_moved) {
 		part->high_watermark = end;

@@ -21,6 +21,14 @@ is_hot(const struct ot_part *part, const struct ot_part_read *read)
 	return ot_file_is_cached(plan->file, plan->place, plan->bytes);
 }
 
+static ot_err
+check_read(const struct ot_part *part, const struct ot_part_read *read)
+{
+	if (read->replica_id >= 0)
+		return part_check_replica(part, read);
+	return part_check_reader(part, read->leader_epoch, read->is_follower_allowed);
+}
+
 static int64_t
 readable_end(const struct ot_part *part, enum ot_isolation isolation)
 {
@@ -101,6 +109,10 @@ finish_read(struct ot_part *part, struct ot_part_read *read)
 	read->file = read->plan.file;
 	read->place = read->plan.place;
 	read->bytes = read->plan.bytes;
+	if (read->replica_id >= 0) {
+		part_note_fetch(part, read);
+		read->high_watermark = part->high_watermark;
+	}
 	give(read, OT_OK);
 }
 
@@ -119,7 +131,7 @@ index_is_warm(struct ot_job *job)
 	struct ot_part_read *read = OT_CONTAINER_OF(job, struct ot_part_read, job);
 	struct ot_part *part = read->part;
 	ot_file_unref(read->plan.file);
-	ot_err err = ot_part_check_leader(part, read->leader_epoch);
+	ot_err err = check_read(part, read);
 	if (err == OT_OK)
 		plan_read(part, read);
 	else
@@ -132,7 +144,7 @@ range_is_warm(struct ot_job *job)
 {
 	struct ot_part_read *read = OT_CONTAINER_OF(job, struct ot_part_read, job);
 	struct ot_part *part = read->part;
-	ot_err err = ot_part_check_leader(part, read->leader_epoch);
+	ot_err err = check_read(part, read);
 	if (err == OT_OK) {
 		finish_read(part, read);
 	} else {
@@ -155,7 +167,8 @@ plan_read(struct ot_part *part, struct ot_part_read *read)
 {
 	struct ot_log_read_args args = {
 		.offset = read->offset,
-		.bound_offset = readable_end(part, read->isolation),
+		.bound_offset = read->replica_id >= 0 ? ot_log_end_offset(part->log)
+		                                      : readable_end(part, read->isolation),
 		.bytes_max = read->bytes_max > 0 ? (size_t)read->bytes_max : 0,
 		.is_one_at_least = read->is_one_at_least,
 	};
@@ -184,7 +197,7 @@ ot_part_read(struct ot_part *part, struct ot_part_read *read)
 	read->high_watermark = read->last_stable_offset = read->log_start_offset = -1;
 	read->current_leader_epoch = part->leader_epoch;
 	read->plan = (struct ot_log_read){ 0 };
-	ot_err err = ot_part_check_leader(part, read->leader_epoch);
+	ot_err err = check_read(part, read);
 	if (err != OT_OK) {
 		give(read, err);
 		return;
@@ -222,6 +235,14 @@ tell(struct ot_part_find *find, ot_err err)
 	find->done(find);
 }
 
+/* A new leader does not know yet how far the one before had got: what it would tell could be less
+ * than it was before (KIP-207). */
+static bool
+is_behind_its_epoch(const struct ot_part *part)
+{
+	return part->high_watermark < part->epoch_start;
+}
+
 static void
 run_find(struct ot_job *job)
 {
@@ -239,8 +260,10 @@ find_is_done(struct ot_job *job)
 	else
 		err = OT_ERR_KAFKA_STORAGE_ERROR;
 	/* A record that not all in-sync replicas have is not there yet. */
-	if (err == OT_OK && find->found.offset >= readable_end(part, find->isolation))
+	if (err == OT_OK && find->found.offset >= readable_end(part, find->isolation)) {
 		find->found = (struct ot_log_found){ -1, OT_NO_TIMESTAMP, OT_NO_LEADER_EPOCH };
+		err = is_behind_its_epoch(part) ? OT_ERR_OFFSET_NOT_AVAILABLE : OT_OK;
+	}
 	tell(find, err);
 	part_job_is_over(part);
 }
@@ -300,6 +323,10 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 	}
 	switch (find->timestamp) {
 	case OT_LIST_LATEST:
+		if (is_behind_its_epoch(part)) {
+			tell(find, OT_ERR_OFFSET_NOT_AVAILABLE);
+			return;
+		}
 		find->found = ot_log_find_latest(part->log, readable_end(part, find->isolation));
 		tell(find, OT_OK);
 		return;
@@ -319,21 +346,6 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 }
 
 /* ---- other questions ----------------------------------------------------------------------- */
-
-ot_err
-ot_part_check_leader(const struct ot_part *part, int32_t leader_epoch)
-{
-	part_enter(part);
-	if (part->state == OT_PART_OFFLINE)
-		return OT_ERR_KAFKA_STORAGE_ERROR;
-	if (part->state != OT_PART_ONLINE)
-		return OT_ERR_NOT_LEADER_OR_FOLLOWER;
-	if (leader_epoch >= 0 && leader_epoch < part->leader_epoch)
-		return OT_ERR_FENCED_LEADER_EPOCH;
-	if (leader_epoch > part->leader_epoch)
-		return OT_ERR_UNKNOWN_LEADER_EPOCH;
-	return part->is_leader ? OT_OK : OT_ERR_NOT_LEADER_OR_FOLLOWER;
-}
 
 ot_err
 ot_part_trim(struct ot_part *part, int64_t offset)

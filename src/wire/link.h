@@ -3,15 +3,15 @@
  * A link stands for one address and connects when there is something to send. Requests leave in the
  * order of the calls and are answered in that order, several may be under way. When the connection
  * ends, the calls that were sent end OT_ERR_CLOSED, since nobody knows what became of them; those
- * that were not sent yet go over the next connection, which is tried after a pause that doubles from
- * `backoff_ms` to `backoff_ms_max` while no connection answers. An answer that does not come in
- * `timeout_ms` breaks the connection, as Kafka's clients do it: what would come later belongs to
+ * that were not sent yet go over the next connection, which is tried after a pause that doubles
+ * from `backoff_ms` to `backoff_ms_max` while no connection answers. An answer that does not come
+ * in `timeout_ms` breaks the connection, as Kafka's clients do it: what would come later belongs to
  * nobody.
  *
  * Versions are the caller's: between our own processes of one cluster they are known.
  *
- *     IDLE --call--> LOOKING UP (a worker) --> CONNECTING --> UP --closed, timeout, bad bytes--> PAUSE
- *                         ^                                                          |  no calls: IDLE
+ *     IDLE --call--> LOOKING UP (a worker) --> CONNECTING --> UP --closed, timeout, bad bytes-->
+ * PAUSE ^                                                          |  no calls: IDLE
  *                         +-----------------------time is over-----------------------+
  *
  * `done` is never called from inside ot_link_call(), and once for each call, unless the call is
@@ -47,36 +47,31 @@ struct ot_link_call {
 	void *response;         /* of the API; filled on OT_OK */
 	int64_t timeout_ms;     /* from the call on; at least 1 */
 	/* OT_OK: answered. OT_ERR_CLOSED: the connection ended, the request may have been done or
-	 * not. REQUEST_TIMED_OUT: no answer, sent or not. OT_ERR_MALFORMED: the answer is none of this
-	 * API's. OT_ERR_NO_MEMORY. */
+	 * not. REQUEST_TIMED_OUT: no answer, sent or not. OT_ERR_MALFORMED: the answer is none of
+	 * this API's. OT_ERR_NO_MEMORY. */
 	void (*done)(struct ot_link_call *call, ot_err err);
 
-	/* The result. `frame` holds what the response's texts and records point into: a reference that
-	 * is dropped after `done`, unless the callee takes it by setting this to NULL. */
+	/* The result. `frame` holds what the response's texts and records point into, and is
+	 * borrowed for the time of `done`: take a reference to keep it. NULL without an answer. */
 	struct ot_blob *frame;
 	bool was_sent; /* at least one byte may have left: else the request was not done */
 
-	/* The link's. */
-	struct ot_list link;
-	struct ot_link *owner;
-	struct ot_timer timer;
-	uint8_t *bytes; /* the encoded frame; heap */
-	size_t byte_count;
-	int32_t correlation_id;
+	void *impl; /* the link's; NULL when it is not under way */
 };
 
 /* A link without an address: calls wait until there is one (or their time is up). */
 struct ot_link *ot_link_create(const struct ot_link_conf *conf) OT_MUST_USE;
 
 /* Sets where it goes; a name or a number, copied. Another address than before ends the connection
- * as if the peer had closed it, and connects anew without a pause. */
+ * as if the peer had closed it (calls that were sent end before it returns), and connects anew
+ * without a pause. */
 void ot_link_set_address(struct ot_link *link, const char *host, uint16_t port);
 
 /* Sends a request. */
 void ot_link_call(struct ot_link *link, struct ot_link_call *call);
 
-/* Gives a call up: no `done` comes. One that was sent lets the connection end, unless its answer
- * can still be read and thrown away: so the order of the others is kept. */
+/* Gives a call up: no `done` comes. Harmless when it is not under way. The answer to one that was
+ * sent is read and thrown away; the connection breaks if it does not come in time. */
 void ot_link_cancel(struct ot_link_call *call);
 
 /* Calls that wait or are under way. */
@@ -85,8 +80,8 @@ uint32_t ot_link_call_count(const struct ot_link *link);
 /* Whether there is a connection that answered or can be written to. */
 bool ot_link_is_up(const struct ot_link *link);
 
-/* Ends the connection; calls under way end by OT_ERR_CLOSED, before it returns: the one exception
- * to "never from inside". Accepts NULL. A look-up under way outlives it and is thrown away. */
+/* Ends the connection; calls under way end with OT_ERR_CLOSED before it returns. Accepts NULL. A
+ * look-up under way outlives it and is thrown away. */
 void ot_link_destroy(struct ot_link *link);
 
 #endif

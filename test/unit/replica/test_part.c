@@ -58,13 +58,16 @@ test_refusals(void **state)
 	struct stage_append *append = stage_append(&stage, 1, &one_record);
 	assert_int_equal(append->append.err, OT_ERR_NOT_LEADER_OR_FOLLOWER);
 	stage_free_append(append);
-	ot_part_lead(stage.part, STAGE_EPOCH, 1);
+	stage_lead(&stage, STAGE_EPOCH);
 	stage_until(&stage, stage_is_open, &stage);
 	append = stage_append(&stage, 2, &one_record);
 	assert_int_equal(append->append.err, OT_ERR_INVALID_REQUIRED_ACKS);
 	stage_free_append(append);
+	/* The only replica is enough, whatever the setting says. */
 	stage.settings.min_insync_replicas = 2;
 	ot_part_set_settings(stage.part, &stage.settings);
+	assert_ok(stage_append_and_wait(&stage, -1, &one_record, NULL));
+	stage_set_role(&stage, STAGE_NODE, STAGE_EPOCH, STAGE_EPOCH + 1, 2, 1);
 	append = stage_append(&stage, -1, &one_record);
 	assert_int_equal(append->append.err, OT_ERR_NOT_ENOUGH_REPLICAS);
 	assert_int_equal(append->append.log_start_offset, -1);
@@ -73,7 +76,7 @@ test_refusals(void **state)
 	struct stage_append holder = { .append = empty };
 	ot_part_append(stage.part, &holder.append);
 	assert_int_equal(holder.append.err, OT_ERR_INVALID_RECORD);
-	assert_int_equal(log_end(&stage), 0);
+	assert_int_equal(log_end(&stage), 1);
 	assert_ok(stage_append_and_wait(&stage, 1, &one_record, NULL));
 	stage_close_part(&stage);
 	stage_fini(&stage);
@@ -226,7 +229,7 @@ test_full_disk_during_a_checkpoint(void **state)
 	stage_open_part(&stage);
 	stage_append_many(&stage, 3, &one_record);
 	stage_run_for_ms(&stage, 1000);
-	ot_part_lead(stage.part, STAGE_EPOCH + 1, 1);
+	stage_lead(&stage, STAGE_EPOCH + 1);
 	ot_sim_disk_fail_at(stage.disk, OT_SIM_RENAME, 1, OT_ERR_NO_SPACE, false);
 	ot_part_checkpoint(stage.part);
 	stage_run_for_ms(&stage, 1000);
@@ -385,7 +388,7 @@ test_changes_in_the_middle_of_a_turn(void **state)
 	assert_ok(ot_part_delete_records(stage.part, -1, &low));
 	assert_int_equal(low, 3);
 	appends[3] = stage_append(&stage, 1, &one_record);
-	ot_part_lead(stage.part, STAGE_EPOCH + 1, 1);
+	stage_lead(&stage, STAGE_EPOCH + 1);
 	int32_t epoch = -1;
 	int64_t end = -1;
 	assert_ok(ot_part_epoch_end(stage.part, -1, STAGE_EPOCH, &epoch, &end));
@@ -550,7 +553,7 @@ test_divergence(void **state)
 	stage_init(&stage, 1);
 	stage_open_part(&stage);
 	stage_append_many(&stage, 3, &one_record);
-	ot_part_lead(stage.part, STAGE_EPOCH + 2, 1);
+	stage_lead(&stage, STAGE_EPOCH + 2);
 	stage_append_many(&stage, 3, &one_record);
 	const struct {
 		int64_t offset;
@@ -571,6 +574,7 @@ test_divergence(void **state)
 					       .bytes_max = 1000,
 					       .leader_epoch = -1,
 					       .last_fetched_epoch = cases[i].last_epoch,
+					       .replica_id = -1,
 					       .done = stage_read_is_done,
 					   } };
 		ot_part_read(stage.part, &read.read);
