@@ -92,16 +92,13 @@ call_is_answered(struct ot_link_call *remote, ot_err err)
 {
 	struct broker_call *call = OT_CONTAINER_OF(remote, struct broker_call, remote);
 	struct broker_channel *channel = call->channel;
-	bool was_refused =
-	    err == OT_OK && first_error(call->api->response->body, call->version,
-				     call->response) == OT_ERR_NOT_CONTROLLER;
-	bool was_undone = was_refused || (err != OT_OK && !remote->was_sent);
-	bool may_repeat = was_undone || call->is_idempotent;
+	bool was_refused = err == OT_OK && first_error(call->api->response->body, call->version,
+					       call->response) == OT_ERR_NOT_CONTROLLER;
 	if (err == OT_OK && !was_refused) {
 		ot_list_remove(&call->link);
 		call->frame = ot_blob_ref(remote->frame);
 		channel->conf.done(channel->conf.arg, call);
-	} else if (!channel->is_closed && may_repeat && !is_time_over(channel, call)) {
+	} else if (!channel->is_closed && !is_time_over(channel, call)) {
 		wait_again(channel, call);
 	} else {
 		give_back(channel, call);
@@ -167,8 +164,6 @@ broker_channel_take(struct broker_channel *channel, struct broker_call *call)
 {
 	OT_ON_SHARD(channel->conf.shard);
 	call->channel = channel;
-	call->deadline = ot_io_now(channel->conf.shard->io) +
-	                 (ot_mono_ns)OT_MAX(call->timeout_ms, 1) * OT_NS_PER_MS;
 	ot_list_push_back(&channel->waiting, &call->link);
 	pump(channel);
 }

@@ -86,7 +86,6 @@ post(struct broker_membership *self, int16_t key, const void *request, void *res
 	call->body = request;
 	call->response = response;
 	call->arena = &self->arena;
-	call->is_idempotent = true;
 	/* Partitions that take long to open must not hold up heartbeats. */
 	call->is_prompt = true;
 	self->is_call_under_way = true;

@@ -4,7 +4,7 @@
 
 #include "cluster.h"
 
-enum { CLIENT_TIMEOUT_MS = 3000 };
+enum { REQUEST_TIMEOUT_MS = 10 * 1000 };
 
 /* A cluster, and a machine for clients: as a rig without a broker. */
 struct scene {
@@ -375,15 +375,14 @@ test_nobody_leads(void **state)
 {
 	(void)state;
 	struct scene scene;
-	scene_init(&scene, 3, 2, "request.timeout.ms=3000\n");
+	scene_init(&scene, 3, 2, "request.timeout.ms=10000\n");
 	scene_start(&scene);
 	metalog_store_set_outage(scene.cluster.store, true);
 	ot_sim_world_run_for_ms(scene.cluster.world, 30 * 1000);
 	int64_t begin = now_ms(&scene);
 	assert_int_equal(create_at(&scene, 3, "never"), OT_ERR_NOT_CONTROLLER);
-	assert_in_range(now_ms(&scene) - begin, CLIENT_TIMEOUT_MS, CLIENT_TIMEOUT_MS + 1000);
+	assert_in_range(now_ms(&scene) - begin, REQUEST_TIMEOUT_MS, REQUEST_TIMEOUT_MS + 1000);
 	metalog_store_set_outage(scene.cluster.store, false);
-	wait_for_brokers(&scene, 3, 3);
 	assert_int_equal(create_at(&scene, 3, "now"), OT_OK);
 	scene_fini(&scene);
 }
