@@ -64,6 +64,7 @@ struct ot_etcd_member {
 	struct ot_etcd_endpoints *own_endpoint;
 	struct ot_etcd_admin_call call;
 	enum asked asked;
+	int failure_count;     /* of questions in a row */
 	struct ot_timer retry; /* asks again */
 	void (*again)(struct ot_etcd_member *member);
 
@@ -339,11 +340,15 @@ ask(struct ot_etcd_member *member, enum asked asked)
 		[ASKED_STATUS] = OT_ETCD_STATUS,
 		[ASKED_WHETHER] = OT_ETCD_LIST };
 
+	bool is_own;
+
 	OT_ASSERT(member->asked == ASKED_NOTHING);
 	member->asked = asked;
 	member->call.what = whats[asked];
 	member->call.peer_url = member->peer_url;
-	ot_etcd_admin_call(asked == ASKED_STATUS ? member->own : member->others, &member->call);
+	/* The others may be gone that are known, while this one has heard of more. */
+	is_own = asked == ASKED_STATUS || (member->child != NULL && member->failure_count % 2 == 1);
+	ot_etcd_admin_call(is_own ? member->own : member->others, &member->call);
 }
 
 /* What etcd wants to know at the first start: all members, this one with its name. */
@@ -533,8 +538,11 @@ on_asked(struct ot_etcd_admin_call *call, ot_err err)
 		note_cluster(member);
 	else
 		later(member, list);
-	if (err != OT_OK && asked != ASKED_STATUS && asked != ASKED_WHETHER && err != OT_ERR_AGAIN)
+	if (asked == ASKED_STATUS || asked == ASKED_WHETHER || err == OT_ERR_AGAIN)
+		return;
+	if (err != OT_OK && member->failure_count == 0)
 		OT_WARN("cluster", "joining etcd: %s", call->why);
+	member->failure_count = err != OT_OK ? member->failure_count + 1 : 0;
 }
 
 static void
