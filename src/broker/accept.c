@@ -210,7 +210,11 @@ listen_at(struct broker *broker, struct broker_listener *listener, struct ot_why
 	if (err != OT_OK)
 		return err;
 	listener->port = ot_listener_port(listener->listener);
-	if (conf->advertised_host[0] != '\0')
+	/* A controllers' listener that advertised.listeners does not name has none. */
+	if (conf->advertised_host == NULL && conf->host[0] != '\0')
+		snprintf(listener->advertised_host, sizeof(listener->advertised_host), "%s",
+		    conf->host);
+	else if (conf->advertised_host != NULL && conf->advertised_host[0] != '\0')
 		snprintf(listener->advertised_host, sizeof(listener->advertised_host), "%s",
 		    conf->advertised_host);
 	else

@@ -115,8 +115,6 @@ ask_for_block(struct broker_producer_ids *ids)
 		.api = ot_api_find(OT_API_ALLOCATE_PRODUCER_IDS),
 		.body = &ids->request,
 		.response = &ids->response,
-		/* A block that is lost is no harm. */
-		.is_idempotent = true,
 	};
 	ids->call.version = ids->call.api->accepted.max;
 	ids->call.timeout_ms =

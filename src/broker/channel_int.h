@@ -3,13 +3,13 @@
  *
  *     waiting, while nobody leads or is known to --> sent --> done
  *        ^                                            |
- *        +-- NOT_CONTROLLER, or not sent after all <--+
+ *        +-- NOT_CONTROLLER, or no answer at all <----+
  *
- * A call whose time is over, and one that may have been done though its answer was lost, goes back
- * to the controller of this process, which is not the active one: so it ends with NOT_CONTROLLER in
- * each place where its answer has an error, and clients try again. Calls that may be done twice are
- * sent again instead. When this process becomes the active controller, all that waits is its own to
- * do.
+ * What may have been done though its answer was lost is sent again, as Kafka's brokers do it: who
+ * wanted a topic may be told that it exists already. A call whose time is over goes back to the
+ * controller of this process, which is not the active one: so it ends with NOT_CONTROLLER in each
+ * place where its answer has an error, and clients try again. When this process becomes the active
+ * controller, all that waits is its own to do.
  *
  * All of it: @owner control   @blocks never
  */
@@ -40,7 +40,7 @@ void broker_channel_destroy(struct broker_channel *channel);
 void broker_channel_set_leader(struct broker_channel *channel,
     const struct ot_controller_leader *leader, bool is_self);
 
-/* Takes a call over. */
+/* Takes a call over, until its deadline. */
 void broker_channel_take(struct broker_channel *channel, struct broker_call *call);
 
 /* Gives all calls back to this process's controller, now and from now on. */

@@ -182,11 +182,24 @@ on_image(void *arg, struct ot_image *image, struct ot_image *previous)
 
 /* ---- calls --------------------------------------------------------------------------------- */
 
+/* Whether another process may still do what this one could not, or no longer. */
+static bool
+may_go_on(const struct broker_call *call)
+{
+	const struct broker_control *control = call->control;
+	return call->api != NULL && !control->is_closing && !call->is_from_peer &&
+	       ot_io_now(control->shard->io) < call->deadline;
+}
+
 static void
 call_is_done(struct ot_controller_call *controller_call, ot_err err)
 {
 	struct broker_call *call = OT_CONTAINER_OF(controller_call, struct broker_call, call);
 	struct broker_control *control = call->control;
+	if (err == OT_ERR_NOT_CONTROLLER && may_go_on(call)) {
+		broker_channel_take(control->channel, call);
+		return;
+	}
 	call->err = err;
 	struct publication *publication = find_publication(control, control->version);
 	if (publication != NULL && !call->is_prompt)
@@ -223,7 +236,9 @@ begin_call(struct ot_mail *mail)
 	struct broker_control *control = call->control;
 	call->call.arena = call->arena;
 	call->call.on_done = call_is_done;
-	if (control->is_closing || control->is_active || call->is_from_peer)
+	call->deadline =
+	    ot_io_now(control->shard->io) + (ot_mono_ns)OT_MAX(call->timeout_ms, 1) * OT_NS_PER_MS;
+	if (control->is_closing || control->is_active || call->is_from_peer || call->api == NULL)
 		begin_here(control, call);
 	else
 		broker_channel_take(control->channel, call);
@@ -245,9 +260,13 @@ broker_control_post(struct broker *broker, struct ot_shard *home, struct broker_
 static void
 look_for_leader(struct broker_control *control)
 {
+	if (control->is_closing)
+		return;
 	struct ot_controller_leader leader = ot_controller_leader(control->controller);
-	if (!control->is_closing)
-		broker_channel_set_leader(control->channel, &leader, control->is_active);
+	/* Elected and not yet able, or no longer: nobody. */
+	if (leader.id == control->broker->node_id && !control->is_active)
+		leader = (struct ot_controller_leader){ .id = -1 };
+	broker_channel_set_leader(control->channel, &leader, control->is_active);
 }
 
 static void
@@ -310,7 +329,7 @@ create_helpers(struct broker_control *control)
 		.cluster_id = control->args.cluster_id,
 		.incarnation = control->args.incarnation,
 		.on_change = look_at_fencing,
-		.on_failure = control->args.on_failure,
+		.on_failure = on_failure,
 		.arg = control,
 	};
 	ot_shard_enter(control->shard);
@@ -351,25 +370,10 @@ broker_control_start(struct broker_control *control)
 	ot_controller_start(control->controller);
 }
 
-/* Whether somebody else could lead. */
-static bool
-has_others(const struct broker_control *control)
-{
-	const struct ot_image *image = ot_controller_image(control->controller);
-	const struct ot_broker_image *other = ot_image_broker_from(image, 0);
-	for (; other != NULL; other = ot_image_broker_from(image, other->id + 1)) {
-		if (other->id != control->broker->node_id && !other->is_fenced)
-			return true;
-	}
-	return false;
-}
-
 void
 broker_control_leave(struct broker_control *control, void (*on_left)(void *arg), void *arg)
 {
-	bool is_wanted =
-	    ot_settings_flag(control->broker->settings, OT_BROKER_CONTROLLED_SHUTDOWN_ENABLE);
-	if (is_wanted && has_others(control))
+	if (ot_settings_flag(control->broker->settings, OT_BROKER_CONTROLLED_SHUTDOWN_ENABLE))
 		broker_membership_leave(control->membership, on_left, arg);
 	else
 		on_left(arg);

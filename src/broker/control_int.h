@@ -29,7 +29,6 @@ struct broker_call {
 	const void *body;
 	void *response;
 	int64_t timeout_ms; /* how long an active controller is looked for, and waited for */
-	bool is_idempotent; /* it may be sent again when nobody knows what became of it */
 	bool is_from_peer;  /* another process sent it here: it goes no further */
 	void (*prepare)(
 	    struct broker_call *call); /* makes `body` anew before it is sent; or NULL */

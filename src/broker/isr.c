@@ -368,8 +368,6 @@ send_queued(struct broker_isr *isr)
 		.version = ISR_ALTER_PARTITION_VERSION,
 		.body = &isr->request,
 		.response = &isr->response,
-		/* Epochs tell what was done already. */
-		.is_idempotent = true,
 	};
 	isr->call.timeout_ms =
 	    ot_settings_number(isr->broker->settings, OT_BROKER_REQUEST_TIMEOUT_MS);

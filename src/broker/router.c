@@ -169,5 +169,7 @@ broker_forward(struct broker_shard *self, struct ot_request *request,
 	forward->call.timeout_ms =
 	    ot_settings_number(self->broker->settings, OT_BROKER_REQUEST_TIMEOUT_MS);
 	forward->call.is_from_peer = is_from_peer(request);
+	/* Another broker waits for its own shards, if for any. */
+	forward->call.is_prompt = (request->api->listeners & OT_API_LISTENER_BROKER) == 0;
 	broker_control_post(self->broker, self->shard, &forward->call);
 }
