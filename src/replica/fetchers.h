@@ -9,10 +9,11 @@
  *        |                                                               ^
  *        +-- no answer, an error of the whole --> pause -----------------+
  *
- * A partition of which the leader does not want to hear, since it leads no more, or not yet, is left
- * out for replica.fetch.backoff.ms, or until its role or its log changes. One whose offset the leader
- * does not have asks for the leader's start and end first, as Kafka's followers do: with more than
- * the leader it is cut at the leader's end, with less than its start it begins anew there.
+ * A partition of which the leader does not want to hear, since it leads no more, or not yet, is
+ * left out for replica.fetch.backoff.ms, or until its role or its log changes. One whose offset the
+ * leader does not have asks for the leader's start and end first, as Kafka's followers do: with
+ * more than the leader it is cut at the leader's end, with less than its start it begins anew
+ * there.
  *
  * All of it: @owner the shard   @blocks never
  */
@@ -45,7 +46,8 @@ void ot_fetchers_destroy(struct ot_fetchers *fetchers);
 /* The partition follows somebody: from ot_replicas_events.on_follow, each time that it comes. */
 void ot_fetchers_follow(struct ot_fetchers *fetchers, struct ot_part *part);
 
-/* It follows nobody: from on_unfollow. Nothing touches it afterwards but what it was given to write.
+/* It follows nobody: from on_unfollow. Nothing touches it afterwards but what it was given to
+ * write.
  */
 void ot_fetchers_unfollow(struct ot_fetchers *fetchers, struct ot_part *part);
 
