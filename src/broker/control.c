@@ -86,17 +86,24 @@ on_open_time_over(struct ot_timer *timer)
 	announce(OT_CONTAINER_OF(timer, struct broker_control, open_timer));
 }
 
-/* The heartbeat may tell before the metadata does. */
+/* A broker may serve when it is registered and unfenced; the heartbeat may tell before the metadata
+ * does. Who is a controller alone may when it knows the metadata, and who leads. */
+static bool
+may_serve(const struct broker_control *control)
+{
+	const struct ot_broker_image *self =
+	    ot_image_broker(ot_controller_image(control->controller), control->broker->node_id);
+	if (!control->broker->settings->is_broker)
+		return control->version > 0 && ot_controller_leader(control->controller).id >= 0;
+	return broker_membership_is_unfenced(control->membership) && self != NULL &&
+	       self->epoch == broker_membership_epoch(control->membership) && !self->is_fenced;
+}
+
 static void
 look_at_fencing(void *arg)
 {
 	struct broker_control *control = arg;
-	const struct ot_broker_image *self =
-	    ot_image_broker(ot_controller_image(control->controller), control->broker->node_id);
-	bool is_unfenced = broker_membership_is_unfenced(control->membership) && self != NULL &&
-	                   self->epoch == broker_membership_epoch(control->membership) &&
-	                   !self->is_fenced;
-	if (control->is_unfenced || !is_unfenced)
+	if (control->is_unfenced || !may_serve(control))
 		return;
 	control->is_unfenced = true;
 	if (ot_list_is_empty(&control->publications))
@@ -267,6 +274,7 @@ look_for_leader(struct broker_control *control)
 	if (leader.id == control->broker->node_id && !control->is_active)
 		leader = (struct ot_controller_leader){ .id = -1 };
 	broker_channel_set_leader(control->channel, &leader, control->is_active);
+	look_at_fencing(control);
 }
 
 static void
@@ -366,7 +374,8 @@ broker_control_create(const struct broker_control_args *args)
 void
 broker_control_start(struct broker_control *control)
 {
-	broker_membership_start(control->membership);
+	if (control->broker->settings->is_broker)
+		broker_membership_start(control->membership);
 	ot_controller_start(control->controller);
 }
 

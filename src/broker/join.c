@@ -103,22 +103,29 @@ is_own_host(const struct join *join, const char *host)
 	return true;
 }
 
+/* Whether one of the addresses is where this process listens. */
 static bool
-is_first(const struct join *join)
+is_own(const struct join *join, size_t index)
 {
 	const struct ot_settings *settings = join->settings;
 	const struct ot_listener_conf *listener = settings->control_listener;
-	const struct ot_host_port *first = &settings->controllers[0];
+	const struct ot_host_port *address = &settings->controllers[index];
 	int32_t node_id = settings->node_id >= 0 ? settings->node_id : join->meta.node_id;
 
 	if (!settings->is_controller)
 		return false;
 	if (settings->voter_count > 0)
-		return settings->voters[0].id == node_id;
+		return settings->voters[index].id == node_id;
 	if (settings->control_listener_is_made)
-		return life_has_control_address(join->broker);
-	return listener->port == first->port &&
-	       (strcmp(listener->host, first->host) == 0 || is_own_host(join, first->host));
+		return index == 0 && life_has_control_address(join->broker);
+	return listener->port == address->port &&
+	       (strcmp(listener->host, address->host) == 0 || is_own_host(join, address->host));
+}
+
+static bool
+is_first(const struct join *join)
+{
+	return is_own(join, 0);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -224,15 +231,17 @@ ask_one(struct join *join, const struct ot_host_port *where, int64_t timeout_ms,
 	return err;
 }
 
-/* Asks each once; those that are not us. Errors as above. */
+/* Asks each once but this process itself. Errors as above. */
 static ot_err
-ask_all(struct join *join, size_t first, int64_t timeout_ms, struct ot_why *why)
+ask_all(struct join *join, int64_t timeout_ms, struct ot_why *why)
 {
 	const struct ot_settings *settings = join->settings;
 	ot_err result = OT_ERR_NOT_FOUND;
 
-	for (size_t i = first; i < settings->controller_count; i++) {
-		ot_err err = ask_one(join, &settings->controllers[i], timeout_ms, why);
+	for (size_t i = 0; i < settings->controller_count; i++) {
+		ot_err err = is_own(join, i) ? OT_ERR_NOT_FOUND
+		                             : ask_one(join, &settings->controllers[i],
+						   timeout_ms, why);
 
 		if (err != OT_ERR_AGAIN && err != OT_ERR_NOT_FOUND)
 			return err;
@@ -275,7 +284,7 @@ join_or_found(struct join *join, struct ot_why *why)
 
 	join->told_ms = JOIN_PAUSE_MS * 5;
 	for (;;) {
-		ot_err err = ask_all(join, 0, JOIN_ASK_MS_MAX, why);
+		ot_err err = ask_all(join, JOIN_ASK_MS_MAX, why);
 
 		if (err != OT_ERR_AGAIN && err != OT_ERR_NOT_FOUND)
 			return err;
@@ -307,7 +316,7 @@ found_or_join(struct join *join, struct ot_why *why)
 
 	if (join->settings->controller_count > 1) {
 		join->told_ms = JOIN_REPORT_MS;
-		err = ask_all(join, 1, JOIN_LOOK_MS_MAX, why);
+		err = ask_all(join, JOIN_LOOK_MS_MAX, why);
 	}
 	if (err != OT_ERR_AGAIN && err != OT_ERR_NOT_FOUND)
 		return err;
@@ -331,7 +340,7 @@ go_on_alone(struct join *join, struct ot_why *why)
 	if (!is_first(join)) {
 		join->told_ms = JOIN_REPORT_MS;
 		join->is_looking = true;
-		err = ask_all(join, 0, JOIN_LOOK_MS_MAX, why);
+		err = ask_all(join, JOIN_LOOK_MS_MAX, why);
 	}
 	if (err == OT_OK) {
 		ot_why_set(why,

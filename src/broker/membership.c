@@ -104,7 +104,8 @@ fill_listeners(struct broker_membership *self, struct ot_broker_registration_req
 	OT_ASSERT(request->listeners != NULL);
 	for (size_t i = 0; i < broker->listener_count; i++) {
 		const struct broker_listener *listener = &broker->listeners[i];
-		if (!listener->conf->is_advertised)
+		/* A controller's is none of the broker's, as in Kafka. */
+		if (!listener->conf->is_advertised || listener->conf->is_controller)
 			continue;
 		struct ot_broker_registration_request_listener *entry =
 		    &request->listeners[request->listeners_count++];

@@ -12,7 +12,12 @@
 #include "base/alloc.h"
 #include "base/panic.h"
 
-enum { CHANGE_POLL_MS = 200, CHANGE_REQUEST_MS_MAX = 5000 };
+enum {
+	CHANGE_POLL_MS = 200,
+	CHANGE_REQUEST_MS_MAX = 5000,
+	/* etcd changes members only when all voters have been connected for 5 s. */
+	CHANGE_REMOVAL_MS_MAX = 15000,
+};
 
 static void
 finish(struct quorum_change *change, ot_err err)
@@ -61,8 +66,9 @@ static void
 on_changed(struct ot_etcd_admin_call *call, ot_err err)
 {
 	struct quorum_change *change = OT_CONTAINER_OF(call, struct quorum_change, call);
+	bool is_early = err == OT_ERR_AGAIN && ot_io_now(change->quorum->io) < change->deadline;
 
-	if (!change->is_removal)
+	if (!change->is_removal || is_early)
 		ask_again(change);
 	else if (err == OT_OK)
 		finish(change, OT_OK);
@@ -134,6 +140,8 @@ remove_listed(struct quorum_change *change, const struct ot_etcd_member_info *in
 		    "--replication lists them");
 	else if (count_voters(change->quorum) == 1)
 		fail(change, OT_ERR_INVALID_REQUEST, "the last voter cannot be removed");
+	else if (change->is_wished)
+		change_member(change, OT_ETCD_REMOVE);
 	else
 		write_wish(change);
 }
@@ -177,9 +185,11 @@ on_listed(struct quorum_lister *lister, ot_err err)
 void
 broker_quorum_change(struct broker_quorum *quorum, struct quorum_change *change)
 {
+	int64_t timeout_ms =
+	    change->is_removal ? CHANGE_REMOVAL_MS_MAX : OT_MAX(change->timeout_ms, 0);
+
 	change->quorum = quorum;
-	change->deadline =
-	    ot_io_now(quorum->io) + (ot_mono_ns)OT_MAX(change->timeout_ms, 0) * OT_NS_PER_MS;
+	change->deadline = ot_io_now(quorum->io) + (ot_mono_ns)timeout_ms * OT_NS_PER_MS;
 	change->is_wished = false;
 	change->lister.done = on_listed;
 	ot_timer_init(&change->timer, on_poll);

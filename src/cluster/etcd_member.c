@@ -38,7 +38,7 @@ enum stage { STAGE_NONE, STAGE_JOINING, STAGE_PLANNED, STAGE_VOTER };
 
 static const char *const stage_names[] = { "", "joining", "planned", "voter" };
 
-enum asked { ASKED_NOTHING, ASKED_LIST, ASKED_ADD, ASKED_PROMOTE, ASKED_STATUS };
+enum asked { ASKED_NOTHING, ASKED_LIST, ASKED_ADD, ASKED_PROMOTE, ASKED_STATUS, ASKED_WHETHER };
 
 struct ot_etcd_member {
 	struct ot_etcd_member_args args; /* texts are its own */
@@ -64,6 +64,7 @@ struct ot_etcd_member {
 	struct ot_etcd_endpoints *own_endpoint;
 	struct ot_etcd_admin_call call;
 	enum asked asked;
+	int failure_count;     /* of questions in a row */
 	struct ot_timer retry; /* asks again */
 	void (*again)(struct ot_etcd_member *member);
 
@@ -322,7 +323,7 @@ plan(struct ot_etcd_member *member)
 	put_url(member->client_url, scheme, host, ports[1]);
 	put_url(member->peer_listen_url, scheme, bind, ports[0]);
 	put_url(member->client_listen_url, scheme, bind, ports[1]);
-	member->is_founder = member->args.others == NULL;
+	member->is_founder = member->args.founds;
 	member->stage = member->is_founder ? STAGE_PLANNED : STAGE_JOINING;
 	ot_text_put(&cluster, "%s=%s", member->name, member->peer_url);
 	return OT_OK;
@@ -336,15 +337,18 @@ ask(struct ot_etcd_member *member, enum asked asked)
 	static const enum ot_etcd_admin_what whats[] = { [ASKED_LIST] = OT_ETCD_LIST,
 		[ASKED_ADD] = OT_ETCD_ADD,
 		[ASKED_PROMOTE] = OT_ETCD_PROMOTE,
-		[ASKED_STATUS] = OT_ETCD_STATUS };
+		[ASKED_STATUS] = OT_ETCD_STATUS,
+		[ASKED_WHETHER] = OT_ETCD_LIST };
+
+	bool is_own;
 
 	OT_ASSERT(member->asked == ASKED_NOTHING);
 	member->asked = asked;
 	member->call.what = whats[asked];
 	member->call.peer_url = member->peer_url;
-	ot_etcd_admin_call(asked == ASKED_STATUS || member->others == NULL ? member->own
-									   : member->others,
-	    &member->call);
+	/* The others may be gone that are known, while this one has heard of more. */
+	is_own = asked == ASKED_STATUS || (member->child != NULL && member->failure_count % 2 == 1);
+	ot_etcd_admin_call(is_own ? member->own : member->others, &member->call);
 }
 
 /* What etcd wants to know at the first start: all members, this one with its name. */
@@ -490,7 +494,7 @@ take_status(struct ot_etcd_member *member, ot_err err)
 		member->restart_ms = RESTART_MS_MIN;
 		if (member->is_ready)
 			return;
-		if (member->others != NULL && member->stage != STAGE_VOTER)
+		if (!member->is_founder && member->stage != STAGE_VOTER)
 			ask(member, ASKED_LIST);
 		else
 			ready(member);
@@ -505,6 +509,16 @@ take_status(struct ot_etcd_member *member, ot_err err)
 	ot_child_stop(member->child, GRACE_MS);
 }
 
+/* etcd has ended by itself, without a fault: as it does when the others have removed it. */
+static void
+take_whether(struct ot_etcd_member *member, ot_err err)
+{
+	if (err == OT_OK && member->call.member_count > 0 && read_roll(member).own == NULL)
+		fail(member, OT_ERR_VOTER_NOT_FOUND,
+		    "this node's etcd was removed from the cluster. To let it join anew, delete "
+		    "the folder etcd in the metadata log directory");
+}
+
 static void
 on_asked(struct ot_etcd_admin_call *call, ot_err err)
 {
@@ -516,14 +530,19 @@ on_asked(struct ot_etcd_admin_call *call, ot_err err)
 		return;
 	if (asked == ASKED_STATUS)
 		take_status(member, err);
+	else if (asked == ASKED_WHETHER)
+		take_whether(member, err);
 	else if (asked == ASKED_LIST && err == OT_OK)
 		take_list(member);
 	else if (asked == ASKED_ADD && err == OT_OK)
 		note_cluster(member);
 	else
 		later(member, list);
-	if (err != OT_OK && asked != ASKED_STATUS && err != OT_ERR_AGAIN)
+	if (asked == ASKED_STATUS || asked == ASKED_WHETHER || err == OT_ERR_AGAIN)
+		return;
+	if (err != OT_OK && member->failure_count == 0)
 		OT_WARN("cluster", "joining etcd: %s", call->why);
+	member->failure_count = err != OT_OK ? member->failure_count + 1 : 0;
 }
 
 static void
@@ -589,12 +608,8 @@ on_child_exit(void *arg, int code, int signal)
 	}
 	if (member->is_failed)
 		return;
-	if (strstr(member->last_line, "permanently removed") != NULL) {
-		fail(member, OT_ERR_VOTER_NOT_FOUND,
-		    "this node's etcd was removed from the cluster. To let it join anew, delete "
-		    "the folder etcd in the metadata log directory");
-		return;
-	}
+	if (code == 0 && member->asked == ASKED_NOTHING)
+		ask(member, ASKED_WHETHER);
 	OT_WARN("cluster", "etcd ended (%s %d); it is started again. Its last words: %s",
 	    signal != 0 ? "signal" : "code", signal != 0 ? signal : code, member->last_line);
 	ot_timer_arm_in_ms(member->args.io, &member->restart, member->restart_ms);
@@ -772,8 +787,7 @@ ot_etcd_member_create(const struct ot_etcd_member_args *args)
 
 	member->args = *args;
 	member->own_endpoint = ot_etcd_endpoints_create();
-	if (args->others != NULL)
-		ot_etcd_endpoints_ref(args->others);
+	ot_etcd_endpoints_ref(args->others);
 	member->args.dir = copy(args->dir);
 	member->args.cluster_id = copy(args->cluster_id);
 	member->args.host = copy(args->host);
@@ -806,9 +820,8 @@ ot_etcd_member_start(struct ot_etcd_member *member)
 		    "in: install Debian's package etcd-server, or name external endpoints");
 		return;
 	}
-	if (member->args.others != NULL)
-		err = ot_etcd_admin_create(member->args.io, member->args.others, &member->args.tls,
-		    &member->others);
+	err = ot_etcd_admin_create(member->args.io, member->args.others, &member->args.tls,
+	    &member->others);
 	if (err != OT_OK)
 		fail(member, err, "there is no memory for a client of etcd");
 	else

@@ -35,7 +35,9 @@ struct ot_etcd_member_args {
 	struct ot_uuid directory; /* of the metadata log directory */
 	const char *host;         /* at which the others reach this node: a name or a number */
 	const char *bind_host; /* a number: where it listens; NULL: at `host`, which is one then */
-	/* Of the members, to be joined (cluster/etcd_place.h); NULL: it founds a cluster. */
+	bool founds;           /* a cluster of its own, unless its file says otherwise */
+	/* Of the members (cluster/etcd_place.h), to be joined, or to be asked; a reference is
+	 * taken. */
 	struct ot_etcd_endpoints *others;
 	int32_t members_max; /* it joins only if there are fewer, learners included */
 	int64_t quota_bytes; /* 0: etcd's own */

@@ -25,7 +25,11 @@ def make_cluster(tmp_path):
     for cluster in made:
         for node in cluster.nodes:
             print(f"--- report of {node.folder}\n{node.tail(60)}")
+    for cluster in made:
+        for node in cluster.nodes:
             node.check_report()
+            ended = node.process is not None and node.process.poll() is not None
+            assert not ended, f"node {node.id} ended with {node.process.returncode}"
         cluster.end()
 
 
@@ -194,7 +198,8 @@ def test_voters_change(make_cluster):
     node = cluster.nodes[0]
 
     def change(api, version, node_id, directory, **more):
-        answer = node.call(api, version, VoterId=node_id, VoterDirectoryId=directory, **more)
+        answer = node.call(api, version, **{"ClusterId": None, "VoterId": node_id,
+                                            "VoterDirectoryId": directory, **more})
         return wire.error_name(answer.ErrorCode)
 
     assert change("RemoveRaftVoter", 0, 7, directories[2]) == "VOTER_NOT_FOUND"
@@ -339,7 +344,8 @@ def test_wiped_voter(make_cluster):
     assert found, report
     directory = next(voter.ReplicaDirectoryId for voter in cluster.quorum().CurrentVoters
                      if voter.ReplicaId == 2)
-    answer = cluster.nodes[0].call("RemoveRaftVoter", 0, VoterId=2, VoterDirectoryId=directory)
+    answer = cluster.nodes[0].call("RemoveRaftVoter", 0, ClusterId=None, VoterId=2,
+                                   VoterDirectoryId=directory)
     assert answer.ErrorCode == 0
     wiped.start()
     cluster.wait_brokers(0, 1, 2)
