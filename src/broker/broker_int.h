@@ -70,6 +70,7 @@ typedef void broker_handler(struct broker_shard *self, struct ot_request *reques
 void broker_handle_alter_configs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_alter_partition_reassignments(struct broker_shard *self,
     struct ot_request *request);
+void broker_handle_alter_replica_log_dirs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_api_versions(struct broker_shard *self, struct ot_request *request);
 void broker_handle_create_partitions(struct broker_shard *self, struct ot_request *request);
 void broker_handle_create_topics(struct broker_shard *self, struct ot_request *request);
