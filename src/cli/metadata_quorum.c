@@ -459,7 +459,8 @@ add_voter(struct cli *cli, const struct candidate *candidate)
 	ot_add_raft_voter_request_init(&request);
 	request.cluster_id = OT_STR_NULL;
 	request.timeout_ms = ADD_TIMEOUT_MS;
-	cli->timeout_ms = ADD_TIMEOUT_MS + CLI_REQUEST_TIMEOUT_MS; /* the broker's word comes first */
+	cli->timeout_ms =
+	    ADD_TIMEOUT_MS + CLI_REQUEST_TIMEOUT_MS; /* the broker's word comes first */
 	request.voter_id = candidate->id;
 	request.voter_directory_id = candidate->directory_id;
 	request.listeners = ot_add_raft_voter_request_listener_array(&cli->arena, 1);
