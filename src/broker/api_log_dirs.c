@@ -1,5 +1,5 @@
-/* DescribeLogDirs (key 35): sizes of this broker's partitions by directory. Every shard tells its
- * own; directories are listed with their space. */
+/* DescribeLogDirs (key 35): sizes of this broker's partitions by directory, and of copies that grow
+ * in another one. Every shard tells its own; directories are listed with their space. */
 #include "broker/broker_int.h"
 
 #include <stdlib.h>
@@ -14,6 +14,8 @@ struct described {
 	int32_t index;
 	size_t dir;
 	int64_t bytes;
+	int64_t lag;    /* of a copy that grows: records that it lacks */
+	bool is_future; /* such a copy */
 };
 
 /* A shard's part of the answer. */
@@ -53,6 +55,22 @@ is_wanted(const struct ot_describe_log_dirs_request *body, struct ot_str topic, 
 }
 
 static void
+add_row(struct describe_item *item, const struct described *row)
+{
+	if (item->count == item->capacity) {
+		item->capacity = OT_MAX(item->capacity * 2, 16u);
+		struct described *rows = ot_must_alloc(item->capacity * sizeof(*rows));
+		if (item->count > 0)
+			memcpy(rows, item->rows, item->count * sizeof(*rows));
+		ot_free(item->rows);
+		item->rows = rows;
+	}
+	struct described *added = &item->rows[item->count++];
+	*added = *row;
+	added->topic.data = ot_must_strndup(row->topic.data, (size_t)row->topic.len);
+}
+
+static void
 describe_part(void *arg, struct ot_part *part)
 {
 	struct describe_item *item = arg;
@@ -63,20 +81,21 @@ describe_part(void *arg, struct ot_part *part)
 		return;
 	struct ot_log_stats stats;
 	ot_log_get_stats(log, &stats);
-	if (item->count == item->capacity) {
-		item->capacity = OT_MAX(item->capacity * 2, 16u);
-		struct described *rows = ot_must_alloc(item->capacity * sizeof(*rows));
-		if (item->count > 0)
-			memcpy(rows, item->rows, item->count * sizeof(*rows));
-		ot_free(item->rows);
-		item->rows = rows;
-	}
-	item->rows[item->count++] = (struct described){
-		.topic = { ot_must_strndup(topic.data, (size_t)topic.len), topic.len },
+	struct described row = {
+		.topic = topic,
 		.index = ot_part_index(part),
 		.dir = ot_replicas_dir(self->replicas, part),
 		.bytes = (int64_t)stats.bytes,
 	};
+	add_row(item, &row);
+	struct ot_replicas_future future;
+	if (!ot_replicas_future(self->replicas, part, &future))
+		return;
+	row.dir = future.dir;
+	row.bytes = future.bytes;
+	row.lag = OT_MAX(ot_log_end_offset(log) - future.offset, 0);
+	row.is_future = true;
+	add_row(item, &row);
 }
 
 static void
@@ -141,6 +160,8 @@ fill_topics(struct describe_op *op, const struct described *rows, size_t count,
 		}
 		partitions->partition_index = rows[i].index;
 		partitions->partition_size = rows[i].bytes;
+		partitions->offset_lag = rows[i].lag;
+		partitions->is_future_key = rows[i].is_future;
 		partitions++;
 		topic->partitions_count++;
 	}

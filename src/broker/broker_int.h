@@ -79,6 +79,7 @@ void broker_handle_alter_configs(struct broker_shard *self, struct ot_request *r
 void broker_handle_alter_partition(struct broker_shard *self, struct ot_request *request);
 void broker_handle_alter_partition_reassignments(struct broker_shard *self,
     struct ot_request *request);
+void broker_handle_alter_replica_log_dirs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_api_versions(struct broker_shard *self, struct ot_request *request);
 void broker_handle_assign_replicas_to_dirs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_broker_heartbeat(struct broker_shard *self, struct ot_request *request);

@@ -26,6 +26,7 @@ static broker_handler *const broker_handlers[] = {
 	[23] = broker_handle_offset_for_leader_epoch,
 	[32] = broker_handle_describe_configs,
 	[33] = broker_handle_alter_configs,
+	[34] = broker_handle_alter_replica_log_dirs,
 	[35] = broker_handle_describe_log_dirs,
 	[37] = broker_handle_create_partitions,
 	[42] = broker_handle_delete_groups,

@@ -61,7 +61,8 @@ enum {
 	DEV_POLL_MS = 50,
 	DEV_ANSWER_MS = 1000,  /* for one question whether the cluster is there */
 	DEV_START_MS = 120000, /* for all brokers to be there */
-	DEV_GRACE_MS = 10000,  /* for a broker to end by itself */
+	DEV_GRACE_MS = 1000,   /* for a broker to end by itself, when its data goes with it */
+	DEV_KEEP_MS = 30000,   /* the same when the data is kept */
 	DEV_TAIL_BYTES = 2000, /* of a report that is shown when its broker does not start */
 };
 
@@ -189,7 +190,9 @@ stop_all(struct dev *dev, int status)
 {
 	if (!dev->is_stopping)
 		dev->status = status;
-	int64_t grace_ms = dev->is_stopping ? 0 : DEV_GRACE_MS; /* asked twice: at once */
+	bool is_kept = cli_has(&dev->cli->args, OPT_KEEP);
+	int64_t grace_ms = is_kept ? DEV_KEEP_MS : DEV_GRACE_MS;
+	grace_ms = dev->is_stopping ? 0 : grace_ms; /* asked twice: at once */
 	dev->is_stopping = true;
 	ot_timer_cancel(dev->io, &dev->poll);
 	for (int32_t i = 0; i < dev->broker_count; i++) {

@@ -378,6 +378,8 @@ run_describe(struct cli *cli)
 
 /* ---- add-controller ------------------------------------------------------------------------ */
 
+enum { ADD_TIMEOUT_MS = 60000 }; /* a member catches up before it votes */
+
 /* What the property file says of the controller. */
 struct candidate {
 	int32_t id;
@@ -456,7 +458,9 @@ add_voter(struct cli *cli, const struct candidate *candidate)
 	struct ot_add_raft_voter_response response;
 	ot_add_raft_voter_request_init(&request);
 	request.cluster_id = OT_STR_NULL;
-	request.timeout_ms = CLI_REQUEST_TIMEOUT_MS;
+	request.timeout_ms = ADD_TIMEOUT_MS;
+	cli->timeout_ms =
+	    ADD_TIMEOUT_MS + CLI_REQUEST_TIMEOUT_MS; /* the broker's word comes first */
 	request.voter_id = candidate->id;
 	request.voter_directory_id = candidate->directory_id;
 	request.listeners = ot_add_raft_voter_request_listener_array(&cli->arena, 1);

@@ -135,7 +135,7 @@ visit_folder(void *arg, const char *name, const struct ot_partition_dir *folder)
 {
 	struct visit *visit = arg;
 	struct ot_dirs *dirs = visit->dirs;
-	if (folder->kind == OT_PARTITION_DELETED)
+	if (folder->kind == OT_PARTITION_DELETED || folder->kind == OT_PARTITION_FUTURE)
 		note_leftover(visit, name);
 	if (folder->kind != OT_PARTITION_LIVE || ot_str_is(folder->topic, "__cluster_metadata"))
 		return OT_OK;
@@ -514,6 +514,33 @@ ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, enum ot_part
 	ot_counter_add(&dirs->items[dir].part_count, -1);
 	*ret_path = join_path(ot_dirs_path(dirs, dir), deleted);
 	return OT_OK;
+}
+
+void
+ot_dirs_future_path(const struct ot_dirs *dirs, size_t dir, struct ot_str topic, int32_t index,
+    const struct ot_uuid *unique, char *ret_path, size_t bytes)
+{
+	const struct ot_partition_dir folder = {
+		.topic = topic,
+		.partition = index,
+		.kind = OT_PARTITION_FUTURE,
+	};
+	char name[OT_LOGDIR_NAME_BYTES_MAX + 1];
+	ot_partition_dir_name(&folder, unique, name);
+	snprintf(ret_path, bytes, "%s/%s", ot_dirs_path(dirs, dir), name);
+}
+
+ot_err
+ot_dirs_take_in(struct ot_dirs *dirs, size_t dir, const char *future_path, const char *path)
+{
+	ot_err err = ot_fs_remove_all(dirs->fs, path);
+	if (err == OT_OK)
+		err = ot_fs_rename(dirs->fs, future_path, path);
+	if (err == OT_OK)
+		err = ot_fs_sync_dir(dirs->fs, ot_dirs_path(dirs, dir));
+	if (err == OT_OK)
+		ot_counter_add(&dirs->items[dir].part_count, 1);
+	return err;
 }
 
 /* ---- checkpoints --------------------------------------------------------------------------- */

@@ -85,6 +85,18 @@ OT_MUST_USE ot_err ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char 
 void ot_dirs_visit_strays(struct ot_dirs *dirs,
     bool (*visit)(void *arg, struct ot_str topic, int32_t index, size_t dir), void *arg);
 
+/* The folder in which a partition grows that moves into a directory; after a crash the next start
+ * removes it. @owner any thread */
+void ot_dirs_future_path(const struct ot_dirs *dirs, size_t dir, struct ot_str topic, int32_t index,
+    const struct ot_uuid *unique, char *ret_path, size_t bytes);
+
+/* Gives such a folder, which is complete and on the disk for good, the partition's name. What
+ * stood there before, left by a crash, goes. The folder in the directory before must be given up
+ * next: a crash in between leaves two that are the same, of which the next start takes one.
+ * @owner worker   @blocks: worker */
+OT_MUST_USE ot_err ot_dirs_take_in(struct ot_dirs *dirs, size_t dir, const char *future_path,
+    const char *path);
+
 /* What the checkpoint files say of one partition. */
 struct ot_dirs_row {
 	struct ot_str topic;

@@ -178,6 +178,19 @@ start_opening(struct ot_part *part)
 }
 
 void
+ot_part_set_place(struct ot_part *part, const struct ot_dirs_place *place)
+{
+	part_enter(part);
+	OT_ASSERT(part->state == OT_PART_OPENING && part->job_count == 0);
+	part->conf.place = *place;
+	part->open_args.start_offset = place->start_offset;
+	part->open_args.recovery_point = place->recovery_point;
+	part->open_args.is_clean = place->is_clean;
+	part->final_start = place->start_offset;
+	part->final_recovery_point = part->final_end = place->recovery_point;
+}
+
+void
 ot_part_open(struct ot_part *part)
 {
 	part_enter(part);

@@ -250,6 +250,10 @@ struct ot_part_conf {
 struct ot_part *ot_part_create(const struct ot_part_conf *conf,
     const struct ot_log_open_args *args);
 
+/* Another folder than it was created with, whose log has other offsets; before ot_part_open().
+ * @owner owner   @blocks never */
+void ot_part_set_place(struct ot_part *part, const struct ot_dirs_place *place);
+
 /* Loads the log in a worker, then on_open. Once, and not after ot_part_close(). A shortage (space,
  * descriptors, memory) leaves it OFFLINE; ot_part_tick() tries again, each attempt ends with
  * on_open.

@@ -12,6 +12,15 @@
  * this broker was away: the first image finds it. A topic of that name in the image says that the
  * folder's was deleted, and it goes; else it is renamed to "-stray" and kept, as Kafka does, since
  * metadata that were lost or put back would look the same.
+ *
+ * A replica that moves to another directory is its own heir:
+ *
+ *   copying --closed segments are there--> old one closes --the rest is there, renamed-->
+ *   old folder renamed --> heir opens in the new folder --> what was the old folder is removed
+ *
+ * Should the end of the copy fail, the heir opens the old folder. A crash before the new folder has
+ * its name leaves a "-future" folder, which the next start removes; one before the old folder has
+ * lost its own leaves two that are the same.
  */
 #include "replica/replicas.h"
 
@@ -20,11 +29,14 @@
 
 #include "base/map.h"
 #include "base/report.h"
+#include "log/logdir.h"
+#include "replica/folder_copy_int.h"
 
 enum {
 	REPLICAS_TICK_MS = 500,
 	REPLICAS_DIR_COUNT_MAX = 64,
-	REPLICAS_KEY_BYTES = 20, /* topic id, partition */
+	REPLICAS_KEY_BYTES = 20,        /* topic id, partition */
+	REPLICAS_COPY_BYTES = 16 << 20, /* that one job copies, or one segment's file */
 };
 
 /* A set of partitions that were opened together. */
@@ -34,6 +46,22 @@ struct batch {
 	void *arg;
 };
 
+/* A replica on its way into another directory. */
+struct move {
+	struct replica *replica; /* that is copied; NULL: no more, the copy goes */
+	struct ot_replicas *replicas;
+	struct ot_list link;
+	struct ot_job job;
+	struct ot_timer pause; /* between jobs, for the throttle */
+	struct folder_copy *copy;
+	size_t dir;
+	bool is_job_running;
+	ot_err err;
+	uint64_t bytes_max; /* for the job */
+	uint64_t bytes;     /* that the last job copied */
+	bool is_done;       /* nothing is left that can be copied while the log is open */
+};
+
 /* A folder that is on its way out. */
 struct removal {
 	struct ot_list link;
@@ -41,9 +69,14 @@ struct removal {
 	struct ot_replicas *replicas;
 	struct replica *heir; /* waits for the folder; NULL: nobody */
 	size_t dir;
-	bool is_stray;    /* kept under another name */
-	char *path;       /* where the folder is; heap */
-	char *moved_path; /* where it is since its place is free; NULL: not yet; heap */
+	bool is_stray;     /* kept under another name */
+	char *path;        /* where the folder is; heap */
+	char *moved_path;  /* where it is since its place is free; NULL: not yet; heap */
+	struct move *move; /* what is in it goes to another directory; NULL: to nowhere */
+	char *next_path;   /* where it is then; NULL without a move; heap */
+	struct ot_dirs_place
+	    place;            /* of a move: the folder that the heir opens, first the old one */
+	bool is_heir_deleted; /* of a move: the heir was, while it waited */
 	struct ot_uuid unique;
 	ot_err err;
 };
@@ -56,6 +89,7 @@ struct replica {
 	size_t dir;
 	struct removal *waits_for; /* its folder's owner before; NULL: the folder is its own */
 	struct removal *removal; /* of its folder, once the log is closed; NULL: the folder stays */
+	struct move *move;       /* into another directory; NULL: it stays */
 	bool is_leading;         /* on_lead was told */
 	int32_t told_epoch;      /* with it */
 	bool is_following;       /* on_follow was told */
@@ -69,6 +103,7 @@ struct ot_replicas {
 	struct replica *by_key;  /* [owner] */
 	struct replica *by_part; /* [owner] those that are closing, too */
 	struct ot_list removals; /* [owner] */
+	struct ot_list moves;    /* [owner] */
 	struct ot_timer tick;
 	bool is_closing; /* [owner] images change nothing any more */
 	ot_wall_ms retention_due;
@@ -302,7 +337,8 @@ find_occupant(const struct ot_replicas *replicas, const char *path)
 {
 	OT_LIST_FOREACH(link, &replicas->removals) {
 		struct removal *removal = OT_CONTAINER_OF(link, struct removal, link);
-		if (removal->moved_path == NULL && strcmp(removal->path, path) == 0)
+		bool is_next = removal->next_path != NULL && strcmp(removal->next_path, path) == 0;
+		if (removal->moved_path == NULL && (is_next || strcmp(removal->path, path) == 0))
 			return removal;
 	}
 	return NULL;
@@ -321,12 +357,10 @@ open_or_wait(struct ot_replicas *replicas, struct replica *replica, const char *
 	replica->waits_for = occupant;
 }
 
-static void
-add_replica(struct ot_replicas *replicas, const struct ot_image *image,
-    const struct ot_topic_image *topic, int32_t index, struct batch *batch)
+static struct replica *
+create_replica(struct ot_replicas *replicas, const struct ot_image *image,
+    const struct ot_topic_image *topic, int32_t index, const struct ot_dirs_place *place)
 {
-	struct ot_dirs_place place;
-	ot_dirs_find(replicas->conf.dirs, topic->name, &topic->id, index, &place);
 	struct replica *replica = OT_NEW(struct replica);
 	const struct ot_part_conf conf = {
 		.owner = replicas->conf.shard,
@@ -336,7 +370,7 @@ add_replica(struct ot_replicas *replicas, const struct ot_image *image,
 		.index = index,
 		.settings = make_settings(image, topic),
 		.dirs = replicas->conf.dirs,
-		.place = place,
+		.place = *place,
 		.node_id = replicas->conf.node_id,
 		.on_role = on_role,
 		.on_isr_wanted = on_isr_wanted,
@@ -347,22 +381,32 @@ add_replica(struct ot_replicas *replicas, const struct ot_image *image,
 	};
 	const struct ot_log_open_args args = {
 		.fs = replicas->conf.shard->io->fs,
-		.dir = place.path,
+		.dir = place->path,
 		.settings = conf.settings.log,
-		.start_offset = place.start_offset,
-		.recovery_point = place.recovery_point,
-		.is_clean = place.is_clean,
+		.start_offset = place->start_offset,
+		.recovery_point = place->recovery_point,
+		.is_clean = place->is_clean,
 		.now = ot_io_wall(replicas->conf.shard->io),
 		.random = ot_io_random_u64(replicas->conf.shard->io),
 	};
 	replica->replicas = replicas;
-	replica->dir = place.dir;
-	replica->batch = batch;
-	batch->pending_count++;
+	replica->dir = place->dir;
 	replica->part = ot_part_create(&conf, &args);
 	make_key(replica->key, &topic->id, index);
 	HASH_ADD(hh, replicas->by_key, key, sizeof(replica->key), replica);
 	HASH_ADD(hh_part, replicas->by_part, part, sizeof(replica->part), replica);
+	return replica;
+}
+
+static void
+add_replica(struct ot_replicas *replicas, const struct ot_image *image,
+    const struct ot_topic_image *topic, int32_t index, struct batch *batch)
+{
+	struct ot_dirs_place place;
+	ot_dirs_find(replicas->conf.dirs, topic->name, &topic->id, index, &place);
+	struct replica *replica = create_replica(replicas, image, topic, index, &place);
+	replica->batch = batch;
+	batch->pending_count++;
 	open_or_wait(replicas, replica, place.path);
 }
 
@@ -372,7 +416,7 @@ static void
 finish_closing(struct ot_replicas *replicas)
 {
 	if (replicas->closed == NULL || replicas->by_part != NULL ||
-	    !ot_list_is_empty(&replicas->removals))
+	    !ot_list_is_empty(&replicas->removals) || !ot_list_is_empty(&replicas->moves))
 		return;
 	const struct ot_replicas_final final = {
 		.rows = replicas->final_rows,
@@ -394,6 +438,7 @@ end_removal(struct removal *removal)
 	ot_list_remove(&removal->link);
 	ot_free(removal->path);
 	ot_free(removal->moved_path);
+	ot_free(removal->next_path);
 	ot_free(removal);
 	finish_closing(replicas);
 }
@@ -457,9 +502,15 @@ create_removal(struct ot_replicas *replicas, size_t dir, const char *path)
 	return removal;
 }
 
+static void finish_move(struct removal *removal, const struct replica *replica);
+
 static void
-start_removal(struct removal *removal)
+start_removal(struct removal *removal, const struct replica *replica)
 {
+	if (removal->move != NULL) {
+		finish_move(removal, replica);
+		return;
+	}
 	removal->job = (struct ot_job){ .work = run_giving_up, .done = folder_is_given_up };
 	ot_io_submit(removal->replicas->conf.shard->io, &removal->job);
 }
@@ -487,7 +538,7 @@ on_closed(void *arg, struct ot_part *part)
 	struct ot_replicas *replicas = arg;
 	struct replica *replica = replica_of(replicas, part);
 	if (replica->removal != NULL)
-		start_removal(replica->removal);
+		start_removal(replica->removal, replica);
 	else if (replica->waits_for != NULL)
 		replica->waits_for->heir = NULL; /* it never had a folder */
 	else
@@ -500,16 +551,359 @@ on_closed(void *arg, struct ot_part *part)
 	finish_closing(replicas);
 }
 
+static void stop_move(struct replica *replica);
+
 static void
 close_replica(struct ot_replicas *replicas, struct replica *replica, bool is_deleted)
 {
+	stop_move(replica);
 	if (is_deleted && replica->waits_for == NULL)
 		replica->removal =
 		    create_removal(replicas, replica->dir, ot_part_dir(replica->part));
+	else if (is_deleted)
+		replica->waits_for->is_heir_deleted = true;
 	HASH_DELETE(hh, replicas->by_key, replica);
 	tell_resign(replica);
 	tell_unfollow(replica);
 	ot_part_close(replica->part, is_deleted ? OT_LOG_CLOSE_DROP : OT_LOG_CLOSE_CLEAN);
+}
+
+/* ---- moving -------------------------------------------------------------------------------- */
+
+static void
+end_move(struct move *move)
+{
+	struct ot_replicas *replicas = move->replicas;
+	ot_list_remove(&move->link);
+	folder_copy_destroy(move->copy);
+	ot_free(move);
+	finish_closing(replicas);
+}
+
+static void
+run_dropping(struct ot_job *job)
+{
+	struct move *move = OT_CONTAINER_OF(job, struct move, job);
+	move->err =
+	    ot_fs_remove_all(move->replicas->conf.shard->io->fs, folder_copy_to(move->copy));
+}
+
+static void
+copy_is_dropped(struct ot_job *job)
+{
+	struct move *move = OT_CONTAINER_OF(job, struct move, job);
+	if (move->err != OT_OK)
+		OT_WARN("replica", "%s could not be removed: %s", folder_copy_to(move->copy),
+		    ot_err_message(move->err));
+	end_move(move);
+}
+
+/* Removes what has been copied; nobody wants it any more. */
+static void
+drop_copy(struct move *move)
+{
+	move->job = (struct ot_job){ .work = run_dropping, .done = copy_is_dropped };
+	ot_io_submit(move->replicas->conf.shard->io, &move->job);
+}
+
+static void
+stop_move(struct replica *replica)
+{
+	struct move *move = replica->move;
+	if (move == NULL)
+		return;
+	replica->move = NULL;
+	move->replica = NULL;
+	ot_timer_cancel(move->replicas->conf.shard->io, &move->pause);
+	if (!move->is_job_running)
+		drop_copy(move);
+}
+
+static void switch_over(struct move *move);
+static void take_role(struct replica *replica, const struct ot_partition_image *partition);
+
+static void
+run_copying(struct ot_job *job)
+{
+	struct move *move = OT_CONTAINER_OF(job, struct move, job);
+	move->err = folder_copy_pass(move->copy, move->bytes_max, &move->bytes, &move->is_done);
+}
+
+static int64_t
+rate_of(const struct move *move)
+{
+	return OT_MAX(ot_settings_number(ot_image_settings(move->replicas->image),
+			  OT_BROKER_REPLICA_ALTER_LOG_DIRS_IO_MAX_BYTES_PER_SECOND),
+	    1);
+}
+
+static void copying_is_done(struct ot_job *job);
+
+/* At most what a second allows, or one file. */
+static void
+copy_more(struct move *move)
+{
+	move->is_job_running = true;
+	move->bytes_max = OT_MIN((uint64_t)rate_of(move), (uint64_t)REPLICAS_COPY_BYTES);
+	move->job = (struct ot_job){ .work = run_copying, .done = copying_is_done };
+	ot_io_submit(move->replicas->conf.shard->io, &move->job);
+}
+
+static void
+on_pause_over(struct ot_timer *timer)
+{
+	copy_more(OT_CONTAINER_OF(timer, struct move, pause));
+}
+
+/* For how long replica.alter.log.dirs.io.max.bytes.per.second forbids to go on. */
+static int64_t
+pause_ms(const struct move *move)
+{
+	double ms = (double)move->bytes * 1000 / (double)rate_of(move);
+	return (int64_t)OT_MIN(ms, (double)INT32_MAX);
+}
+
+static void
+copying_is_done(struct ot_job *job)
+{
+	struct move *move = OT_CONTAINER_OF(job, struct move, job);
+	move->is_job_running = false;
+	if (move->replica == NULL) {
+		drop_copy(move);
+		return;
+	}
+	if (move->err != OT_OK) {
+		OT_ERROR("replica", "%s stays where it is, it cannot be copied to %s: %s",
+		    ot_part_dir(move->replica->part), folder_copy_to(move->copy),
+		    ot_err_message(move->err));
+		stop_move(move->replica);
+		return;
+	}
+	int64_t pause = pause_ms(move);
+	enum ot_part_state state = ot_part_state(move->replica->part);
+	if (state == OT_PART_OFFLINE)
+		stop_move(move->replica);
+	else if (move->is_done && move->bytes == 0 && state == OT_PART_ONLINE)
+		switch_over(move); /* no segment was closed during the last pass */
+	else if (state != OT_PART_ONLINE)
+		ot_timer_arm_in_ms(move->replicas->conf.shard->io, &move->pause, REPLICAS_TICK_MS);
+	else if (pause > 0)
+		ot_timer_arm_in_ms(move->replicas->conf.shard->io, &move->pause, pause);
+	else
+		copy_more(move);
+}
+
+/* The same folder in another directory; heap. */
+static char *
+next_path(const struct ot_replicas *replicas, const char *path, size_t dir)
+{
+	char next[1024];
+	snprintf(next, sizeof(next), "%s%s", ot_dirs_path(replicas->conf.dirs, dir),
+	    strrchr(path, '/'));
+	return ot_must_strdup(next);
+}
+
+/* Lets the log go, so that the rest of it can be copied; the heir takes over what is told of the
+ * partition meanwhile. */
+static void
+switch_over(struct move *move)
+{
+	struct ot_replicas *replicas = move->replicas;
+	struct replica *replica = move->replica;
+	const struct ot_uuid *topic_id = ot_part_topic_id(replica->part);
+	int32_t index = ot_part_index(replica->part);
+	const struct ot_topic_image *topic = ot_image_topic_by_id(replicas->image, topic_id);
+	OT_ASSERT(topic != NULL); /* the replica of another is closed, and its move stopped */
+	struct removal *removal =
+	    create_removal(replicas, replica->dir, ot_part_dir(replica->part));
+	removal->move = move;
+	removal->place = (struct ot_dirs_place){
+		.dir = replica->dir,
+		.is_found = true,
+		.topic_id = *topic_id,
+	};
+	snprintf(removal->place.path, sizeof(removal->place.path), "%s", removal->path);
+	ot_part_checkpoint_offsets(replica->part, &removal->place.start_offset,
+	    &removal->place.recovery_point);
+	removal->place.high_watermark = ot_part_high_watermark(replica->part);
+	removal->next_path = next_path(replicas, removal->path, move->dir);
+	replica->removal = removal;
+	replica->move = NULL;
+	move->replica = NULL;
+	HASH_DELETE(hh, replicas->by_key, replica);
+	tell_resign(replica);
+	tell_unfollow(replica);
+	struct replica *heir =
+	    create_replica(replicas, replicas->image, topic, index, &removal->place);
+	heir->waits_for = removal;
+	removal->heir = heir;
+	take_role(heir, ot_topic_partition(topic, index));
+	ot_part_close(replica->part, OT_LOG_CLOSE_CLEAN);
+}
+
+/* The folder is taken in before the other is given up: there is one at any time. */
+static void
+run_finishing(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	struct move *move = removal->move;
+	struct ot_dirs *dirs = removal->replicas->conf.dirs;
+	removal->err = removal->place.is_clean ? folder_copy_finish(move->copy) : OT_ERR_IO;
+	if (removal->err == OT_OK)
+		removal->err = ot_dirs_take_in(dirs, move->dir, folder_copy_to(move->copy),
+		    removal->next_path);
+	if (removal->err == OT_OK)
+		removal->err = ot_dirs_give_up(dirs, removal->dir, removal->path,
+		    OT_PARTITION_DELETED, &removal->unique, &removal->moved_path);
+	if (removal->err != OT_OK)
+		return;
+	removal->place.dir = move->dir;
+	snprintf(removal->place.path, sizeof(removal->place.path), "%s", removal->next_path);
+}
+
+static void
+note_final_place(struct ot_replicas *replicas, const struct removal *removal)
+{
+	const char *name = strrchr(removal->place.path, '/') + 1;
+	struct ot_partition_dir folder;
+	bool is_name = ot_partition_dir_parse(name, &folder);
+	OT_ASSERT(is_name);
+	replicas->final_rows[replicas->final_count++] = (struct ot_dirs_row){
+		.topic = { ot_must_strndup(folder.topic.data, (size_t)folder.topic.len),
+		    folder.topic.len },
+		.topic_id = removal->place.topic_id,
+		.index = folder.partition,
+		.dir = removal->place.dir,
+		.recovery_point = removal->place.recovery_point,
+		.start_offset = removal->place.start_offset,
+		.high_watermark = removal->place.high_watermark,
+	};
+	if (!removal->place.is_clean)
+		replicas->is_dir_clean[removal->place.dir] = false;
+}
+
+/* What is left of the old folder goes; without success the copy. */
+static void
+end_finishing(struct removal *removal)
+{
+	struct move *move = removal->move;
+	removal->move = NULL;
+	if (removal->err == OT_OK) {
+		removal->job = (struct ot_job){ .work = run_removal, .done = removal_is_done };
+		ot_io_submit(removal->replicas->conf.shard->io, &removal->job);
+		end_move(move);
+		return;
+	}
+	drop_copy(move);
+	removal->err = OT_OK; /* it was told already, and nothing is to be removed */
+	end_removal(removal);
+}
+
+/* The heir was deleted while it waited: what it would have opened is given up. A partition of a new
+ * topic of that name may wait by now. */
+static void
+remove_unwanted(struct removal *removal, struct replica *stranger)
+{
+	struct ot_replicas *replicas = removal->replicas;
+	struct removal *other = create_removal(replicas, removal->place.dir, removal->place.path);
+	if (stranger != NULL)
+		stranger->waits_for = NULL;
+	if (stranger != NULL && strcmp(ot_part_dir(stranger->part), other->path) == 0) {
+		other->heir = stranger;
+		stranger->waits_for = other;
+	} else if (stranger != NULL) {
+		ot_part_open(stranger->part);
+	}
+	start_removal(other, NULL);
+}
+
+static void
+finishing_is_done(struct ot_job *job)
+{
+	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
+	struct replica *heir = removal->heir;
+	removal->heir = NULL;
+	if (removal->err == OT_OK)
+		OT_INFO("replica", "%s has moved to %s", removal->path, removal->place.path);
+	else
+		OT_ERROR("replica", "%s stays where it is, it cannot move to %s: %s", removal->path,
+		    folder_copy_to(removal->move->copy), ot_err_message(removal->err));
+	if (removal->is_heir_deleted) {
+		remove_unwanted(removal, heir);
+	} else if (heir != NULL) {
+		heir->waits_for = NULL;
+		heir->dir = removal->place.dir;
+		ot_part_set_place(heir->part, &removal->place);
+		ot_part_open(heir->part);
+	} else {
+		note_final_place(removal->replicas, removal);
+	}
+	end_finishing(removal);
+}
+
+/* The log is closed. */
+static void
+finish_move(struct removal *removal, const struct replica *replica)
+{
+	removal->place.is_clean = ot_part_is_clean(replica->part);
+	removal->place.high_watermark = ot_part_high_watermark(replica->part);
+	ot_part_final_offsets(replica->part, &removal->place.start_offset,
+	    &removal->place.recovery_point);
+	removal->job = (struct ot_job){ .work = run_finishing, .done = finishing_is_done };
+	ot_io_submit(removal->replicas->conf.shard->io, &removal->job);
+}
+
+static void
+start_move(struct replica *replica, size_t dir)
+{
+	struct ot_replicas *replicas = replica->replicas;
+	struct ot_io *io = replicas->conf.shard->io;
+	struct ot_uuid unique = ot_io_random_uuid(io);
+	char path[1024];
+	ot_dirs_future_path(replicas->conf.dirs, dir, ot_part_topic(replica->part),
+	    ot_part_index(replica->part), &unique, path, sizeof(path));
+	struct move *move = OT_NEW(struct move);
+	move->replica = replica;
+	move->replicas = replicas;
+	move->dir = dir;
+	move->copy = folder_copy_create(io->fs, ot_part_dir(replica->part), path);
+	ot_timer_init(&move->pause, on_pause_over);
+	ot_list_push_back(&replicas->moves, &move->link);
+	replica->move = move;
+	copy_more(move);
+}
+
+ot_err
+ot_replicas_move(struct ot_replicas *replicas, struct ot_part *part, size_t dir)
+{
+	OT_ON_SHARD(replicas->conf.shard);
+	OT_ASSERT(dir < ot_dirs_count(replicas->conf.dirs));
+	struct replica *replica = replica_of(replicas, part);
+	if (replica->move != NULL && replica->move->dir == dir)
+		return OT_OK;
+	if (ot_part_state(part) == OT_PART_OFFLINE)
+		return OT_ERR_KAFKA_STORAGE_ERROR;
+	if (ot_part_log(part) == NULL)
+		return OT_ERR_REPLICA_NOT_AVAILABLE;
+	stop_move(replica);
+	if (dir != replica->dir)
+		start_move(replica, dir);
+	return OT_OK;
+}
+
+bool
+ot_replicas_future(const struct ot_replicas *replicas, const struct ot_part *part,
+    struct ot_replicas_future *ret_future)
+{
+	const struct move *move = replica_of(replicas, part)->move;
+	if (move == NULL)
+		return false;
+	*ret_future = (struct ot_replicas_future){
+		.dir = move->dir,
+		.bytes = (int64_t)folder_copy_bytes(move->copy),
+		.offset = folder_copy_offset(move->copy),
+	};
+	return true;
 }
 
 /* ---- applying images ----------------------------------------------------------------------- */
@@ -599,7 +993,7 @@ put_stray_aside(void *arg, struct ot_str topic, int32_t index, size_t dir)
 	    OT_STR_ARG(topic), index);
 	struct removal *removal = create_removal(replicas, dir, path);
 	removal->is_stray = true;
-	start_removal(removal);
+	start_removal(removal, NULL);
 	return true;
 }
 
@@ -691,6 +1085,7 @@ ot_replicas_create(const struct ot_replicas_conf *conf)
 	for (size_t i = 0; i < REPLICAS_DIR_COUNT_MAX; i++)
 		replicas->is_dir_clean[i] = true;
 	ot_list_init(&replicas->removals);
+	ot_list_init(&replicas->moves);
 	ot_timer_init(&replicas->tick, on_tick);
 	ot_timer_arm_in_ms(conf->shard->io, &replicas->tick, REPLICAS_TICK_MS);
 	return replicas;

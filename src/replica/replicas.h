@@ -69,6 +69,24 @@ void ot_replicas_each(struct ot_replicas *replicas, ot_replicas_visit *visit, vo
 /* The directory of a partition: an index of ot_dirs. @owner shard   @blocks never */
 size_t ot_replicas_dir(const struct ot_replicas *replicas, const struct ot_part *part);
 
+/* Moves a partition's replica into another directory of this broker: it is copied while it is used,
+ * closed for as long as the last segment takes to copy, and opened there. A move that is under way
+ * to somewhere else ends; so a move to where it is cancels. A restart ends moves as well.
+ * REPLICA_NOT_AVAILABLE while its log is not open, KAFKA_STORAGE_ERROR. @owner shard
+ * @blocks never */
+OT_MUST_USE ot_err ot_replicas_move(struct ot_replicas *replicas, struct ot_part *part, size_t dir);
+
+/* A move that is under way. */
+struct ot_replicas_future {
+	size_t dir;
+	int64_t bytes;  /* of segments that have been copied */
+	int64_t offset; /* before which all is copied */
+};
+
+/* False when the partition does not move. @owner shard   @blocks never */
+bool ot_replicas_future(const struct ot_replicas *replicas, const struct ot_part *part,
+    struct ot_replicas_future *ret_future);
+
 /* One row for each partition, for the checkpoint files; heap, ot_free(). One whose log is not open
  * (yet) keeps the row that it had. Topics' names are copied behind the rows.
  * @owner shard   @blocks never */

@@ -236,6 +236,161 @@ def test_reassignments_of_old(broker, tool, plan):
         "Partitions reassignment failed due to Unknown broker id 3\n"
 
 
+# ---- moves between directories ---------------------------------------------------------------------
+
+class Jbod:
+    """A broker with two directories, and a topic of one partition with many segments."""
+    def __init__(self, broker, tmp_path):
+        self.broker, self.path = broker, tmp_path / "move.json"
+        self.dirs = broker.properties["log.dirs"].split(",")
+        self.address = ("--bootstrap-server", broker.bootstrap)
+        call("topics", *self.address, "--create", "--topic", "t", "--config", "segment.bytes=1048576",
+             "--config", "retention.ms=-1")
+        self.values = []
+
+    def produce(self, count, size=1000):
+        values = [b"%08d" % (len(self.values) + i) + b"x" * size for i in range(count)]
+        for i in range(0, count, 500):
+            produce(self.broker, "t", 0, *values[i:i + 500])
+        self.values += values
+
+    def consumed(self):
+        output = call("console-consumer", *self.address, "--topic", "t", "--from-beginning",
+                      "--max-messages", len(self.values), "--timeout-ms", "30000")[0]
+        return [line.encode() for line in output.splitlines()]
+
+    def folders(self):
+        """By directory, the names of the partition's folders, whatever state they are in."""
+        return [sorted(name for name in os.listdir(path) if name.startswith("t-0"))
+                for path in self.dirs]
+
+    def home(self):
+        """The directory that has the partition."""
+        return next(i for i, names in enumerate(self.folders()) if names == ["t-0"])
+
+    def reassign(self, action, dir, *options, status=0):
+        self.path.write_text(json.dumps({"version": 1, "partitions": [
+            {"topic": "t", "partition": 0, "replicas": [0], "log_dirs": [dir]}]}))
+        return call("reassign-partitions", *self.address, action, "--reassignment-json-file", self.path,
+                    *options, status=status)
+
+    def described(self):
+        """(directory, size, lag, is future) of each of the partition's folders, as the broker tells."""
+        text = call("log-dirs", *self.address, "--describe", "--topic-list", "t")[0]
+        told = json.loads(text.split("\n")[-2])["brokers"][0]["logDirs"]
+        return {(self.dirs.index(log_dir["logDir"]), one["isFuture"]): (one["size"], one["offsetLag"])
+                for log_dir in told for one in log_dir["partitions"]}
+
+
+@pytest.fixture
+def jbod(make_broker, tmp_path):
+    dirs = ",".join(str(tmp_path / name) for name in ("one", "two"))
+    return Jbod(make_broker({"log.dirs": dirs}), tmp_path)
+
+
+def test_moving_to_another_directory(jbod):
+    """Goal: the partition is in the other directory afterwards and only there, has all its records,
+    takes new ones, and stays there over a clean restart and a kill."""
+    jbod.produce(5000)
+    source = jbod.home()
+    target = jbod.dirs[1 - source]
+    output = jbod.reassign("--execute", target)[0]
+    assert output.endswith("Successfully started partition reassignment for t-0\n"
+                           f"Successfully started moving log directory to {target} for replica t-0 with "
+                           "broker 0 \n")
+    wait_until(lambda: jbod.home() == 1 - source if ["t-0"] in jbod.folders() else False, "the move")
+    assert f"Reassignment of replica t-0-0 completed successfully.\n" in \
+        jbod.reassign("--verify", target)[0]
+    wait_until(lambda: jbod.folders()[source] == [], "the old folder to go")
+    assert jbod.consumed() == jbod.values
+    jbod.produce(100)
+    size = jbod.described()
+    assert list(size) == [(1 - source, False)] and size[1 - source, False][0] > 5_000_000
+    for kill in (False, True):
+        jbod.broker.restart(kill=kill)
+        jbod.broker.wait_leader("t")
+        assert jbod.home() == 1 - source and jbod.consumed() == jbod.values
+    jbod.reassign("--execute", jbod.dirs[source])
+    wait_until(lambda: jbod.folders()[1 - source] == [], "the move back")
+    assert jbod.consumed() == jbod.values
+
+
+def test_moving_under_load(jbod):
+    """Goal: who produces while a partition moves loses nothing and gets every offset once."""
+    jbod.produce(3000)
+    source = jbod.home()
+    producer = Program(os.path.join(BIN, "kafka-producer-perf-test.sh"), "--topic", "t", "--num-records",
+                       "20000", "--record-size", "1000", "--throughput", "10000", "--producer-props",
+                       f"bootstrap.servers={jbod.broker.bootstrap}", "acks=all")
+    with producer:
+        for turn in range(4):
+            to = (source + 1 + turn) % 2
+            jbod.reassign("--execute", jbod.dirs[to])
+            wait_until(lambda: jbod.folders()[1 - to] == [] and jbod.folders()[to] == ["t-0"], "a move")
+        producer.wait()
+    offsets = call("get-offsets", *jbod.address, "--topic", "t")[0]
+    assert offsets == "t:0:23000\n"
+    assert "verification process" in call("replica-verification", "--broker-list",
+                                          jbod.broker.bootstrap, "--time", "-2", "--once")[0]
+
+
+def test_moving_slowly_and_back(jbod):
+    """Goal: a throttled move is told as under way, and is cancelled by --cancel, by a move to where it
+    is, and by a restart; the copy goes each time."""
+    jbod.produce(5000)
+    source = jbod.home()
+    target = jbod.dirs[1 - source]
+    for end in ("cancel", "back", "restart", "kill"):
+        output = jbod.reassign("--execute", target, "--replica-alter-log-dirs-throttle", 1000)[0]
+        assert "The replica-alter-dir throttle limit was set to 1000 B/s\n" in output
+        assert "Reassignment of replica t-0-0 is still in progress.\n" in \
+            jbod.reassign("--verify", target)[0]
+        wait_until(lambda: jbod.described().get((1 - source, True), (0, 0))[0] > 0, "a segment's copy")
+        size, lag = jbod.described()[1 - source, True]
+        assert size < 5_000_000 and lag > 0
+        if end == "cancel":
+            assert jbod.reassign("--cancel", target)[0] == (
+                "None of the specified partition reassignments are active.\n"
+                f"Successfully started moving log directory to {jbod.dirs[source]} for replica t-0 "
+                "with broker 0 \n"
+                "Clearing broker-level throttles on broker 0\n"
+                "Clearing topic-level throttles on topic t\n")
+        elif end == "back":
+            jbod.reassign("--execute", jbod.dirs[source])
+        else:
+            jbod.broker.restart(kill=end == "kill")
+            jbod.broker.wait_leader("t")
+        wait_until(lambda: jbod.folders()[1 - source] == [], "the copy to go")
+        assert jbod.home() == source and list(jbod.described()) == [(source, False)]
+    assert jbod.consumed() == jbod.values
+
+
+def test_deleting_what_moves(jbod):
+    """Goal: a topic that is deleted and made again while it moves leaves nothing of the old one."""
+    for turn in range(5):
+        jbod.produce(2000)
+        source = next(i for i, names in enumerate(jbod.folders()) if "t-0" in names)
+        jbod.reassign("--execute", jbod.dirs[1 - source])
+        call("topics", *jbod.address, "--delete", "--topic", "t")
+        call("topics", *jbod.address, "--create", "--topic", "t", "--config", "segment.bytes=1048576")
+        jbod.values = []
+        wait_until(lambda: sorted(jbod.folders()) == [[], ["t-0"]], "one folder")
+        assert call("get-offsets", *jbod.address, "--topic", "t")[0] == "t:0:0\n"
+
+
+def test_moves_that_cannot_be(jbod):
+    errors = jbod.reassign("--execute", "/nowhere", status=1)[1]
+    assert errors.startswith("Error: Failed to alter dir for t-0-0: ")
+    with jbod.broker.connect() as connection:
+        answer = connection.call("AlterReplicaLogDirs", 2, Dirs=[
+            {"Path": jbod.dirs[0], "Topics": [{"Name": "u", "Partitions": [0]},
+                                              {"Name": "t", "Partitions": [7]}]}])
+        codes = [(topic.TopicName, one.PartitionIndex, one.ErrorCode)
+                 for topic in answer.Results for one in topic.Partitions]
+        assert codes == [("u", 0, 9), ("t", 7, 9)]
+        assert connection.call("AlterReplicaLogDirs", 1, Dirs=[]).Results == []
+
+
 # ---- verification ----------------------------------------------------------------------------------
 
 DATE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
