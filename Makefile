@@ -38,6 +38,12 @@ tsan: ## Run the unit tests with ThreadSanitizer
 	@tools/deps.sh build check
 	@tools/verify.py tsan
 
+.PHONY: sim
+sim: ## Run simulated clusters through faults: SEED=n, or SEEDS=a-b; more in OPTIONS (see test/sim)
+	@tools/deps.sh build check
+	@tools/build.sh build --quiet test/sim/sim
+	@build/test/sim/sim $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(or $(SEEDS),1-300)) $(OPTIONS)
+
 .PHONY: bench
 bench: ## Measure the broker beside a probe of the machine (FULL=1, ONLY=regex, SOAK=seconds)
 	@tools/deps.sh build

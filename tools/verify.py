@@ -91,6 +91,18 @@ def python_tests(folder):
     return result.testsRun - failed, failed
 
 
+def simulated_clusters(folder, seeds):
+    """Seeds of the cluster simulator: each is a test."""
+    run_or_break("tools/build.sh", folder, "--quiet", "test/sim/sim")
+    command = [os.path.join(ROOT, folder, "test/sim/sim"), f"--seeds={seeds}"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    print(done.stdout, end="")
+    counts = re.search(r"^(\d+) seeds? passed, (\d+) failed", done.stdout, re.MULTILINE)
+    if counts is None:
+        raise Broken("the simulator ended without a result")
+    return int(counts.group(1)), int(counts.group(2))
+
+
 def shell_scripts():
     """Every script that starts with a shell's name, wherever it lies."""
     paths = []
@@ -133,6 +145,7 @@ SUITES = [
     ("generated files", "check test", generated_files),
     ("unit, gcc", "check test", lambda: unit_tests("build")),
     ("unit, clang", "check test", lambda: unit_tests("build-clang")),
+    ("simulated clusters", "test", lambda: simulated_clusters("build", "1-300")),
     ("unit, sanitized", "san", lambda: unit_tests("build-san")),
     ("unit, threads", "tsan", lambda: unit_tests("build-tsan")),
     ("system", "test", lambda: system_tests("build")),

@@ -194,6 +194,7 @@ plan_read(struct log_read *op)
 		.bytes_max = (int32_t)OT_MIN(op->wanted->bytes_max, (size_t)INT32_MAX),
 		.leader_epoch = -1,
 		.last_fetched_epoch = -1,
+		.replica_id = -1,
 		.isolation = OT_READ_UNCOMMITTED,
 		.is_one_at_least = true,
 		.done = read_is_planned,

@@ -1,7 +1,9 @@
 #include "log/logdir.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -514,6 +516,62 @@ ot_partition_metadata_read(struct ot_fs *fs, const char *dir, struct ot_uuid *re
 	if (err == OT_OK)
 		*ret_topic_id = topic_id;
 	return err;
+}
+
+/* ---- the limit of a recovery point ----------------------------------------------------------- */
+
+ot_err
+ot_recovery_limit_write(struct ot_fs *fs, const char *dir, const struct ot_recovery_limit *limit)
+{
+	struct ot_writer out;
+	ot_writer_init(&out);
+	print(&out, "0\n%" PRId64 " %" PRId64 "\n", limit->offset, limit->until);
+	ot_err err = replace(fs, dir, OT_RECOVERY_LIMIT_NAME, &out);
+	ot_writer_fini(&out);
+	return err;
+}
+
+static bool
+parse_limit(const char *text, struct ot_recovery_limit *ret_limit)
+{
+	char *end = NULL;
+	errno = 0;
+	if (strncmp(text, "0\n", 2) != 0)
+		return false;
+	ret_limit->offset = strtoll(text + 2, &end, 10);
+	if (*end != ' ')
+		return false;
+	ret_limit->until = strtoll(end + 1, &end, 10);
+	return errno == 0 && strcmp(end, "\n") == 0 && ret_limit->offset >= 0 &&
+	       ret_limit->until >= ret_limit->offset;
+}
+
+ot_err
+ot_recovery_limit_read(struct ot_fs *fs, const char *dir, struct ot_recovery_limit *ret_limit)
+{
+	char path[LOG_PATH_BYTES];
+	struct ot_writer text;
+	ot_writer_init(&text);
+	log_path_named(path, dir, OT_RECOVERY_LIMIT_NAME);
+	ot_err err = log_read_file(fs, path, META_BYTES_MAX, &text);
+	ot_write_raw(&text, "", 1);
+	if (err == OT_OK && text.failed)
+		err = OT_ERR_NO_MEMORY;
+	if (err == OT_OK && !parse_limit((const char *)text.data, ret_limit))
+		err = OT_ERR_CORRUPT_FILE;
+	ot_writer_fini(&text);
+	return err;
+}
+
+ot_err
+ot_recovery_limit_remove(struct ot_fs *fs, const char *dir)
+{
+	char path[LOG_PATH_BYTES];
+	log_path_named(path, dir, OT_RECOVERY_LIMIT_NAME);
+	ot_err err = ot_fs_remove(fs, path);
+	if (err == OT_ERR_NOT_FOUND)
+		return OT_OK;
+	return err == OT_OK ? ot_fs_sync_dir(fs, dir) : err;
 }
 
 /* ---- checkpoints --------------------------------------------------------------------------- */

@@ -127,6 +127,28 @@ OT_MUST_USE ot_err ot_partition_metadata_read(struct ot_fs *fs, const char *dir,
 OT_MUST_USE ot_err ot_partition_metadata_write(struct ot_fs *fs, const char *dir,
     const struct ot_uuid *topic_id);
 
+/* ---- the limit of a recovery point ----------------------------------------------------------- */
+
+/* Of a partition's folder whose log was cut below its recovery point: what the checkpoint files say
+ * is right below `offset` and from `until` on, and nowhere between (replica/part_follow.c). */
+struct ot_recovery_limit {
+	int64_t offset;
+	int64_t until;
+};
+
+#define OT_RECOVERY_LIMIT_NAME "recovery-point-limit"
+
+/* Replaces the file, durably. @owner any thread   @blocks: worker */
+OT_MUST_USE ot_err ot_recovery_limit_write(struct ot_fs *fs, const char *dir,
+    const struct ot_recovery_limit *limit);
+
+/* OT_ERR_NOT_FOUND, OT_ERR_CORRUPT_FILE. @owner any thread   @blocks: worker */
+OT_MUST_USE ot_err ot_recovery_limit_read(struct ot_fs *fs, const char *dir,
+    struct ot_recovery_limit *ret_limit);
+
+/* OT_OK too when there is none. @owner any thread   @blocks: worker */
+OT_MUST_USE ot_err ot_recovery_limit_remove(struct ot_fs *fs, const char *dir);
+
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
 enum ot_checkpoint {

@@ -22,6 +22,7 @@ struct found {
 	struct ot_uuid topic_id;
 	int64_t recovery_point;
 	int64_t start_offset;
+	int64_t high_watermark;
 	int64_t row_topic; /* OT_CHECKPOINT_TOPIC's row; -1: none */
 	UT_hash_handle hh;
 };
@@ -74,6 +75,12 @@ get_found(struct ot_dirs *dirs, struct ot_str topic, int32_t index, size_t dir)
 	found->row_topic = -1;
 	HASH_ADD_STR(dirs->by_key, key, found);
 	return found;
+}
+
+static void
+forget_offsets(struct found *found)
+{
+	found->recovery_point = found->start_offset = found->high_watermark = 0;
 }
 
 /* What a row of OT_CHECKPOINT_TOPIC says of an id. */
@@ -146,7 +153,7 @@ visit_folder(void *arg, const char *name, const struct ot_partition_dir *folder)
 	found->is_folder = true;
 	/* Rows of another directory are of a folder that was there once. */
 	if (found->dir != visit->dir) {
-		found->recovery_point = found->start_offset = 0;
+		forget_offsets(found);
 		found->row_topic = -1;
 	}
 	found->dir = visit->dir;
@@ -165,7 +172,7 @@ find_row(struct visit *visit, const struct ot_checkpoint_row *row)
 	if (found->is_folder)
 		return NULL;
 	found->dir = visit->dir;
-	found->recovery_point = found->start_offset = 0;
+	forget_offsets(found);
 	found->row_topic = -1;
 	return found;
 }
@@ -185,6 +192,15 @@ visit_log_start(void *arg, const struct ot_checkpoint_row *row)
 	struct found *found = find_row(arg, row);
 	if (found != NULL)
 		found->start_offset = row->offset;
+	return OT_OK;
+}
+
+static ot_err
+visit_high_watermark(void *arg, const struct ot_checkpoint_row *row)
+{
+	struct found *found = find_row(arg, row);
+	if (found != NULL)
+		found->high_watermark = row->offset;
 	return OT_OK;
 }
 
@@ -230,7 +246,7 @@ forget_wrong_rows(struct ot_dirs *dirs, size_t dir)
 	struct found *found, *next;
 	HASH_ITER(hh, dirs->by_key, found, next) {
 		if (found->dir == dir && found->is_folder && are_rows_wrong(dirs, found))
-			found->recovery_point = found->start_offset = 0;
+			forget_offsets(found);
 	}
 }
 
@@ -242,6 +258,7 @@ read_dir(struct ot_dirs *dirs, size_t index)
 	ot_list_init(&visit.leftovers);
 	read_checkpoint(&visit, OT_CHECKPOINT_RECOVERY_POINT, visit_recovery_point);
 	read_checkpoint(&visit, OT_CHECKPOINT_LOG_START, visit_log_start);
+	read_checkpoint(&visit, OT_CHECKPOINT_REPLICATION, visit_high_watermark);
 	read_checkpoint(&visit, OT_CHECKPOINT_TOPIC, visit_topic);
 	ot_err err = ot_logdir_list(dirs->items[index].logdir, visit_folder, &visit);
 	remove_leftovers(&visit);
@@ -444,6 +461,7 @@ ot_dirs_find(struct ot_dirs *dirs, struct ot_str topic, const struct ot_uuid *to
 		ret_place->dir = found->dir;
 		ret_place->recovery_point = found->recovery_point;
 		ret_place->start_offset = found->start_offset;
+		ret_place->high_watermark = found->high_watermark;
 		ret_place->is_clean = dirs->items[found->dir].was_clean;
 		ret_place->topic_id = found->topic_id;
 	} else {

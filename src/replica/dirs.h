@@ -56,6 +56,7 @@ struct ot_dirs_place {
 	char path[1024];         /* of its folder */
 	int64_t recovery_point;  /* 0 when no checkpoint has it */
 	int64_t start_offset;    /* the same */
+	int64_t high_watermark;  /* the same */
 	bool is_clean;           /* its directory was shut down cleanly */
 	bool is_found;           /* the folder was there at the start */
 	struct ot_uuid topic_id; /* of its partition.metadata; zero: none */

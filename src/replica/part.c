@@ -35,6 +35,7 @@ struct log_job {
 	struct ot_log *log;                /* of opening and closing */
 	struct ot_log_open_args open_args; /* a copy: settings may change while a worker opens */
 	struct ot_log_open_result opened;
+	int64_t limit_until;
 	enum ot_log_close_how how;
 	ot_err err;
 };
@@ -56,6 +57,9 @@ run_open(struct ot_job *job)
 	struct log_job *open = OT_CONTAINER_OF(job, struct log_job, job);
 	const struct ot_part_conf *conf = &open->part->conf;
 	open->err = ot_dirs_prepare(conf->dirs, &conf->place, &conf->topic_id);
+	if (open->err == OT_OK)
+		open->err = part_apply_limit(open->open_args.fs, conf->place.path, &open->open_args,
+		    &open->limit_until);
 	if (open->err == OT_OK)
 		open->err = ot_log_open(&open->open_args, &open->log, &open->opened);
 }
@@ -98,17 +102,24 @@ report_open(const struct ot_part *part, const struct log_job *open)
 		OT_INFO("replica", "%s: rebuilt %u indexes", path, result->indexes_rebuilt);
 }
 
-static void
-go_online(struct ot_part *part, struct ot_log *log)
+/* What the checkpoint said, as far as there is a log. */
+static int64_t
+known_high_watermark(const struct ot_part *part, const struct ot_log *log)
+{
+	int64_t known = OT_MAX(part->high_watermark, part->conf.place.high_watermark);
+	return OT_MAX(OT_MIN(known, ot_log_end_offset(log)), ot_log_start_offset(log));
+}
+
+void
+part_go_online(struct ot_part *part, struct ot_log *log)
 {
 	part->log = log;
 	part->state = OT_PART_ONLINE;
 	part->hot_offset = part->hot_offset_next = ot_log_end_offset(log);
+	part->high_watermark = known_high_watermark(part, log);
 	ot_log_set_settings(log, &part->conf.settings.log);
-	if (part->is_leader) {
-		ot_log_assign_epoch(log, part->leader_epoch);
-		part_advance(part);
-	}
+	ot_log_set_high_watermark(log, part->high_watermark);
+	part_begin_role(part);
 }
 
 static void
@@ -120,9 +131,10 @@ open_is_done(struct ot_job *job)
 	if (part->is_close_wanted)
 		part->log = open->err == OT_OK ? open->log : NULL;
 	else if (open->err == OT_OK)
-		go_online(part, open->log);
+		part_go_online(part, open->log);
 	else
 		part->state = OT_PART_OFFLINE;
+	part->limit_until = open->limit_until;
 	part->is_open_short = is_shortage(open->err);
 	part->reopen_ticks = PART_REOPEN_TICKS;
 	ot_free(open);
@@ -142,7 +154,9 @@ ot_part_create(const struct ot_part_conf *conf, const struct ot_log_open_args *a
 	part->conf.topic.data = ot_must_strndup(conf->topic.data, (size_t)conf->topic.len);
 	part->open_args = *args;
 	part->open_args.dir = part->conf.place.path;
-	part->leader_epoch = -1;
+	part->leader_id = part->leader_epoch = part->partition_epoch = -1;
+	part->replica_count = 1;
+	part->limit_until = -1;
 	part->unsynced_since = -1;
 	/* What holds for a log that cannot be opened: nothing of it has moved. */
 	part->final_start = args->start_offset;
@@ -187,7 +201,11 @@ static void
 run_close(struct ot_job *job)
 {
 	struct log_job *close = OT_CONTAINER_OF(job, struct log_job, job);
+	const struct ot_part *part = close->part;
 	close->err = ot_log_close(close->log, close->how);
+	/* All is synced: no recovery point can be wrong. */
+	if (close->err == OT_OK && close->how == OT_LOG_CLOSE_CLEAN && part->limit_until >= 0)
+		close->err = part_remove_limit(part->open_args.fs, part->conf.place.path);
 }
 
 static void
@@ -237,6 +255,7 @@ part_job_is_over(struct ot_part *part)
 {
 	OT_ASSERT(part->job_count > 0);
 	part->job_count--;
+	part_continue_cut(part);
 	continue_closing(part);
 }
 
@@ -261,6 +280,7 @@ ot_part_close(struct ot_part *part, enum ot_log_close_how how)
 	part->state = OT_PART_CLOSING;
 	part->close_how = how;
 	part->is_close_wanted = true;
+	part_drop_isr_wish(part);
 	part_fail_appends(part, OT_ERR_NOT_LEADER_OR_FOLLOWER);
 	release_watchers(part);
 	continue_closing(part);
@@ -298,6 +318,7 @@ ot_part_destroy(struct ot_part *part)
 	OT_ASSERT(part->state == OT_PART_CLOSED && part->job_count == 0);
 	OT_ASSERT(ot_list_is_empty(&part->watchers));
 	part->magic = 0;
+	part_free_role(part);
 	ot_free((void *)(uintptr_t)part->conf.topic.data);
 	ot_free(part);
 }
@@ -319,24 +340,7 @@ part_go_offline(struct ot_part *part, ot_err err)
 	part_wake_watchers(part);
 }
 
-/* ---- roles and settings -------------------------------------------------------------------- */
-
-void
-ot_part_lead(struct ot_part *part, int32_t leader_epoch, int32_t in_sync_count)
-{
-	part_enter(part);
-	OT_ASSERT(leader_epoch >= part->leader_epoch && in_sync_count >= 1);
-	bool is_new_epoch = !part->is_leader || leader_epoch > part->leader_epoch;
-	part_settle(part);
-	part->is_leader = true;
-	part->leader_epoch = leader_epoch;
-	part->in_sync_count = in_sync_count;
-	if (part->state != OT_PART_ONLINE)
-		return;
-	if (is_new_epoch)
-		ot_log_assign_epoch(part->log, leader_epoch);
-	part_advance(part);
-}
+/* ---- settings ------------------------------------------------------------------------------ */
 
 void
 ot_part_set_settings(struct ot_part *part, const struct ot_part_settings *settings)
@@ -423,6 +427,7 @@ ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
 	if (part->state != OT_PART_ONLINE)
 		return;
 	note_use(part);
+	part_look_at_isr(part);
 	if (is_retention_due)
 		retain(part, now);
 	int64_t flush_ms = part->conf.settings.flush_ms;

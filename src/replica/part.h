@@ -4,6 +4,7 @@
 #ifndef OT_REPLICA_PART_H
 #define OT_REPLICA_PART_H
 
+#include "cluster/image.h"
 #include "log/log.h"
 #include "record/compress.h"
 #include "replica/dirs.h"
@@ -14,6 +15,7 @@ struct ot_part;
 enum ot_part_state {
 	OT_PART_OPENING, /* a worker loads the log */
 	OT_PART_ONLINE,
+	OT_PART_CUTTING, /* a worker cuts the log, or is about to */
 	OT_PART_OFFLINE, /* the log cannot be opened or written; answers KAFKA_STORAGE_ERROR */
 	OT_PART_CLOSING, /* waits for its jobs, then for the closing of the log */
 	OT_PART_CLOSED,
@@ -28,6 +30,7 @@ struct ot_part_settings {
 	int64_t timestamp_after_ms;  /* message.timestamp.after.max.ms */
 	int32_t message_bytes_max;   /* max.message.bytes */
 	int32_t compression_level;   /* OT_COMPRESSION_LEVEL_DEFAULT, or the codec's */
+	int64_t replica_lag_ms;      /* replica.lag.time.max.ms */
 	int16_t min_insync_replicas;
 	enum ot_timestamp_type timestamp_type;
 	enum ot_compression compression; /* when !is_codec_kept */
@@ -51,6 +54,7 @@ struct ot_append {
 	    *blob; /* holds `records`; must stand until done; NULL: the caller keeps them */
 	struct ot_bytes records; /* whole batches; patched in place */
 	int16_t acks;            /* 0, 1, -1 */
+	int64_t timeout_ms;      /* acks=-1: the longest wait for the ISR; 0: no end */
 	enum ot_append_origin origin;
 	bool is_zstd_refused; /* Produce below version 7 */
 	ot_err txn_err;       /* a client's transactional batch gets this; OT_OK: it may come in */
@@ -65,14 +69,17 @@ struct ot_append {
 	struct ot_part_bad_record *bad_records; /* heap; free with ot_free(); NULL mostly */
 	int32_t bad_record_count;
 
-	struct ot_list link;  /* the partition's */
-	bool is_sync_awaited; /* the partition's */
+	struct ot_list link;   /* the partition's, as the rest */
+	struct ot_timer timer; /* of timeout_ms */
+	bool is_sync_awaited;
 };
 
 /* Validates, stages, and later answers. Refusals: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS,
  * INVALID_REQUIRED_ACKS, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE,
  * RECORD_LIST_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE, OUT_OF_ORDER_SEQUENCE_NUMBER,
- * INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, `txn_err`, and what ot_log_stage() adds.
+ * INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, `txn_err`, and what ot_log_stage() adds. After
+ * REQUEST_TIMED_OUT the records are in the log, with the offsets that are told, and will stay there
+ * unless another leader comes.
  * @owner owner   @blocks never */
 void ot_part_append(struct ot_part *part, struct ot_append *append);
 
@@ -93,13 +100,24 @@ struct ot_part_read {
 	int32_t last_fetched_epoch; /* KIP-595; -1: none */
 	enum ot_isolation isolation;
 	bool is_one_at_least; /* give a first batch that is larger than bytes_max */
+	/* A consumer that may read at a follower, up to what that knows to be replicated (KIP-392).
+	 */
+	bool is_follower_allowed;
+	/* Another replica, which reads up to the log's end and tells by its offset what it has.
+	 * With a `replica_id` of -1 it is a consumer, and the other two mean nothing. */
+	int32_t replica_id;
+	int64_t replica_epoch; /* of the broker (KIP-903); -1: it did not say */
+	int64_t replica_log_start;
+	bool is_replica_known; /* the same fetch reads again: it tells nothing new of the replica */
 	void (*done)(struct ot_part_read *read);
 
 	ot_err err;
 	int64_t high_watermark;
 	int64_t last_stable_offset;
 	int64_t log_start_offset;
-	int32_t current_leader_epoch; /* with FENCED_ and UNKNOWN_LEADER_EPOCH */
+	int64_t readable_end;         /* for this reader, when it was planned; -1: it was not */
+	int64_t end;                  /* ot_part_end() for its watcher at that time */
+	int32_t current_leader_epoch; /* of the partition here */
 	int32_t diverging_epoch;      /* -1: none */
 	int64_t diverging_end_offset;
 	struct ot_file *file; /* a reference, the reader's to drop; NULL: no bytes */
@@ -115,20 +133,39 @@ struct ot_part_read {
 
 /* Plans a read and calls `done`: at once when the range is in memory, else after a worker has
  * brought it there. OFFSET_OUT_OF_RANGE, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
- * UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR. @owner owner   @blocks never */
+ * UNKNOWN_LEADER_EPOCH (also to a replica that is none by our metadata), KAFKA_STORAGE_ERROR.
+ * @owner owner   @blocks never */
 void ot_part_read(struct ot_part *part, struct ot_part_read *read);
 
-/* Someone who wants to know when more can be read. `on_more` is called each time the readable end
+/* What has to move so that more can be read: the log's end for a replica, else the high watermark.
+ * @owner owner */
+int64_t ot_part_end(const struct ot_part *part, bool is_replica);
+
+/* Someone who wants to know when more can be read. `on_more` is called each time ot_part_end()
  * moves, and when the partition stops being readable; cancel before the watcher goes. A partition
  * that closes lets its watchers go and calls each a last time. */
 struct ot_part_watcher {
 	struct ot_list link;
 	void (*on_more)(struct ot_part_watcher *watcher);
+	bool is_replica;
 };
 
 /* @owner owner   @blocks never */
 void ot_part_watch(struct ot_part *part, struct ot_part_watcher *watcher);
 void ot_part_unwatch(struct ot_part_watcher *watcher);
+
+/* What the leader knows of another replica. */
+struct ot_part_follower {
+	int32_t id;
+	int64_t log_start;
+	int64_t log_end;      /* -1: it has not fetched from this leader yet */
+	ot_mono_ns caught_up; /* when it last had all that there was; 0: never */
+	bool is_in_sync;      /* in the ISR that is committed */
+};
+
+/* False when the partition is not led here, or `id` is none of its other replicas. @owner owner */
+bool ot_part_follower(const struct ot_part *part, int32_t id,
+    struct ot_part_follower *ret_follower) OT_MUST_USE;
 
 /* ---- other questions ----------------------------------------------------------------------- */
 
@@ -148,6 +185,8 @@ OT_MUST_USE ot_err ot_part_check_leader(const struct ot_part *part, int32_t lead
 struct ot_part_find {
 	int64_t timestamp; /* or one of OT_LIST_ */
 	int32_t leader_epoch;
+	bool is_replica;          /* the end is the log's then, not a consumer's */
+	bool is_follower_allowed; /* a debugger, which asks followers too */
 	enum ot_isolation isolation;
 	int32_t
 	    starts_max; /* version 0: this many starts of segments are wanted; 0: an offset is */
@@ -191,9 +230,18 @@ struct ot_part_conf {
 	struct ot_part_settings settings;
 	struct ot_dirs *dirs;       /* where its folder is prepared */
 	struct ot_dirs_place place; /* its folder */
-	/* What closing and failing tell; `arg` for all. */
+	int32_t node_id;
+	/* What is told; `arg` for all. */
 	void (*on_open)(void *arg, struct ot_part *part);   /* ONLINE or OFFLINE */
 	void (*on_closed)(void *arg, struct ot_part *part); /* the part may be destroyed */
+	/* It may have begun or ceased to lead or to follow: ask ot_part_check_leader() and
+	 * ot_part_follow_state(). From inside calls that change it. May be NULL. */
+	void (*on_role)(void *arg, struct ot_part *part);
+	/* The leader wants another ISR: ot_part_isr_wish() says which. May be NULL. */
+	void (*on_isr_wanted)(void *arg, struct ot_part *part);
+	/* Whether a broker may enter the ISR: registered in that epoch (-1: any), not fenced, not
+	 * stopping. NULL: each may. */
+	bool (*is_eligible)(void *arg, int32_t broker, int64_t epoch);
 	void *arg;
 };
 
@@ -224,8 +272,104 @@ void ot_part_final_offsets(const struct ot_part *part, int64_t *ret_start,
 /* Frees a partition that is CLOSED. @owner owner */
 void ot_part_destroy(struct ot_part *part);
 
-/* Takes up leadership in an epoch. @owner owner */
-void ot_part_lead(struct ot_part *part, int32_t leader_epoch, int32_t in_sync_count);
+/* ---- roles ---------------------------------------------------------------------------------- */
+
+/* What the metadata says of the partition. */
+struct ot_part_role {
+	int32_t leader_id; /* -1: nobody */
+	int32_t leader_epoch;
+	int32_t partition_epoch;
+	bool is_recovering; /* LeaderRecoveryState: the leader was elected uncleanly (KIP-704) */
+	/* Both are copied. Without replicas (items NULL) they are those of the role before, which
+	 * was of the same leader epoch. */
+	struct ot_ids replicas;
+	struct ot_ids isr;
+};
+
+/* Takes up a role; older than the one that it has (by leader epoch, then partition epoch) it is
+ * ignored. Leading begins where the log ends; whoever ceases to lead answers those who wait with
+ * NOT_LEADER_OR_FOLLOWER. @owner owner   @blocks never */
+void ot_part_set_role(struct ot_part *part, const struct ot_part_role *role);
+
+/* ---- leading: the in-sync replicas ----------------------------------------------------------- */
+
+struct ot_part_isr_member {
+	int32_t id;
+	int64_t epoch; /* of the broker; -1: not known */
+};
+
+/* The ISR that the leader wants the controller to commit (AlterPartition). */
+struct ot_part_isr_wish {
+	int32_t leader_epoch;
+	int32_t partition_epoch;
+	bool is_recovered;                  /* the recovery after an unclean election is over */
+	struct ot_part_isr_member *members; /* heap, ot_free() */
+	int32_t count;
+};
+
+/* Takes the wish up: it is under way until it is answered or a newer role comes, and until then the
+ * high watermark is bound by the wider of both ISRs. False when there is none (any more).
+ * @owner owner   @blocks never */
+bool ot_part_take_isr_wish(struct ot_part *part, struct ot_part_isr_wish *ret_wish) OT_MUST_USE;
+
+/* The controller's answer to `wish`, of which only the epochs count; `role` has what it committed
+ * (OT_OK), else NULL. Anything but a final refusal makes the partition wish again. Ignored if a
+ * newer role came first: a wish that was taken since is still under way.
+ * @owner owner   @blocks never */
+void ot_part_isr_answered(struct ot_part *part, const struct ot_part_isr_wish *wish, ot_err err,
+    const struct ot_part_role *role);
+
+/* ---- following ------------------------------------------------------------------------------ */
+
+/* What a follower asks its leader for. */
+struct ot_part_follow {
+	int32_t leader_id;
+	int32_t leader_epoch;
+	int64_t
+	    fetch_offset; /* the end of what is written, and synced where flush.messages wants it
+	                   */
+	int64_t log_start_offset;
+	int32_t last_fetched_epoch; /* -1: the log is empty */
+};
+
+/* False unless it follows somebody, its log is open, and nothing of it is being cut or written.
+ * @owner owner   @blocks never */
+bool ot_part_follow_state(const struct ot_part *part, struct ot_part_follow *ret_state) OT_MUST_USE;
+
+/* What came from the leader. The fetcher's memory until `done`. */
+struct ot_part_fetched {
+	int32_t leader_epoch;    /* in which it was asked */
+	struct ot_blob *blob;    /* holds `records`; NULL: no records */
+	struct ot_bytes records; /* may end within a batch, which is ignored */
+	int64_t high_watermark;
+	int64_t log_start_offset;
+	/* FENCED_LEADER_EPOCH: the partition has another role by now; CORRUPT_MESSAGE,
+	 * KAFKA_STORAGE_ERROR, OFFSET_OUT_OF_RANGE (does not continue this log), what
+	 * ot_log_stage() gives. What stood before the bad batch is kept. May come from inside the
+	 * call. */
+	void (*done)(struct ot_part_fetched *fetched, ot_err err);
+
+	struct ot_append append; /* the partition's */
+	struct ot_part *part;
+	ot_err stage_err;
+};
+
+/* Appends what was fetched and takes over watermark and start. One at a time.
+ * @owner owner   @blocks never */
+void ot_part_take_fetched(struct ot_part *part, struct ot_part_fetched *fetched);
+
+/* The leader says that this log's last epoch ended elsewhere there (KIP-595): all that cannot be
+ * the leader's is cut off, in a worker. `on_role` comes when following can go on; if the next
+ * answer diverges again, it is told again. False: the partition does not follow in that epoch.
+ * @owner owner   @blocks never */
+bool ot_part_diverged(struct ot_part *part, int32_t leader_epoch, int32_t epoch,
+    int64_t end_offset);
+
+/* The leader has nothing at our end: drops all and begins anew at `offset`, where the leader's log
+ * starts (it has more than we), or cuts back to it, where the leader's log ends (it has less).
+ * As ot_part_diverged(). @owner owner   @blocks never */
+bool ot_part_restart_at(struct ot_part *part, int32_t leader_epoch, int64_t offset);
+bool ot_part_cut_to(struct ot_part *part, int32_t leader_epoch, int64_t offset);
 
 /* @owner owner */
 void ot_part_set_settings(struct ot_part *part, const struct ot_part_settings *settings);

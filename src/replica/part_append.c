@@ -26,17 +26,21 @@ enum {
 static void
 refuse(struct ot_part *part, struct ot_append *append, ot_err err)
 {
-	(void)part;
+	ot_timer_cancel(part->conf.owner->io, &append->timer);
 	append->err = err;
 	append->base_offset = -1;
 	append->log_start_offset = -1;
 	append->done(append);
 }
 
+/* The in-sync replicas may have become too few since it was let in. */
 static void
 answer(struct ot_part *part, struct ot_append *append)
 {
-	append->err = OT_OK;
+	int32_t maximal = OT_MAX(part->isr_count, part->wanted_count);
+	bool is_under_min = append->acks == -1 && maximal < part_min_isr(part);
+	ot_timer_cancel(part->conf.owner->io, &append->timer);
+	append->err = is_under_min ? OT_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND : OT_OK;
 	append->log_start_offset = ot_log_start_offset(part->log);
 	append->done(append);
 }
@@ -57,6 +61,16 @@ part_fail_appends(struct ot_part *part, ot_err err)
 	fail_list(part, &part->unreplicated, err);
 	fail_list(part, &part->unsynced, err);
 	fail_list(part, &part->staged, err);
+}
+
+/* As Kafka, it leaves the offsets in the answer. */
+static void
+on_timeout(struct ot_timer *timer)
+{
+	struct ot_append *append = OT_CONTAINER_OF(timer, struct ot_append, timer);
+	ot_list_remove(&append->link);
+	append->err = OT_ERR_REQUEST_TIMED_OUT;
+	append->done(append);
 }
 
 /* ---- validation ---------------------------------------------------------------------------- */
@@ -232,7 +246,10 @@ take_batch(struct ot_part *part, struct ot_append *append, uint8_t *bytes, size_
 	};
 	struct ot_batch_rules rules = {
 		.origin = append->origin,
-		.bytes_max = (size_t)part->conf.settings.message_bytes_max,
+		/* A follower takes what its leader has, whatever the setting was then. */
+		.bytes_max = append->origin == OT_ORIGIN_LEADER
+		                 ? (size_t)INT32_MAX
+		                 : (size_t)part->conf.settings.message_bytes_max,
 		.is_zstd_refused = append->is_zstd_refused,
 		.is_only = append->origin == OT_ORIGIN_CLIENT,
 	};
@@ -289,6 +306,24 @@ take_batches(struct ot_part *part, struct ot_append *append)
 	return OT_OK;
 }
 
+ot_err
+part_stage_fetched(struct ot_part *part, struct ot_append *append)
+{
+	append->base_offset = append->end_offset = -1;
+	append->is_sync_awaited = false;
+	ot_timer_init(&append->timer, on_timeout);
+	append->append_time = OT_NO_TIMESTAMP;
+	append->bad_records = NULL;
+	append->bad_record_count = 0;
+	append->why.text[0] = '\0';
+	ot_err err = take_batches(part, append);
+	if (append->end_offset >= 0) {
+		ot_list_push_back(&part->staged, &append->link);
+		ot_shard_defer(part->conf.owner, &part->write_work, OT_TURN_APPEND);
+	}
+	return err;
+}
+
 static ot_err
 check_appendable(struct ot_part *part, struct ot_append *append)
 {
@@ -297,12 +332,12 @@ check_appendable(struct ot_part *part, struct ot_append *append)
 		return err;
 	if (append->acks < -1 || append->acks > 1)
 		return OT_ERR_INVALID_REQUIRED_ACKS;
-	if (append->acks == -1 && part->in_sync_count < part->conf.settings.min_insync_replicas) {
+	if (append->acks == -1 && part->isr_count < part_min_isr(part)) {
 		ot_why_set(&append->why,
 		    "The size of the current ISR %d is insufficient to satisfy the min.isr "
 		    "requirement of %d for partition %.*s-%d",
-		    part->in_sync_count, part->conf.settings.min_insync_replicas,
-		    OT_STR_ARG(part->conf.topic), part->conf.index);
+		    part->isr_count, part_min_isr(part), OT_STR_ARG(part->conf.topic),
+		    part->conf.index);
 		return OT_ERR_NOT_ENOUGH_REPLICAS;
 	}
 	return OT_OK;
@@ -315,6 +350,7 @@ ot_part_append(struct ot_part *part, struct ot_append *append)
 	append->base_offset = -1;
 	append->end_offset = -1;
 	append->is_sync_awaited = false;
+	ot_timer_init(&append->timer, on_timeout);
 	append->append_time = OT_NO_TIMESTAMP;
 	append->bad_records = NULL;
 	append->bad_record_count = 0;
@@ -417,10 +453,13 @@ part_write_staged(struct ot_turn_work *work)
 		part_sync(part, OT_LOG_SYNC_DATA);
 	}
 	move_all(&part->staged, &part->unsynced);
+	bool has_grown = ot_log_end_offset(part->log) > end_before;
 	/* From here on the lists are as they must be: who is answered may append again at once. */
 	if (err != OT_OK)
 		fail_unwritten(part, &unwritten, err);
 	part_advance(part);
+	if (has_grown)
+		part_wake_kind(part, true);
 	if (ot_log_failure(part->log) != OT_OK)
 		part_go_offline(part, ot_log_failure(part->log));
 	else
@@ -430,10 +469,11 @@ part_write_staged(struct ot_turn_work *work)
 void
 part_settle(struct ot_part *part)
 {
-	if (ot_list_is_empty(&part->staged))
-		return;
-	ot_turn_work_cancel(&part->write_work);
-	part_write_staged(&part->write_work);
+	/* Who is answered by the write may append again at once. */
+	while (!ot_list_is_empty(&part->staged)) {
+		ot_turn_work_cancel(&part->write_work);
+		part_write_staged(&part->write_work);
+	}
 }
 
 /* ---- syncs --------------------------------------------------------------------------------- */
@@ -442,12 +482,18 @@ struct sync_job {
 	struct ot_job job;
 	struct ot_part *part;
 	struct ot_log_job *log_job;
+	bool is_limit_stale;
+	ot_err limit_err;
 };
 
 static void
 run_sync(struct ot_job *job)
 {
-	ot_log_job_run(OT_CONTAINER_OF(job, struct sync_job, job)->log_job);
+	struct sync_job *sync = OT_CONTAINER_OF(job, struct sync_job, job);
+	ot_log_job_run(sync->log_job);
+	if (sync->is_limit_stale)
+		sync->limit_err =
+		    part_remove_limit(sync->part->open_args.fs, sync->part->conf.place.path);
 }
 
 static void
@@ -457,6 +503,8 @@ sync_is_done(struct ot_job *job)
 	struct ot_part *part = sync->part;
 	ot_wall_ms now = ot_io_wall(part->conf.owner->io);
 	ot_err err = ot_log_job_end(part->log, sync->log_job, now);
+	if (sync->is_limit_stale && sync->limit_err == OT_OK)
+		part->limit_until = -1;
 	ot_free(sync);
 	part->is_sync_running = false;
 	if (ot_log_failure(part->log) != OT_OK) {
@@ -470,6 +518,7 @@ sync_is_done(struct ot_job *job)
 		    ot_log_synced_offset(part->log) == ot_log_end_offset(part->log);
 		part->unsynced_since = is_all_synced ? -1 : now;
 		part_advance(part);
+		part_note_recovery_point(part);
 		if (!ot_list_is_empty(&part->unsynced))
 			part_sync(part, OT_LOG_SYNC_DATA);
 	}
@@ -488,6 +537,8 @@ part_sync(struct ot_part *part, enum ot_log_sync_scope scope)
 	sync->job = (struct ot_job){ .work = run_sync, .done = sync_is_done };
 	sync->part = part;
 	sync->log_job = log_job;
+	sync->is_limit_stale = part->is_limit_stale;
+	part->is_limit_stale = false;
 	part->is_sync_running = true;
 	part_submit(part, &sync->job);
 }
@@ -507,7 +558,7 @@ release_synced(struct ot_part *part)
 	}
 }
 
-/* The end of what the in-sync replicas have: the log end, or where an awaited sync must reach. */
+/* The end of what this replica has: the log end, or where an awaited sync must reach. */
 static int64_t
 replicated_end(const struct ot_part *part)
 {
@@ -519,13 +570,31 @@ replicated_end(const struct ot_part *part)
 }
 
 void
-part_wake_watchers(struct ot_part *part)
+part_wake_kind(struct ot_part *part, bool is_replica)
 {
 	OT_LIST_FOREACH_SAFE(link, &part->watchers) {
 		struct ot_part_watcher *watcher =
 		    OT_CONTAINER_OF(link, struct ot_part_watcher, link);
-		watcher->on_more(watcher);
+		if (watcher->is_replica == is_replica)
+			watcher->on_more(watcher);
 	}
+}
+
+void
+part_wake_watchers(struct ot_part *part)
+{
+	part_wake_kind(part, true);
+	part_wake_kind(part, false);
+}
+
+/* Only who really waits has a timer: with the leader alone in the ISR nobody does. */
+static void
+await_replication(struct ot_part *part, struct ot_append *append)
+{
+	if (append->timeout_ms <= 0 || ot_timer_is_armed(&append->timer))
+		return;
+	append->log_start_offset = ot_log_start_offset(part->log);
+	ot_timer_arm_in_ms(part->conf.owner->io, &append->timer, append->timeout_ms);
 }
 
 static void
@@ -533,8 +602,10 @@ answer_replicated(struct ot_part *part)
 {
 	OT_LIST_FOREACH_SAFE(link, &part->unreplicated) {
 		struct ot_append *append = OT_CONTAINER_OF(link, struct ot_append, link);
-		if (append->acks == -1 && append->end_offset > part->high_watermark)
+		if (append->acks == -1 && append->end_offset > part->high_watermark) {
+			await_replication(part, append);
 			continue;
+		}
 		ot_list_remove(link);
 		answer(part, append);
 	}
@@ -544,7 +615,8 @@ void
 part_advance(struct ot_part *part)
 {
 	release_synced(part);
-	int64_t end = part->in_sync_count == 1 ? replicated_end(part) : part->high_watermark;
+	int64_t end =
+	    part->is_leader ? part_committed_end(part, replicated_end(part)) : part->high_watermark;
 	bool has_moved = end > part->high_watermark;
 	if (has_moved) {
 		part->high_watermark = end;
@@ -552,5 +624,5 @@ part_advance(struct ot_part *part)
 	}
 	answer_replicated(part);
 	if (has_moved)
-		part_wake_watchers(part);
+		part_wake_kind(part, false);
 }

@@ -5,6 +5,9 @@
 #include "base/report.h"
 #include "replica/part.h"
 
+struct part_cut;
+struct part_peer;
+
 enum {
 	PART_MAGIC = 0x50617274,
 	PART_HOT_BYTES = 32 * 1024 * 1024, /* the last so many are taken for cached */
@@ -19,10 +22,34 @@ struct ot_part {
 	struct ot_part_conf conf;          /* [const] save settings: [owner] */
 	struct ot_log_open_args open_args; /* [const] */
 	struct ot_log *log;                /* [owner] NULL unless ONLINE, OFFLINE or CLOSING */
-	bool is_leader;                    /* [owner] */
-	int32_t leader_epoch;              /* [owner] */
-	int32_t in_sync_count;             /* [owner] members of the ISR, the leader included */
-	int64_t high_watermark;            /* [owner] never moves back */
+
+	/* part_role.c. What the metadata says; epochs -1 before the first role. */
+	int32_t leader_id; /* [owner] -1: nobody */
+	int32_t leader_epoch;
+	int32_t partition_epoch;
+	bool is_leader;
+	bool is_recovering;
+	int32_t replica_count; /* this one included; at least 1 */
+	int32_t *isr;          /* [owner] heap; committed */
+	int32_t isr_count;
+	int64_t epoch_start; /* [owner] a leader's: where its epoch begins in the log */
+
+	/* part_isr.c. Of a leader. */
+	struct part_peer *peers; /* [owner] heap; the other replicas */
+	int32_t peer_count;
+	int32_t *wanted_isr; /* [owner] heap; under way to the controller; NULL: none */
+	int32_t wanted_count;
+	bool is_isr_wish_told; /* [owner] on_isr_wanted was called, and nobody took the wish yet */
+	bool is_isr_wish_lost; /* [owner] no answer came to what is under way: to be asked again */
+
+	/* Falls only where a follower has to cut what it had, after an unclean election. */
+	int64_t high_watermark; /* [owner] */
+
+	/* part_follow.c. */
+	struct ot_part_fetched *fetched; /* [owner] being written; NULL: none */
+	struct part_cut *cut;            /* [owner] waits for jobs, or is in a worker's hands */
+	int64_t limit_until; /* [owner] the folder has a limit of the recovery point; -1: none */
+	bool is_limit_stale; /* [owner] and no checkpoint can be wrong any more */
 
 	struct ot_report_gate gate;  /* [owner] of reports of appends that failed */
 	struct ot_list staged;       /* [owner] appends of this turn, in log order */
@@ -53,6 +80,20 @@ struct ot_part {
 
 	uint32_t quiet_ticks; /* [owner] since the last append */
 	uint32_t idle_ticks;  /* [owner] since the last append or read */
+};
+
+/* Another replica, as its leader sees it. */
+struct part_peer {
+	int32_t id;
+	int64_t end_offset; /* of its log; -1: it has not fetched in this epoch */
+	int64_t log_start;
+	int64_t broker_epoch; /* with its last fetch; -1 */
+	/* When it last had all that there was. */
+	ot_mono_ns caught_up;
+	bool was_caught_up; /* else caught_up means nothing */
+	/* The fetch before the next: what there was then. */
+	ot_mono_ns fetch_time;
+	int64_t fetch_end; /* -1: there was none */
 };
 
 /* Entry of every function of the room: the right thread and a live object. */
@@ -88,11 +129,52 @@ void part_fail_appends(struct ot_part *part, ot_err err);
  * wakes watchers. @owner owner */
 void part_advance(struct ot_part *part);
 
-/* part_append.c. Tells all watchers that they should look again. @owner owner */
+/* part_append.c. Tells all watchers, or those of one kind, that they should look again.
+ * @owner owner */
 void part_wake_watchers(struct ot_part *part);
+void part_wake_kind(struct ot_part *part, bool is_replica);
 
 /* part_append.c. Starts a sync for those who wait for one, if none runs. @owner owner */
 void part_sync(struct ot_part *part, enum ot_log_sync_scope scope);
+
+/* part.c. The log is open (again): takes up the role. @owner owner */
+void part_go_online(struct ot_part *part, struct ot_log *log);
+
+/* part_append.c. Stages what a leader sent, whole batches; what was staged before a failure stays.
+ * @owner owner */
+OT_MUST_USE ot_err part_stage_fetched(struct ot_part *part, struct ot_append *append);
+
+/* part_role.c. What a role wants of a log that has just opened. @owner owner */
+void part_begin_role(struct ot_part *part);
+void part_free_role(struct ot_part *part);
+
+/* part_role.c. As ot_part_check_leader(), for those who may read at a follower. @owner owner */
+OT_MUST_USE ot_err part_check_reader(const struct ot_part *part, int32_t leader_epoch,
+    bool is_follower_allowed);
+
+/* part_isr.c. All of a leader. @owner owner */
+void part_make_peers(struct ot_part *part, struct ot_ids replicas, bool is_new_epoch);
+void part_free_peers(struct ot_part *part);
+int32_t part_min_isr(const struct ot_part *part);
+/* How far all have come that the high watermark waits for. `own_end`: of this log. */
+int64_t part_committed_end(const struct ot_part *part, int64_t own_end);
+/* Whether a replica may fetch here. NOT_LEADER_OR_FOLLOWER, UNKNOWN_LEADER_EPOCH. */
+OT_MUST_USE ot_err part_check_replica(const struct ot_part *part, const struct ot_part_read *read);
+/* A replica has read, and by that told what it has. */
+void part_note_fetch(struct ot_part *part, const struct ot_part_read *read);
+/* Tells it if another ISR is wanted by now. */
+void part_look_at_isr(struct ot_part *part);
+void part_drop_isr_wish(struct ot_part *part);
+
+/* part_follow.c. A cut that waits for the last job begins. @owner owner */
+void part_continue_cut(struct ot_part *part);
+/* The limit of the recovery point that an unfinished cut left behind (see part_follow.c): lowers
+ * what the checkpoints say. @owner worker   @blocks: worker */
+OT_MUST_USE ot_err part_apply_limit(struct ot_fs *fs, const char *dir,
+    struct ot_log_open_args *args, int64_t *ret_until);
+OT_MUST_USE ot_err part_remove_limit(struct ot_fs *fs, const char *dir);
+/* Its log was synced to this point: the limit may have become needless. @owner owner */
+void part_note_recovery_point(struct ot_part *part);
 
 /* part.c. Starts what the log wants done by now. @owner owner */
 void part_start_chore(struct ot_part *part, ot_wall_ms now);

@@ -58,15 +58,17 @@ struct replica {
 	struct removal *removal; /* of its folder, once the log is closed; NULL: the folder stays */
 	bool is_leading;         /* on_lead was told */
 	int32_t told_epoch;      /* with it */
+	bool is_following;       /* on_follow was told */
 	UT_hash_handle hh;
 	UT_hash_handle hh_part;
 };
 
 struct ot_replicas {
 	struct ot_replicas_conf conf; /* [const] */
-	struct replica *by_key;       /* [owner] */
-	struct replica *by_part;      /* [owner] those that are closing, too */
-	struct ot_list removals;      /* [owner] */
+	struct ot_image *image;  /* [owner] a reference to what was applied last; NULL: nothing */
+	struct replica *by_key;  /* [owner] */
+	struct replica *by_part; /* [owner] those that are closing, too */
+	struct ot_list removals; /* [owner] */
 	struct ot_timer tick;
 	bool is_closing; /* [owner] images change nothing any more */
 	ot_wall_ms retention_due;
@@ -142,6 +144,8 @@ make_settings(const struct ot_image *image, const struct ot_topic_image *topic)
 		.timestamp_type = from->timestamp_type == OT_TIMESTAMP_LOG_APPEND_TIME
 		    ? OT_LOG_APPEND_TIME
 		    : OT_CREATE_TIME,
+		.replica_lag_ms =
+		    ot_settings_number(broker, OT_BROKER_REPLICA_LAG_TIME_MAX_MS),
 		.compression = codec_of(from->compression_type),
 		.is_codec_kept = from->compression_type == OT_COMPRESS_AS_PRODUCER,
 		.is_compacted = from->cleanup_compact,
@@ -218,12 +222,74 @@ tell_resign(struct replica *replica)
 }
 
 static void
+tell_unfollow(struct replica *replica)
+{
+	const struct ot_replicas_conf *conf = &replica->replicas->conf;
+	if (!replica->is_following)
+		return;
+	replica->is_following = false;
+	if (conf->events->on_unfollow != NULL)
+		conf->events->on_unfollow(conf->arg, replica->part);
+}
+
+/* Each time: leader, epoch or end of the log may be others. */
+static void
+tell_follow(struct replica *replica)
+{
+	const struct ot_replicas_conf *conf = &replica->replicas->conf;
+	replica->is_following = true;
+	if (conf->events->on_follow != NULL)
+		conf->events->on_follow(conf->arg, replica->part);
+}
+
+static void
+tell_role(struct replica *replica)
+{
+	struct ot_part_follow state;
+	bool leads = ot_part_check_leader(replica->part, -1) == OT_OK;
+	bool follows = ot_part_follow_state(replica->part, &state);
+	if (!leads)
+		tell_resign(replica);
+	if (!follows)
+		tell_unfollow(replica);
+	if (leads)
+		tell_lead(replica);
+	if (follows)
+		tell_follow(replica);
+}
+
+static void
+on_role(void *arg, struct ot_part *part)
+{
+	tell_role(replica_of(arg, part));
+}
+
+static void
+on_isr_wanted(void *arg, struct ot_part *part)
+{
+	struct ot_replicas *replicas = arg;
+	if (replicas->conf.events->on_isr_wanted != NULL)
+		replicas->conf.events->on_isr_wanted(replicas->conf.arg, part);
+}
+
+/* As the metadata knows the broker. */
+static bool
+is_eligible(void *arg, int32_t broker, int64_t epoch)
+{
+	const struct ot_replicas *replicas = arg;
+	const struct ot_broker_image *image =
+	    replicas->image != NULL ? ot_image_broker(replicas->image, broker) : NULL;
+	return image != NULL && !image->is_fenced && !image->is_in_controlled_shutdown &&
+	       (epoch < 0 || epoch == image->epoch);
+}
+
+static void
 on_open(void *arg, struct ot_part *part)
 {
 	struct replica *replica = replica_of(arg, part);
 	struct batch *batch = replica->batch;
 	replica->batch = NULL;
-	tell_lead(replica);
+	tell_role(replica);
 	if (batch != NULL)
 		finish_one(batch);
 }
@@ -271,6 +337,10 @@ add_replica(struct ot_replicas *replicas, const struct ot_image *image,
 		.settings = make_settings(image, topic),
 		.dirs = replicas->conf.dirs,
 		.place = place,
+		.node_id = replicas->conf.node_id,
+		.on_role = on_role,
+		.on_isr_wanted = on_isr_wanted,
+		.is_eligible = is_eligible,
 		.on_open = on_open,
 		.on_closed = on_closed,
 		.arg = replicas,
@@ -438,6 +508,7 @@ close_replica(struct ot_replicas *replicas, struct replica *replica, bool is_del
 		    create_removal(replicas, replica->dir, ot_part_dir(replica->part));
 	HASH_DELETE(hh, replicas->by_key, replica);
 	tell_resign(replica);
+	tell_unfollow(replica);
 	ot_part_close(replica->part, is_deleted ? OT_LOG_CLOSE_DROP : OT_LOG_CLOSE_CLEAN);
 }
 
@@ -458,13 +529,17 @@ is_ours(const struct ot_replicas *replicas, struct ot_str topic, int32_t index)
 }
 
 static void
-take_role(struct ot_replicas *replicas, struct replica *replica,
-    const struct ot_partition_image *partition)
+take_role(struct replica *replica, const struct ot_partition_image *partition)
 {
-	if (partition->leader != replicas->conf.node_id)
-		return;
-	ot_part_lead(replica->part, partition->leader_epoch, partition->isr_count);
-	tell_lead(replica);
+	const struct ot_part_role role = {
+		.leader_id = partition->leader,
+		.leader_epoch = partition->leader_epoch,
+		.partition_epoch = partition->partition_epoch,
+		.is_recovering = partition->recovery_state != 0,
+		.replicas = ot_partition_replicas(partition),
+		.isr = ot_partition_isr(partition),
+	};
+	ot_part_set_role(replica->part, &role);
 }
 
 static void
@@ -490,7 +565,7 @@ apply_partition(void *arg, const struct ot_partition_image *before,
 		    application->batch);
 		replica = find_replica(replicas, topic_id, index);
 	}
-	take_role(replicas, replica, after);
+	take_role(replica, after);
 }
 
 static void
@@ -539,6 +614,15 @@ apply_topic(struct application *application, const struct ot_topic_delta *delta)
 		apply_settings(application->replicas, application->after, delta->after);
 }
 
+/* Who may enter an ISR is looked up in it. */
+static void
+keep_image(struct ot_replicas *replicas, const struct ot_image *image)
+{
+	struct ot_image *before = replicas->image;
+	replicas->image = ot_image_ref((struct ot_image *)(uintptr_t)image);
+	ot_image_unref(before);
+}
+
 void
 ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
     const struct ot_image *after, void (*done)(void *arg), void *arg)
@@ -550,6 +634,7 @@ ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
 	}
 	struct ot_arena arena;
 	struct ot_image_delta delta;
+	keep_image(replicas, after);
 	ot_arena_init(&arena, 0);
 	if (ot_image_delta_make(before, after, &arena, &delta) != OT_OK)
 		OT_PANIC("no memory for a change of the metadata");
@@ -589,7 +674,7 @@ on_tick(struct ot_timer *timer)
 	HASH_ITER(hh, replicas->by_key, replica, next) {
 		ot_part_tick(replica->part, now, is_retention_due);
 		if (ot_part_state(replica->part) == OT_PART_OFFLINE)
-			tell_resign(replica);
+			tell_role(replica);
 	}
 	ot_timer_arm_in_ms(replicas->conf.shard->io, timer, REPLICAS_TICK_MS);
 }
@@ -620,6 +705,7 @@ ot_replicas_destroy(struct ot_replicas *replicas)
 	for (size_t i = 0; i < replicas->final_count; i++)
 		ot_free((void *)(uintptr_t)replicas->final_rows[i].topic.data);
 	ot_free(replicas->final_rows);
+	ot_image_unref(replicas->image);
 	ot_free(replicas);
 }
 

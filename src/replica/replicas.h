@@ -14,6 +14,13 @@ struct ot_replicas_events {
 	void (*on_lead)(void *arg, struct ot_part *part);
 	/* It stops leading, closes or fails. */
 	void (*on_resign)(void *arg, struct ot_part *part);
+	/* It follows, and can be fetched for: ot_part_follow_state() says from whom and where. Told
+	 * again when leader or epoch change, or the log was cut. May be NULL. */
+	void (*on_follow)(void *arg, struct ot_part *part);
+	/* It stops following; nothing may be fetched for it any more. May be NULL. */
+	void (*on_unfollow)(void *arg, struct ot_part *part);
+	/* It leads and wants another ISR: see ot_part_take_isr_wish(). May be NULL. */
+	void (*on_isr_wanted)(void *arg, struct ot_part *part);
 };
 
 struct ot_replicas_conf {

@@ -9,6 +9,7 @@ clone_inode(struct ot_sim_disk *clone, const struct sim_inode *from)
 	struct sim_inode *inode = sim_inode_create(clone, from->is_dir);
 	inode->number = from->number;
 	inode->is_sync_failed = from->is_sync_failed;
+	inode->sync_failed_at = from->sync_failed_at;
 	inode->modified = from->modified;
 	sim_content_copy(&inode->cached, &from->cached);
 	sim_content_copy(&inode->durable, &from->durable);

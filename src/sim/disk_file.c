@@ -4,6 +4,9 @@
 #include "base/crc.h"
 #include "base/panic.h"
 
+/* More than what a job does behind a call of a disk that stalls. */
+#define JOB_REST_NS (2 * OT_NS_PER_S)
+
 struct sim_file *
 sim_file_create(struct ot_sim_disk *disk, struct sim_inode *inode, const char *path,
     bool is_writable)
@@ -50,7 +53,8 @@ begin(struct ot_file *base, enum ot_sim_disk_call kind, bool is_change)
 	const struct sim_call dead = { kind, SIM_APPLY_NONE, OT_ERR_CLOSED };
 	if (file->generation != disk->generation)
 		return dead;
-	if (is_change && kind != OT_SIM_SYNC && file->inode->is_sync_failed)
+	if (is_change && kind != OT_SIM_SYNC && file->inode->is_sync_failed &&
+	    disk->clock->world >= file->inode->sync_failed_at)
 		disk->violation_count++;
 	return sim_call_begin(disk, kind, is_change);
 }
@@ -291,6 +295,16 @@ sim_file_truncate(struct ot_file *base, uint64_t bytes)
 
 /* ---- syncing ---------------------------------------------------------------------------- */
 
+/* When the caller must know of a failed call. In a world a job's work is done at one moment and
+ * takes its time afterwards, with whatever else it does. */
+static ot_mono_ns
+failure_known_at(const struct ot_sim_disk *disk)
+{
+	if (disk->clock == &disk->clock_own)
+		return disk->clock->world;
+	return disk->clock->world + disk->cost_ns + JOB_REST_NS;
+}
+
 ot_err
 sim_file_sync(struct ot_file *base)
 {
@@ -302,8 +316,10 @@ sim_file_sync(struct ot_file *base)
 	else if (call.apply == SIM_APPLY_PART)
 		sim_inode_write_back_some(disk, inode);
 	/* As on Linux: the kernel forgets that the pages were dirty, and says so once. */
-	if (call.err != OT_OK && call.err != OT_ERR_CLOSED)
+	if (call.err != OT_OK && call.err != OT_ERR_CLOSED) {
 		inode->is_sync_failed = true;
+		inode->sync_failed_at = failure_known_at(disk);
+	}
 	return end(base, &call, OT_OK, "sync", inode->bytes, inode->is_sync_failed);
 }
 

@@ -38,7 +38,8 @@ struct sim_inode {
 	uint32_t opens;
 	bool is_dir;
 	bool is_locked;
-	bool is_sync_failed; /* nothing reaches the disk by a sync any more */
+	bool is_sync_failed;       /* nothing reaches the disk by a sync any more */
+	ot_mono_ns sync_failed_at; /* from when on whoever called the sync knows it */
 	ot_wall_ms modified;
 
 	struct sim_content cached;

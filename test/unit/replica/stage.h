@@ -27,6 +27,7 @@ struct stage {
 	struct ot_part *part;
 	struct ot_part_settings settings;
 	struct ot_uuid topic_id;
+	int64_t append_timeout_ms; /* of appends from now on */
 	unsigned opened;
 	unsigned closed;
 	/* What the last partition that closed told. */
@@ -175,6 +176,7 @@ stage_create_part(struct stage *stage)
 		.topic_id = stage->topic_id,
 		.settings = stage->settings,
 		.dirs = stage->dirs,
+		.node_id = 1,
 		.on_open = stage_on_open,
 		.on_closed = stage_on_closed,
 		.arg = stage,
@@ -194,11 +196,37 @@ stage_create_part(struct stage *stage)
 	ot_part_open(stage->part);
 }
 
+enum { STAGE_NODE = 1 };
+
+/* The role that a change of the metadata gives: replicas are `count` nodes from STAGE_NODE on, of
+ * which the first `isr_count` are in sync. */
+static inline void
+stage_set_role(struct stage *stage, int32_t leader, int32_t leader_epoch, int32_t partition_epoch,
+    int32_t count, int32_t isr_count)
+{
+	static const int32_t ids[] = { 1, 2, 3, 4, 5 };
+	const struct ot_part_role role = {
+		.leader_id = leader,
+		.leader_epoch = leader_epoch,
+		.partition_epoch = partition_epoch,
+		.replicas = { ids, count },
+		.isr = { ids, isr_count },
+	};
+	ot_part_set_role(stage->part, &role);
+}
+
+/* The only replica leads. */
+static inline void
+stage_lead(struct stage *stage, int32_t leader_epoch)
+{
+	stage_set_role(stage, STAGE_NODE, leader_epoch, leader_epoch, 1, 1);
+}
+
 static inline void
 stage_open_part(struct stage *stage)
 {
 	stage_create_part(stage);
-	ot_part_lead(stage->part, STAGE_EPOCH, 1);
+	stage_lead(stage, STAGE_EPOCH);
 	stage_until(stage, stage_is_open, stage);
 	assert_int_equal(ot_part_state(stage->part), OT_PART_ONLINE);
 }
@@ -281,6 +309,7 @@ stage_append(struct stage *stage, int16_t acks, const struct stage_batch *batch)
 	append->append = (struct ot_append){
 		.records = { append->bytes.data, (int32_t)append->bytes.bytes },
 		.acks = acks,
+		.timeout_ms = stage->append_timeout_ms,
 		.origin = OT_ORIGIN_CLIENT,
 		.done = stage_append_is_done,
 	};
@@ -354,6 +383,7 @@ stage_begin_read(struct stage *stage, int64_t offset, struct stage_read *read)
 					 .bytes_max = 1024 * 1024,
 					 .leader_epoch = -1,
 					 .last_fetched_epoch = -1,
+					 .replica_id = -1,
 					 .is_one_at_least = true,
 					 .done = stage_read_is_done,
 				     } };

@@ -58,13 +58,16 @@ test_refusals(void **state)
 	struct stage_append *append = stage_append(&stage, 1, &one_record);
 	assert_int_equal(append->append.err, OT_ERR_NOT_LEADER_OR_FOLLOWER);
 	stage_free_append(append);
-	ot_part_lead(stage.part, STAGE_EPOCH, 1);
+	stage_lead(&stage, STAGE_EPOCH);
 	stage_until(&stage, stage_is_open, &stage);
 	append = stage_append(&stage, 2, &one_record);
 	assert_int_equal(append->append.err, OT_ERR_INVALID_REQUIRED_ACKS);
 	stage_free_append(append);
+	/* The only replica is enough, whatever the setting says. */
 	stage.settings.min_insync_replicas = 2;
 	ot_part_set_settings(stage.part, &stage.settings);
+	assert_ok(stage_append_and_wait(&stage, -1, &one_record, NULL));
+	stage_set_role(&stage, STAGE_NODE, STAGE_EPOCH, STAGE_EPOCH + 1, 2, 1);
 	append = stage_append(&stage, -1, &one_record);
 	assert_int_equal(append->append.err, OT_ERR_NOT_ENOUGH_REPLICAS);
 	assert_int_equal(append->append.log_start_offset, -1);
@@ -73,8 +76,45 @@ test_refusals(void **state)
 	struct stage_append holder = { .append = empty };
 	ot_part_append(stage.part, &holder.append);
 	assert_int_equal(holder.append.err, OT_ERR_INVALID_RECORD);
-	assert_int_equal(log_end(&stage), 0);
+	assert_int_equal(log_end(&stage), 1);
 	assert_ok(stage_append_and_wait(&stage, 1, &one_record, NULL));
+	stage_close_part(&stage);
+	stage_fini(&stage);
+}
+
+static void
+test_acks_all_in_vain(void **state)
+{
+	(void)state;
+	/* Goal: acks=all waits for the in-sync replicas as long as its request says and no longer;
+	 * the record stays, and the watermark does not move for it. acks=1 does not wait, and who
+	 * is answered in time has no timer left. Method: an ISR of two, of which one never
+	 * fetches; then one of the leader alone. */
+	struct stage stage;
+	stage_init(&stage, 1);
+	stage_open_part(&stage);
+	stage_set_role(&stage, STAGE_NODE, STAGE_EPOCH, STAGE_EPOCH + 1, 2, 2);
+	stage.append_timeout_ms = 500;
+	struct stage_append *append = stage_append(&stage, -1, &one_record);
+	assert_ok(stage_append_and_wait(&stage, 1, &one_record, NULL));
+	stage_run_for_ms(&stage, 490);
+	assert_false(append->is_done);
+	stage_run_for_ms(&stage, 20);
+	assert_true(append->is_done);
+	assert_int_equal(append->append.err, OT_ERR_REQUEST_TIMED_OUT);
+	assert_int_equal(append->append.base_offset, 0);
+	stage_free_append(append);
+	assert_int_equal(log_end(&stage), 2);
+	assert_int_equal(ot_part_high_watermark(stage.part), 0);
+	append = stage_append(&stage, -1, &one_record);
+	stage_run_for_ms(&stage, 100);
+	assert_false(append->is_done);
+	stage_set_role(&stage, STAGE_NODE, STAGE_EPOCH, STAGE_EPOCH + 2, 2, 1);
+	assert_true(append->is_done);
+	assert_ok(append->append.err);
+	stage_free_append(append);
+	stage_run_for_ms(&stage, 1000);
+	assert_int_equal(ot_part_high_watermark(stage.part), 3);
 	stage_close_part(&stage);
 	stage_fini(&stage);
 }
@@ -226,7 +266,7 @@ test_full_disk_during_a_checkpoint(void **state)
 	stage_open_part(&stage);
 	stage_append_many(&stage, 3, &one_record);
 	stage_run_for_ms(&stage, 1000);
-	ot_part_lead(stage.part, STAGE_EPOCH + 1, 1);
+	stage_lead(&stage, STAGE_EPOCH + 1);
 	ot_sim_disk_fail_at(stage.disk, OT_SIM_RENAME, 1, OT_ERR_NO_SPACE, false);
 	ot_part_checkpoint(stage.part);
 	stage_run_for_ms(&stage, 1000);
@@ -433,7 +473,7 @@ test_changes_in_the_middle_of_a_turn(void **state)
 	assert_ok(ot_part_delete_records(stage.part, -1, &low));
 	assert_int_equal(low, 3);
 	appends[3] = stage_append(&stage, 1, &one_record);
-	ot_part_lead(stage.part, STAGE_EPOCH + 1, 1);
+	stage_lead(&stage, STAGE_EPOCH + 1);
 	int32_t epoch = -1;
 	int64_t end = -1;
 	assert_ok(ot_part_epoch_end(stage.part, -1, STAGE_EPOCH, &epoch, &end));
@@ -447,6 +487,37 @@ test_changes_in_the_middle_of_a_turn(void **state)
 		assert_int_equal(appends[i]->append.base_offset, i);
 		stage_free_append(appends[i]);
 	}
+	stage_fini(&stage);
+}
+
+static void
+append_once_more(struct stage_append *append)
+{
+	struct retry *retry = append->then_arg;
+	retry->second = stage_append(retry->stage, 1, &one_record);
+}
+
+static void
+test_append_from_the_answer_in_a_change(void **state)
+{
+	(void)state;
+	/* Goal: when a change in the middle of a turn lets the turn's write be done first, and who
+	 * is answered by it appends again at once, that append is written before the change too.
+	 * Method: retention right behind an append that is followed by another. */
+	struct stage stage;
+	stage_init(&stage, 1);
+	stage_open_part(&stage);
+	struct retry retry = { .stage = &stage };
+	struct stage_append *first = stage_append(&stage, 1, &one_record);
+	first->then = append_once_more;
+	first->then_arg = &retry;
+	ot_part_tick(stage.part, ot_io_wall(stage.shard->io), true);
+	assert_true(first->is_done);
+	assert_true(retry.second->is_done);
+	assert_int_equal(retry.second->append.base_offset, 1);
+	stage_free_append(first);
+	stage_free_append(retry.second);
+	stage_close_part(&stage);
 	stage_fini(&stage);
 }
 
@@ -598,7 +669,7 @@ test_divergence(void **state)
 	stage_init(&stage, 1);
 	stage_open_part(&stage);
 	stage_append_many(&stage, 3, &one_record);
-	ot_part_lead(stage.part, STAGE_EPOCH + 2, 1);
+	stage_lead(&stage, STAGE_EPOCH + 2);
 	stage_append_many(&stage, 3, &one_record);
 	const struct {
 		int64_t offset;
@@ -619,6 +690,7 @@ test_divergence(void **state)
 					       .bytes_max = 1000,
 					       .leader_epoch = -1,
 					       .last_fetched_epoch = cases[i].last_epoch,
+					       .replica_id = -1,
 					       .done = stage_read_is_done,
 					   } };
 		ot_part_read(stage.part, &read.read);
@@ -855,6 +927,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_written_appends_are_answered),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_acks_all_in_vain),
 		cmocka_unit_test(test_flush_messages_waits_for_the_disk),
 		cmocka_unit_test(test_flush_messages_of_several),
 		cmocka_unit_test(test_duplicate_waits_for_the_first),
@@ -865,6 +938,7 @@ main(void)
 		cmocka_unit_test(test_opening_meets_a_shortage),
 		cmocka_unit_test(test_append_from_the_answer),
 		cmocka_unit_test(test_changes_in_the_middle_of_a_turn),
+		cmocka_unit_test(test_append_from_the_answer_in_a_change),
 		cmocka_unit_test(test_watchers),
 		cmocka_unit_test(test_close_with_waiters),
 		cmocka_unit_test(test_close_while_opening),
