@@ -415,14 +415,14 @@ broker_control_settings(const struct broker_control *control)
 	return ot_image_settings(ot_controller_image(control->controller));
 }
 
-int64_t
-broker_control_epoch(const struct broker_control *control)
-{
-	return broker_membership_epoch(control->membership);
-}
-
 const struct ot_image *
 broker_control_image(const struct broker_control *control)
 {
 	return ot_controller_image(control->controller);
+}
+
+int64_t
+broker_control_epoch(const struct broker_control *control)
+{
+	return broker_membership_epoch(control->membership);
 }

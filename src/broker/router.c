@@ -34,20 +34,25 @@ static broker_handler *const broker_handlers[] = {
 	[45] = broker_handle_alter_partition_reassignments,
 	[46] = broker_handle_list_partition_reassignments,
 	[47] = broker_handle_offset_delete,
+	[55] = broker_handle_describe_quorum,
 	[56] = broker_handle_alter_partition,
 	[60] = broker_handle_describe_cluster,
 	[62] = broker_handle_broker_registration,
 	[63] = broker_handle_broker_heartbeat,
+	[64] = broker_handle_unregister_broker,
 	[67] = broker_handle_allocate_producer_ids,
 	[70] = broker_handle_controller_registration,
 	[73] = broker_handle_assign_replicas_to_dirs,
-	[64] = broker_handle_unregister_broker,
 	[75] = broker_handle_describe_topic_partitions,
+	[80] = broker_handle_add_raft_voter,
+	[81] = broker_handle_remove_raft_voter,
 };
 
 static broker_handler *
 find_handler(int16_t key)
 {
+	if (key == OT_API_OTTLA_JOIN)
+		return broker_handle_ottla_join;
 	if (key < 0 || (size_t)key >= OT_ARRAY_COUNT(broker_handlers))
 		return NULL;
 	return broker_handlers[key];
