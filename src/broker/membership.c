@@ -12,7 +12,7 @@ enum {
 	MEMBERSHIP_RETRY_MS = 250,
 	MEMBERSHIP_LEAVE_PAUSE_MS = 50,
 	MEMBERSHIP_LEAVE_MS = 5 * 60 * 1000,    /* as long as Kafka's brokers wait */
-	MEMBERSHIP_LEAVE_SILENT_MS = 15 * 1000, /* without an answer */
+	MEMBERSHIP_LEAVE_SILENT_MS = 5 * 1000, /* without an answer */
 };
 
 enum membership_state {
