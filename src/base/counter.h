@@ -29,6 +29,13 @@ ot_counter_get(const struct ot_counter *counter)
 	return atomic_load_explicit(&counter->value, memory_order_relaxed);
 }
 
+/* @owner any thread */
+static inline void
+ot_counter_set(struct ot_counter *counter, int64_t value)
+{
+	atomic_store_explicit(&counter->value, value, memory_order_relaxed);
+}
+
 /* True for the first caller, false for all that follow. @owner any thread */
 static inline bool
 ot_once_take(struct ot_once *once)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
 #include "wire/msg_describe_cluster.h"
 #include "wire/msg_describe_topic_partitions.h"
 #include "wire/msg_metadata.h"
@@ -15,6 +14,7 @@ enum {
 	METADATA_VERSION_NULL_TOPICS = 1,
 	METADATA_VERSION_AUTO_CREATE = 4,
 	METADATA_VERSION_LISTENER_ERROR = 6, /* KIP-226 */
+	SEEN_AT_ONCE = 32,
 	METADATA_VERSION_BY_ID = 12, /* ids are in requests since 10, and mean something since 12 */
 };
 
@@ -307,31 +307,86 @@ refuse_topics(struct ot_request *request, const struct ot_metadata_request *body
 	ot_request_answer(request, &ot_metadata_response_msg, &response);
 }
 
-struct named_topic {
-	UT_hash_handle hh;
+/* A table of names that were seen, with open addressing: a client may send millions, and one
+ * request holds its shard for as long as it takes. */
+struct seen_name {
+	uint32_t tag;   /* of the hash */
+	uint32_t place; /* in the request's topics, and one; 0: nothing is here */
 };
+
+struct seen_names {
+	struct seen_name *slots;
+	uint64_t mask;
+	uint64_t secret; /* so that nobody can choose names that meet in one place */
+};
+
+static uint64_t
+hash_name(const struct seen_names *seen, struct ot_str name)
+{
+	uint64_t hash = seen->secret ^ (uint64_t)name.len;
+	for (int32_t at = 0; at < name.len; at += (int32_t)sizeof(uint64_t)) {
+		uint64_t word = 0;
+		memcpy(&word, name.data + at, OT_MIN(sizeof(word), (size_t)(name.len - at)));
+		hash = (hash ^ word) * (seen->secret | 1);
+		hash ^= hash >> 29;
+	}
+	return hash * 0x9e3779b97f4a7c15ull;
+}
+
+static uint64_t
+first_slot(const struct seen_names *seen, uint64_t hash)
+{
+	return hash >> 20 & seen->mask;
+}
+
+/* Whether the name of topics[place] stands there before; else it is noted. */
+static bool
+is_repeated(struct seen_names *seen, const struct ot_metadata_request_topic *topics, int32_t place,
+    struct ot_str name, uint64_t hash)
+{
+	uint32_t tag = (uint32_t)(hash >> 32);
+	for (uint64_t at = first_slot(seen, hash);; at = (at + 1) & seen->mask) {
+		struct seen_name *slot = &seen->slots[at];
+		if (slot->place == 0) {
+			*slot = (struct seen_name){ .tag = tag, .place = (uint32_t)place + 1 };
+			return false;
+		}
+		if (slot->tag == tag && ot_str_equal(topics[slot->place - 1].name, name))
+			return true;
+	}
+}
 
 /* Takes names out of the request that stand there before. */
 static bool
 drop_repeated_names(struct ot_request *request, struct ot_metadata_request *body)
 {
-	struct named_topic *known = NULL, *found;
-	struct named_topic *rows =
-	    ot_arena_array(&request->arena, (size_t)OT_MAX(body->topics_count, 0), sizeof(*rows));
+	uint64_t slot_count = 8;
+	while (slot_count < 2 * (uint64_t)OT_MAX(body->topics_count, 0))
+		slot_count *= 2;
+	struct seen_names seen = {
+		.slots = ot_arena_array(&request->arena, (size_t)slot_count, sizeof(*seen.slots)),
+		.mask = slot_count - 1,
+		.secret = ot_io_random_u64(broker_shard_of(request)->shard->io),
+	};
 	int32_t kept = 0;
-	if (rows == NULL)
+	if (seen.slots == NULL)
 		return false;
-	for (int32_t i = 0; i < body->topics_count; i++) {
-		struct ot_str name = body->topics[i].name;
-		if (name.len >= 0) {
-			HASH_FIND(hh, known, name.data, (size_t)name.len, found);
-			if (found != NULL)
-				continue;
-			HASH_ADD_KEYPTR(hh, known, name.data, (size_t)name.len, &rows[i]);
+	for (int32_t first = 0; first < body->topics_count; first += SEEN_AT_ONCE) {
+		int32_t count = OT_MIN(body->topics_count - first, (int32_t)SEEN_AT_ONCE);
+		uint64_t hashes[SEEN_AT_ONCE];
+		/* The table of many names is in no cache: its places are asked for together. */
+		for (int32_t i = 0; i < count; i++) {
+			hashes[i] = hash_name(&seen, body->topics[first + i].name);
+			__builtin_prefetch(&seen.slots[first_slot(&seen, hashes[i])], 1);
 		}
-		body->topics[kept++] = body->topics[i];
+		for (int32_t i = 0; i < count; i++) {
+			struct ot_str name = body->topics[first + i].name;
+			if (name.len >= 0 &&
+			    is_repeated(&seen, body->topics, kept, name, hashes[i]))
+				continue;
+			body->topics[kept++] = body->topics[first + i];
+		}
 	}
-	HASH_CLEAR(hh, known);
 	if (body->topics_count > 0)
 		body->topics_count = kept;
 	return true;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/counter.h"
 #include "cli/line_input_int.h"
 #include "cli/line_reader_int.h"
 #include "cli/stream_int.h"
@@ -179,7 +180,8 @@ static const struct cli_rule rules[] = {
 };
 
 enum {
-	PRODUCER_POLL_MS = 100, /* how soon a signal is seen while the queue is full */
+	PRODUCER_STICKY_BYTES = 128 * 1024, /* a batch, as large as it is by default */
+	PRODUCER_POLL_MS = 100,             /* how soon a signal is seen while the queue is full */
 };
 
 struct producer {
@@ -190,7 +192,9 @@ struct producer {
 	struct line_reader reader;
 	const char *topic_name;
 	uint64_t failed_count;
-	uint64_t answered_count; /* of --sync */
+	uint64_t answered_count;  /* of --sync */
+	struct ot_counter sticky; /* the partition of lines without a key; -1: to be chosen */
+	size_t sticky_bytes;      /* that went to it */
 	bool is_sync;
 	bool has_prompt;
 	int wake_read; /* librdkafka writes a byte when it has something to tell */
@@ -351,6 +355,42 @@ produce_with_headers(struct producer *producer, const struct line_record *record
 	return err;
 }
 
+/* ---- partitions ---------------------------------------------------------------------------- */
+
+/* A key decides by its hash, as in Java. Lines without one stay together, in a partition that
+ * changes when it has had so much (KIP-480): who reads few lines reads them in order. librdkafka
+ * has the same, but not before it has a connection to the partition's leader: the first lines of a
+ * program would go here and there. Called on any thread. */
+static int32_t
+choose_partition(const rd_kafka_topic_t *topic, const void *key, size_t key_bytes, int32_t count,
+    void *arg, void *record_arg)
+{
+	struct producer *producer = arg;
+	if (key != NULL)
+		return rd_kafka_msg_partitioner_murmur2(topic, key, key_bytes, count, arg,
+		    record_arg);
+	int64_t sticky = ot_counter_get(&producer->sticky);
+	if (sticky < 0 || sticky >= count) {
+		sticky = rd_kafka_msg_partitioner_random(topic, NULL, 0, count, arg, record_arg);
+		ot_counter_set(&producer->sticky, sticky);
+	}
+	return (int32_t)sticky;
+}
+
+static void
+note_sticky(struct producer *producer, const struct line_record *record)
+{
+	if (record->key.len >= 0)
+		return;
+	producer->sticky_bytes += (size_t)OT_MAX(record->value.len, 0);
+	if (producer->sticky_bytes < PRODUCER_STICKY_BYTES)
+		return;
+	producer->sticky_bytes = 0;
+	ot_counter_set(&producer->sticky, -1);
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
 static rd_kafka_resp_err_t
 produce(struct producer *producer, const struct line_record *record)
 {
@@ -381,6 +421,7 @@ send_record(struct producer *producer, const struct line_record *record)
 		rd_kafka_poll(producer->stream.client, PRODUCER_POLL_MS);
 		err = produce(producer, record);
 	}
+	note_sticky(producer, record);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		tell_failure(producer, err, field_of(record->key), field_of(record->value));
 	else if (producer->is_sync)
@@ -468,16 +509,27 @@ open_producer(struct producer *producer)
 		return false;
 	rd_kafka_conf_t *conf =
 	    stream_conf_create(cli, OT_CLIENT_PRODUCER, &props, &producer->stream);
+	bool has_partitioner = stream_props_get(&props, "partitioner.class") != NULL ||
+	                       stream_props_get(&props, "partitioner") != NULL;
 	ot_properties_fini(&props);
 	if (conf == NULL)
 		return false;
 	stream_conf_put(conf, "queue.buffering.max.messages", "1000000");
 	/* The answers that say that all is well are many, and nobody waits for them. */
 	stream_conf_put(conf, "delivery.report.only.error", producer->is_sync ? "false" : "true");
+	/* Else librdkafka does not ask for the partition of a record without a key. */
+	if (!has_partitioner)
+		stream_conf_put(conf, "sticky.partitioning.linger.ms", "0");
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	if (!stream_open(cli, OT_CLIENT_PRODUCER, conf, &producer->stream))
 		return false;
-	producer->topic = rd_kafka_topic_new(producer->stream.client, producer->topic_name, NULL);
+	rd_kafka_topic_conf_t *topic_conf =
+	    rd_kafka_default_topic_conf_dup(producer->stream.client);
+	rd_kafka_topic_conf_set_opaque(topic_conf, producer);
+	if (!has_partitioner)
+		rd_kafka_topic_conf_set_partitioner_cb(topic_conf, choose_partition);
+	producer->topic =
+	    rd_kafka_topic_new(producer->stream.client, producer->topic_name, topic_conf);
 	if (producer->topic == NULL) {
 		cli_fail(cli, "The topic %s: %s", producer->topic_name,
 		    rd_kafka_err2str(rd_kafka_last_error()));
@@ -494,6 +546,7 @@ run(struct cli *cli)
 		.topic_name = cli_get(&cli->args, PRODUCER_TOPIC),
 		.is_sync = cli_has(&cli->args, PRODUCER_SYNC),
 		.has_prompt = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1,
+		.sticky = { -1 },
 		.wake_read = -1,
 		.wake_write = -1 };
 	bool is_open = open_reader(&producer) && open_producer(&producer);

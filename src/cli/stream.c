@@ -14,8 +14,9 @@
 #include "cli/date_format_int.h"
 
 enum {
-	STREAM_GROUP_NUMBERS = 100000, /* as many names as Kafka's tools choose from */
-	STREAM_POLL_MS = 100,          /* how soon a signal is seen */
+	STREAM_GROUP_NUMBERS = 100000,           /* as many names as Kafka's tools choose from */
+	STREAM_POLL_MS = 100,                    /* how soon a signal is seen */
+	STREAM_SIGNAL_WAIT_US = 3 * 1000 * 1000, /* for a first answer, after a signal */
 };
 
 static const char max_block_ms[] = "60000"; /* of Java's producers */
@@ -329,6 +330,18 @@ find_cluster(struct stream *stream)
 	return stream->is_reached;
 }
 
+/* Whether a signal ends the wait for a first answer. One that comes when the process has just begun
+ * does not: what was read is on its way, and a broker that is there answers in a moment. */
+static bool
+is_wait_ended(struct stream *stream, int64_t now)
+{
+	if (stream_signal() == 0)
+		return false;
+	if (stream->signal_until_us == 0)
+		stream->signal_until_us = now + STREAM_SIGNAL_WAIT_US;
+	return stream->is_unreachable || now >= stream->signal_until_us;
+}
+
 bool
 stream_can_send(struct stream *stream)
 {
@@ -338,7 +351,7 @@ stream_can_send(struct stream *stream)
 	if (stream->block_until_us == 0)
 		stream->block_until_us = now + stream->block_us;
 	bool is_late = now >= stream->block_until_us;
-	if (!is_late && stream_signal() == 0)
+	if (!is_late && !is_wait_ended(stream, now))
 		return true;
 	stream_log("ERROR", "%sno broker can be reached at %s%s. Does a broker run there?",
 	    stream->name, stream->servers,

@@ -56,6 +56,7 @@ struct stream {
 	const char *servers;     /* whom it asks first; the arena's */
 	int64_t block_us;        /* how long a producer waits for the first answer of any of them */
 	int64_t block_until_us;  /* 0: nothing had to wait yet */
+	int64_t signal_until_us; /* the same, since a signal; 0: there was none */
 	bool is_reached;         /* a broker has told of the cluster */
 	bool is_unreachable;     /* the log says that nobody answers */
 	bool makes_topics;       /* a consumer's subscription may create a topic */

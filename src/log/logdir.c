@@ -167,11 +167,14 @@ ot_logdir_read_meta(struct ot_fs *fs, const char *path, struct ot_logdir_meta *r
 {
 	char file_path[LOG_PATH_BYTES];
 	struct ot_writer text;
+	struct ot_why damage = { "" };
 	ot_writer_init(&text);
 	log_path_named(file_path, path, META_NAME);
 	ot_err err = log_read_file(fs, file_path, META_BYTES_MAX, &text);
 	if (err == OT_OK)
-		err = parse_meta((const char *)text.data, text.bytes, ret_meta, why);
+		err = parse_meta((const char *)text.data, text.bytes, ret_meta, &damage);
+	if (damage.text[0] != '\0')
+		ot_why_set(why, "In the log directory %s: %s", path, damage.text);
 	ot_writer_fini(&text);
 	return err;
 }
@@ -255,11 +258,8 @@ static ot_err
 check_owner(struct ot_logdir *logdir, const struct ot_logdir_open_args *args, struct ot_why *why)
 {
 	struct ot_logdir_meta meta = { .node_id = -1 };
-	struct ot_why damage = { "" };
-	ot_err err = ot_logdir_read_meta(logdir->fs, logdir->path, &meta, &damage);
+	ot_err err = ot_logdir_read_meta(logdir->fs, logdir->path, &meta, why);
 	struct ot_logdir_meta before = meta;
-	if (damage.text[0] != '\0')
-		ot_why_set(why, "In the log directory %s: %s", logdir->path, damage.text);
 	if (err == OT_OK || err == OT_ERR_NOT_FOUND)
 		err = settle_meta(&meta, args, why);
 	if (err != OT_OK)

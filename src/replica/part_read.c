@@ -320,7 +320,10 @@ list_starts(struct ot_part *part, struct ot_part_find *find)
 		find->starts[find->start_count++] = ot_log_start_offset(part->log);
 		return OT_OK;
 	}
-	int64_t timestamp = find->timestamp == OT_LIST_LATEST ? OT_LOG_ANY_TIME : find->timestamp;
+	/* The log's end is of now: a time that has not passed yet has all before it. */
+	bool is_all = find->timestamp == OT_LIST_LATEST ||
+	              find->timestamp >= ot_io_wall(part->conf.owner->io);
+	int64_t timestamp = is_all ? OT_LOG_ANY_TIME : find->timestamp;
 	ot_err err = ot_log_list_starts(part->log, timestamp, bound, count_max, find->starts,
 	    &find->start_count);
 	return err == OT_OK ? OT_OK : OT_ERR_KAFKA_STORAGE_ERROR;

@@ -14,6 +14,7 @@ import termios
 
 import pytest
 
+import wire
 from console import call, consume, create, pairs, produce
 from harness import BIN, ROOT, Program, die_with_parent, environment, wait_until
 
@@ -105,6 +106,21 @@ def test_keys_go_to_the_partitions_of_javas_clients(broker):
     found = {line.split()[1]: int(line.split()[0].split(":")[1])
              for line in output.decode().splitlines()}
     assert found == {key: murmur2(key.encode()) % 3 for key in keys}
+
+
+def test_lines_without_a_key_stay_together(broker):
+    """Goal: a few lines go to one partition, so that they are read in order; many are spread, a batch
+    here and a batch there (KIP-480). Method: from the first line of a program on, when it has no
+    connection yet, and with fewer bytes than a batch or with forty times as many."""
+    create(broker, "together", 8)
+    produce(broker, "together", "".join(f"{i}\n" for i in range(1000)))
+    create(broker, "spread", 8)
+    produce(broker, "spread", ("x" * 1000 + "\n") * 5000)
+    with broker.connect() as connection:
+        found = [wire.fetch_all(connection, "together", i, 0) for i in range(8)]
+        ends = [wire.fetch(connection, "spread", i, 0, max_bytes=1).HighWatermark for i in range(8)]
+    assert [[int(item.value) for item in items] for items in found if items] == [list(range(1000))]
+    assert sum(ends) == 5000 and sum(end > 0 for end in ends) >= 4
 
 
 def murmur2(data):

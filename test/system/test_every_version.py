@@ -5,6 +5,7 @@ what the newest one says. Groups have their rounds in test_groups.py.
 """
 
 import struct
+import time
 import zlib
 
 import pytest
@@ -116,6 +117,7 @@ def test_version_0_of_list_offsets_lists_segments(connection):
     assert ask(-1, 2) == [12, 9] and ask(-1, 1) == [12] and ask(-1, 0) == [] and ask(-1, -5) == []
     assert ask(-1, 2**31 - 1) == [12, 9, 6, 3, 0]
     assert ask(-2) == [0]
+    assert ask(2**62) == ask(int(time.time() * 1000) + 60000) == [12, 9, 6, 3, 0]
     assert ask(3000) == [0] and ask(2999) == [] and ask(8999) == [3, 0] and ask(9000) == [6, 3, 0]
     connection.call("DeleteRecords", 1, TimeoutMs=5000, Topics=[
         {"Name": "t", "Partitions": [{"PartitionIndex": 0, "Offset": 4}]}])

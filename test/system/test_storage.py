@@ -361,3 +361,34 @@ def test_a_start_on_a_full_disk(make_broker, tmp_path, kill):
     assert first_words(broker, stored - 1) == [b"%d" % (stored - 1), b"yes"]
     broker.restart()
     assert first_words(broker, stored - 1) == [b"%d" % (stored - 1), b"yes"]
+
+
+@pytest.mark.skipif("ext4" not in KINDS or os.geteuid() != 0, reason="takes a file system to break")
+def test_a_disk_that_fails(make_broker, tmp_path):
+    """Goal: a log directory whose disk fails takes its partitions offline, and nothing else: the other
+    directory's go on, and so does the broker until it is told to stop.
+    Method: a small file system is told to abort, as it does by itself when its device fails."""
+    disk, other = str(tmp_path / "disk"), str(tmp_path / "other")
+    broker = make_broker({"log.dirs": f"{disk}/data,{other}", **SMALL_SEGMENTS,
+                          "metadata.log.dir": str(tmp_path / "metadata")},
+                         command=harness.on_small_disk(disk, 64 << 20, "ext4"), start=False)
+    broker.start()
+    with broker.connect() as connection:
+        create(connection, NumPartitions=4)
+        for partition in range(4):
+            row = wire.produce(connection, "t", partition, wire.batch([b"before"]))
+            assert error_name(row.ErrorCode) == "NONE"
+        well = {int(name[2:]) for name in os.listdir(other) if name.startswith("t-")}
+        assert len(well) == 2
+        harness.run("nsenter", "-t", broker.process.pid, "-m", "mount", "-o", "remount,abort", disk)
+        for _ in range(2):
+            for partition in range(4):
+                expected = "NONE" if partition in well else "KAFKA_STORAGE_ERROR"
+                row = wire.produce(connection, "t", partition, wire.batch([b"after"]))
+                assert error_name(row.ErrorCode) == expected
+                assert error_name(wire.fetch(connection, "t", partition, 0).ErrorCode) == expected
+        assert error_name(create(connection, "later").ErrorCode) == "NONE"
+        for partition in well:
+            assert len(wire.fetch_all(connection, "t", partition, 0)) == 3
+    for partition in set(range(4)) - well:
+        broker.wait_report(f"t-{partition} is offline from now on: .*Restart the broker when the disk")
