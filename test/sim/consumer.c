@@ -28,7 +28,7 @@ struct consumer {
 	int16_t version;
 	int64_t position; /* -1: to be asked for */
 	int64_t start;
-	int64_t end; /* of a verifier: the high watermark; -1: not known yet */
+	int64_t end;        /* of a verifier: the high watermark; -1: not known yet */
 	int32_t idle_count; /* of its fetches that brought nothing */
 	bool is_verifier;
 	bool is_done;

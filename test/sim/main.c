@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/plant.h"
 #include "base/report.h"
 #include "run.h"
 
@@ -28,6 +29,7 @@ struct options {
 	bool has_reports;
 	bool is_twice; /* each seed two times: is its history one? */
 	bool is_small; /* failing seeds are not run again */
+	bool is_hunt;
 };
 
 /* What a seed's process tells its parent. */
@@ -43,6 +45,36 @@ static struct options options = {
 	.jobs = 2,
 	.trace_lines = TRACE_LINES,
 };
+
+/* ---- bugs on purpose ------------------------------------------------------------------------- */
+
+#ifdef OT_PLANTS
+enum ot_plant ot_planted;
+
+#define ROW(name) [OT_PLANT_##name] = #name
+static const char *const plant_names[] = {
+	ROW(NONE),
+	ROW(ACK_BEFORE_SYNC),
+	ROW(ACK_BEFORE_REPLICATION),
+	ROW(READ_PAST_WATERMARK),
+	ROW(WATERMARK_BY_WISH),
+	ROW(WATERMARK_UNDER_LEAST_ISR),
+	ROW(TRUNCATE_BY_WATERMARK),
+	ROW(NO_TRUNCATION),
+	ROW(STALE_LEADER),
+	ROW(STALE_REPLICA),
+	ROW(UNCLEAN_LEADER),
+	ROW(DEPOSED_CONTROLLER),
+	ROW(BATCH_TWICE),
+	ROW(CHECKPOINT_UNSYNCED),
+	ROW(TORN_TAIL),
+	ROW(DUPLICATES),
+	ROW(PRODUCERS_FORGOTTEN),
+	ROW(STALE_GENERATION),
+	ROW(OFFSETS_NOT_LOADED),
+};
+_Static_assert(OT_ARRAY_COUNT(plant_names) == OT_PLANT_COUNT, "each plant has a name");
+#endif
 
 /* ---- a seed's process ------------------------------------------------------------------------ */
 
@@ -344,6 +376,53 @@ run_all(struct totals *totals)
 	}
 }
 
+#ifdef OT_PLANTS
+/* Whether some seed of the range fails with that bug; the first that does is told. */
+static bool
+hunt_one(enum ot_plant plant)
+{
+	struct outcome outcome;
+
+	ot_planted = plant;
+	for (uint64_t seed = options.first; seed <= options.last; seed++) {
+		run_once(seed, &options.plan, &outcome);
+		if (outcome.result.failure[0] == '\0')
+			continue;
+		printf("%s: found by seed %" PRIu64 ": %s\n", plant_names[plant], seed,
+		    outcome.result.failure);
+		(void)fflush(stdout);
+		return true;
+	}
+	printf("%s: NOT FOUND\n", plant_names[plant]);
+	(void)fflush(stdout);
+	return false;
+}
+
+static int
+hunt_all(void)
+{
+	uint64_t found = 0, missed = 0;
+
+	for (int plant = OT_PLANT_NONE + 1; plant < OT_PLANT_COUNT; plant++) {
+		bool is_found = hunt_one((enum ot_plant)plant);
+
+		found += is_found;
+		missed += !is_found;
+	}
+	printf("%" PRIu64 " planted bugs found, %" PRIu64 " not\n", found, missed);
+	return missed == 0 ? 0 : 1;
+}
+
+static bool
+take_plant(const char *name)
+{
+	for (int plant = OT_PLANT_NONE + 1; plant < OT_PLANT_COUNT; plant++)
+		if (strcmp(plant_names[plant], name) == 0)
+			ot_planted = (enum ot_plant)plant;
+	return ot_planted != OT_PLANT_NONE;
+}
+#endif
+
 /* ---- command line --------------------------------------------------------------------------- */
 
 static int
@@ -417,6 +496,13 @@ take_option(int letter, const char *value)
 	case 'm':
 		options.is_small = true;
 		return true;
+#ifdef OT_PLANTS
+	case 'P':
+		return take_plant(value);
+	case 'H':
+		options.is_hunt = true;
+		return true;
+#endif
 	default:
 		return false;
 	}
@@ -437,6 +523,10 @@ main(int argc, char **argv)
 		{ "reports", no_argument, NULL, 'p' },
 		{ "twice", no_argument, NULL, '2' },
 		{ "no-minimise", no_argument, NULL, 'm' },
+#ifdef OT_PLANTS
+		{ "plant", required_argument, NULL, 'P' },
+		{ "hunt", no_argument, NULL, 'H' },
+#endif
 		{ 0 },
 	};
 	struct totals totals = { 0 };
@@ -449,6 +539,10 @@ main(int argc, char **argv)
 	if (optind != argc)
 		return usage();
 	ot_report_set_sink(on_report, options.has_reports ? OT_REPORT_INFO : OT_REPORT_ERROR);
+#ifdef OT_PLANTS
+	if (options.is_hunt)
+		return hunt_all();
+#endif
 	run_all(&totals);
 	printf("%" PRIu64 " seed%s passed, %" PRIu64 " failed: %" PRIu64 " faults, %" PRIu64
 	       " records acknowledged, %" PRIu64 " read, %" PRIu64 " shares of groups, %" PRIu64

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
+#include "base/plant.h"
 #include "sim/sim_io.h"
 
 enum { NODES_MAX = 64, HOST_BYTES = 64, RENEWS_PER_LEASE = 4 };
@@ -500,6 +501,8 @@ take_append(struct metalog_store *store, const struct message *message)
 	if (err == OT_OK &&
 	    (!is_leaders(store, message) || message->base_offset != store->end_offset))
 		err = OT_ERR_NOT_CONTROLLER;
+	if (OT_PLANT(DEPOSED_CONTROLLER))
+		err = store->refusal;
 	trace(store, err == OT_OK ? "append" : "refuse", message->node_id,
 	    (uint64_t)message->base_offset, (uint64_t)message->records.count);
 	if (err == OT_OK)
