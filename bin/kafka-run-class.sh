@@ -60,7 +60,12 @@ tool_of_class()
 	ConfigCommand) echo configs ;;
 	GetOffsetShell) echo get-offsets ;;
 	DeleteRecordsCommand) echo delete-records ;;
+	LeaderElectionCommand) echo leader-election ;;
 	LogDirsCommand) echo log-dirs ;;
+	MetadataQuorumCommand) echo metadata-quorum ;;
+	PreferredReplicaLeaderElectionCommand) echo preferred-replica-election ;;
+	ReassignPartitionsCommand) echo reassign-partitions ;;
+	ReplicaVerificationTool) echo replica-verification ;;
 	DumpLogSegments) echo dump-log ;;
 	BrokerApiVersionsCommand) echo broker-api-versions ;;
 	ClusterTool) echo cluster ;;

@@ -61,5 +61,6 @@ _ottla()
 
 complete -o filenames -F _ottla ottla kafka-{broker-api-versions,cluster,configs}.sh \
 	kafka-{console-consumer,console-producer,consumer-groups,consumer-perf-test}.sh \
-	kafka-{delete-records,dump-log,e2e-latency,get-offsets,log-dirs}.sh \
-	kafka-{producer-perf-test,storage,topics,server-start}.sh
+	kafka-{delete-records,dump-log,e2e-latency,get-offsets,leader-election,log-dirs}.sh \
+	kafka-{metadata-quorum,preferred-replica-election,producer-perf-test}.sh \
+	kafka-{reassign-partitions,replica-verification,storage,topics,server-start}.sh

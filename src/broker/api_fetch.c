@@ -6,6 +6,10 @@
  *      v  |
  *   WATCHING: a watcher stands at each partition
  *
+ * A follower's fetch is the same, but that it reads to the log's end, is woken by each write, and
+ * tells the leader how far the follower is. A consumer may be sent to a replica in its own rack
+ * instead of being given records (KIP-392), and may read at followers.
+ *
  * Reading goes over the shards as one scatter; each owner fills the reads of its own partitions
  * within its share of max_bytes. Watching is another scatter, sent only when the client will really
  * wait. Watchers are taken away by the next reading scatter, at each owner before it reads, so the
@@ -20,11 +24,15 @@
 #include "base/alloc.h"
 #include "broker/fetch_session_int.h"
 #include "broker/legacy_int.h"
+#include "replica/throttle.h"
 #include "wire/msg_fetch.h"
 
 enum {
 	FETCH_VERSION_MAGIC_1 = 2,
+	FETCH_VERSION_CLOSEST = 11, /* KIP-392 */
 	FETCH_VERSION_TOPIC_ID = 13,
+	FETCH_VERSION_REPLICA_STATE = 15, /* KIP-903 */
+	FETCH_VERSION_LEADERS = 16,       /* KIP-951 */
 };
 
 enum fetch_state { FETCH_READING, FETCH_WATCHING, FETCH_CONVERTING, FETCH_ANSWERED };
@@ -36,8 +44,11 @@ struct fetch_part {
 	struct ot_part_watcher watcher;
 	struct fetch_op *op;
 	struct fetch_part_state state; /* as the client asked; what it was told last */
+	int32_t closest;               /* the replica that it should read from; -1: this one */
 	struct ot_uuid topic_id;       /* of the topic that was found */
 	bool is_found;                 /* else read.err says why not */
+	bool is_measured;              /* its bytes count against the throttled rate */
+	bool is_held_back;             /* no records now: the rate is exceeded */
 	uint32_t shard_index;
 	struct ot_file_range range;
 	struct legacy_range *legacy; /* what an old client gets instead of the range */
@@ -60,9 +71,13 @@ struct fetch_op {
 	struct ot_request *request;
 	struct broker_shard *self;
 	struct ot_fetch_request *body;
+	int32_t replica_id;            /* of the follower that asks; below 0: a consumer */
+	int64_t replica_epoch;         /* its broker epoch; -1: not told */
+	bool is_rack_told;             /* a consumer that may be sent to a closer replica */
 	struct fetch_session *session; /* NULL: none */
 	int32_t session_id;            /* told to the client */
 	bool is_incremental;
+	bool is_read; /* once at least */
 	enum fetch_state state;
 	struct fetch_part *parts;
 	size_t part_count;
@@ -79,6 +94,12 @@ struct fetch_op {
 
 static void start_reading(struct fetch_op *op);
 
+static bool
+is_replica(const struct fetch_op *op)
+{
+	return op->replica_id >= 0;
+}
+
 /* ---- the answer ---------------------------------------------------------------------------- */
 
 /* An incremental answer names a partition only if the client learns something from it. */
@@ -88,7 +109,7 @@ is_news(const struct fetch_part *part)
 	const struct ot_part_read *read = &part->read;
 	const struct fetch_part_state *state = &part->state;
 	return read->err != OT_OK || read->bytes > 0 || read->diverging_epoch >= 0 ||
-	       state->high_watermark != read->high_watermark ||
+	       part->closest >= 0 || state->high_watermark != read->high_watermark ||
 	       state->log_start_offset != read->log_start_offset || state->error_code != 0;
 }
 
@@ -112,6 +133,44 @@ fill_aborted(struct fetch_op *op, struct fetch_part *part,
 	}
 }
 
+/* Each node once. Without memory the client asks Metadata, as older ones do. */
+static void
+add_node(struct fetch_op *op, const struct broker_leader *leader)
+{
+	struct ot_fetch_response *response = &op->response;
+	for (int32_t i = 0; i < response->node_endpoints_count; i++) {
+		if (response->node_endpoints[i].node_id == leader->id)
+			return;
+	}
+	struct ot_fetch_response_node_endpoint *nodes = ot_fetch_response_node_endpoint_array(
+	    &op->request->arena, response->node_endpoints_count + 1);
+	if (nodes == NULL)
+		return;
+	for (int32_t i = 0; i < response->node_endpoints_count; i++)
+		nodes[i] = response->node_endpoints[i];
+	struct ot_fetch_response_node_endpoint *node = &nodes[response->node_endpoints_count++];
+	node->node_id = leader->id;
+	node->host = leader->address->host;
+	node->port = leader->address->port;
+	node->rack = leader->broker->rack;
+	response->node_endpoints = nodes;
+}
+
+/* Tells the client where to go (KIP-951). */
+static void
+fill_leader(struct fetch_op *op, const struct fetch_part *part,
+    struct ot_fetch_response_partition *answer)
+{
+	if (op->request->header.request_api_version < FETCH_VERSION_LEADERS || !part->is_found)
+		return;
+	struct broker_leader leader = broker_find_leader(op->self, op->request, &part->topic_id,
+	    part->state.wanted.partition);
+	answer->current_leader.leader_id = leader.id;
+	answer->current_leader.leader_epoch = leader.epoch;
+	if (leader.address != NULL)
+		add_node(op, &leader);
+}
+
 static void
 fill_part(struct fetch_op *op, struct fetch_part *part, struct ot_fetch_response_partition *answer)
 {
@@ -121,11 +180,10 @@ fill_part(struct fetch_op *op, struct fetch_part *part, struct ot_fetch_response
 	answer->high_watermark = read->high_watermark;
 	answer->last_stable_offset = read->last_stable_offset;
 	answer->log_start_offset = read->log_start_offset;
+	answer->preferred_read_replica = part->closest;
 	answer->records = (struct ot_records){ .data = (const uint8_t *)"", .len = 0 };
-	if (read->err == OT_ERR_NOT_LEADER_OR_FOLLOWER || read->err == OT_ERR_FENCED_LEADER_EPOCH) {
-		answer->current_leader.leader_id = op->self->broker->node_id;
-		answer->current_leader.leader_epoch = read->current_leader_epoch;
-	}
+	if (read->err == OT_ERR_NOT_LEADER_OR_FOLLOWER || read->err == OT_ERR_FENCED_LEADER_EPOCH)
+		fill_leader(op, part, answer);
 	if (read->diverging_epoch >= 0) {
 		answer->diverging_epoch.epoch = read->diverging_epoch;
 		answer->diverging_epoch.end_offset = read->diverging_end_offset;
@@ -365,6 +423,16 @@ on_more(struct ot_part_watcher *watcher)
 	ot_shard_post(op->self->shard, &share->wake);
 }
 
+/* Since it was read. */
+static bool
+has_changed(const struct fetch_part *part, const struct ot_part *found)
+{
+	if (ot_part_leader_epoch(found) != part->read.current_leader_epoch)
+		return true;
+	return !part->is_held_back &&
+	       ot_part_end(found, part->watcher.is_replica) != part->read.end;
+}
+
 /* On the partition's owner. */
 static void
 visit_to_watch(struct ot_scatter_item *item)
@@ -373,9 +441,9 @@ visit_to_watch(struct ot_scatter_item *item)
 	struct broker_shard *self = ot_shard_self->user;
 	struct ot_part *found =
 	    ot_replicas_find(self->replicas, &part->topic_id, part->state.wanted.partition);
-	if (found == NULL || ot_part_high_watermark(found) != part->read.high_watermark) {
+	if (found == NULL || has_changed(part, found)) {
 		on_more(&part->watcher);
-	} else {
+	} else if (!part->is_held_back) { /* else only time lets it have more */
 		part->is_watching = true;
 		ot_part_watch(found, &part->watcher);
 	}
@@ -436,9 +504,7 @@ start_watching(struct fetch_op *op)
 static int64_t
 bytes_of_read(const struct ot_part_read *read)
 {
-	int64_t end =
-	    read->isolation == OT_READ_COMMITTED ? read->last_stable_offset : read->high_watermark;
-	bool is_cut = read->bytes > 0 && read->plan.next_offset < end;
+	bool is_cut = read->bytes > 0 && read->plan.next_offset < read->readable_end;
 	return is_cut ? OT_MAX((int64_t)read->bytes, read->bytes_max) : (int64_t)read->bytes;
 }
 
@@ -450,7 +516,7 @@ is_enough(const struct fetch_op *op)
 	int64_t bytes = 0;
 	for (size_t i = 0; i < op->part_count; i++) {
 		const struct ot_part_read *read = &op->parts[i].read;
-		if (read->err != OT_OK || read->diverging_epoch >= 0)
+		if (read->err != OT_OK || read->diverging_epoch >= 0 || op->parts[i].closest >= 0)
 			return true;
 		bytes += bytes_of_read(read);
 	}
@@ -462,6 +528,7 @@ static void
 all_are_read(struct ot_scatter *scatter)
 {
 	struct fetch_op *op = OT_CONTAINER_OF(scatter, struct fetch_op, scatter);
+	op->is_read = true;
 	if (is_enough(op) || op->body->max_wait_ms <= 0 || is_out_of_time(op))
 		answer(op);
 	else
@@ -475,10 +542,108 @@ read_is_done(struct ot_part_read *read)
 {
 	struct fetch_part *part = OT_CONTAINER_OF(read, struct fetch_part, read);
 	struct fetch_share *share = &part->op->shares[part->shard_index];
+	if (part->is_measured && read->bytes > 0)
+		ot_throttle_note(part->op->self->broker->leader_throttle, read->bytes);
 	share->bytes_left += read->bytes_max - (int64_t)read->bytes;
 	if (read->is_one_at_least && read->bytes == 0)
 		share->has_first = false;
 	ot_scatter_item_done(&part->item);
+}
+
+/* An answer without records. On the partition's owner, or at home for one that was not found. */
+static void
+give_nothing(struct fetch_part *part, ot_err err)
+{
+	struct ot_part_read *read = &part->read;
+	*read = (struct ot_part_read){
+		.err = err,
+		.high_watermark = -1,
+		.last_stable_offset = -1,
+		.log_start_offset = -1,
+		.current_leader_epoch = -1,
+		.diverging_epoch = -1,
+		.aborted_count = -1,
+	};
+}
+
+static bool
+is_listed(const struct ot_throttled_replicas *list, int32_t partition, int32_t broker)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->pairs[i].partition == partition && list->pairs[i].broker == broker)
+			return true;
+	}
+	return list->is_all;
+}
+
+/* Whether leader.replication.throttled.* holds for what the follower reads. Those in the ISR are
+ * never held back, since producers wait for them. */
+static void
+note_throttle(struct broker_shard *self, struct fetch_part *part, const struct ot_part *found)
+{
+	const struct fetch_op *op = part->op;
+	int64_t rate = ot_settings_number(ot_image_settings(self->image),
+	    OT_BROKER_LEADER_REPLICATION_THROTTLED_RATE);
+	part->is_measured = part->is_held_back = false;
+	if (!is_replica(op) || rate == INT64_MAX)
+		return;
+	const struct ot_topic_image *topic = ot_image_topic_by_id(self->image, &part->topic_id);
+	part->is_measured =
+	    topic != NULL &&
+	    is_listed(&ot_image_topic_settings(self->image, topic)->leader_throttled,
+		part->state.wanted.partition, self->broker->node_id);
+	struct ot_part_follower follower;
+	part->is_held_back =
+	    part->is_measured && ot_part_follower(found, op->replica_id, &follower) &&
+	    !follower.is_in_sync && ot_throttle_rate(self->broker->leader_throttle) > rate;
+}
+
+static void
+fill_read(struct fetch_part *part, struct fetch_share *share)
+{
+	struct fetch_op *op = part->op;
+	const struct ot_fetch_request_partition *wanted = &part->state.wanted;
+	bool is_committed = op->body->isolation_level == OT_READ_COMMITTED && !is_replica(op);
+	part->read = (struct ot_part_read){
+		.offset = wanted->fetch_offset,
+		.bytes_max =
+		    part->is_held_back
+			? 0
+			: (int32_t)OT_MAX(
+			      OT_MIN((int64_t)wanted->partition_max_bytes, share->bytes_left), 0),
+		.leader_epoch = wanted->current_leader_epoch,
+		.last_fetched_epoch = wanted->last_fetched_epoch,
+		.replica_id = is_replica(op) ? op->replica_id : -1,
+		.replica_epoch = op->replica_epoch,
+		.replica_log_start = wanted->log_start_offset,
+		.is_replica_known = op->is_read,
+		.is_follower_allowed =
+		    op->request->header.request_api_version >= FETCH_VERSION_CLOSEST,
+		.isolation = is_committed ? OT_READ_COMMITTED : OT_READ_UNCOMMITTED,
+		.is_one_at_least = !share->has_first && !part->is_held_back,
+		.done = read_is_done,
+	};
+}
+
+/* Sends the consumer to a closer replica, if there is one that has what it wants: it gets the
+ * watermarks, and no records. */
+static bool
+is_sent_away(struct broker_shard *self, struct fetch_part *part, struct ot_part *found)
+{
+	struct fetch_op *op = part->op;
+	const struct ot_fetch_request_partition *wanted = &part->state.wanted;
+	if (!op->is_rack_told || ot_part_check_leader(found, wanted->current_leader_epoch) != OT_OK)
+		return false;
+	part->closest = broker_closest_replica(self, op->request, found, op->body->rack_id,
+	    wanted->fetch_offset);
+	if (part->closest < 0)
+		return false;
+	give_nothing(part, OT_OK);
+	part->read.high_watermark = ot_part_high_watermark(found);
+	part->read.last_stable_offset =
+	    ot_log_last_stable_offset(ot_part_log(found), part->read.high_watermark);
+	part->read.log_start_offset = ot_log_start_offset(ot_part_log(found));
+	return true;
 }
 
 /* On the partition's owner. */
@@ -488,38 +653,23 @@ visit_to_read(struct ot_scatter_item *item)
 	struct fetch_part *part = OT_CONTAINER_OF(item, struct fetch_part, item);
 	struct broker_shard *self = ot_shard_self->user;
 	struct fetch_share *share = &part->op->shares[part->shard_index];
-	const struct ot_fetch_request_partition *wanted = &part->state.wanted;
 	if (part->is_watching)
 		ot_part_unwatch(&part->watcher);
 	part->is_watching = false;
 	share->is_wake_posted = false;
-	part->read = (struct ot_part_read){
-		.offset = wanted->fetch_offset,
-		.bytes_max = (int32_t)OT_MAX(
-		    OT_MIN((int64_t)wanted->partition_max_bytes, share->bytes_left), 0),
-		.leader_epoch = wanted->current_leader_epoch,
-		.last_fetched_epoch = wanted->last_fetched_epoch,
-		.replica_id = -1,
-		.isolation = part->op->body->isolation_level == OT_READ_COMMITTED
-		                 ? OT_READ_COMMITTED
-		                 : OT_READ_UNCOMMITTED,
-		.is_one_at_least = !share->has_first,
-		.done = read_is_done,
-	};
-	share->has_first = true;
-	share->bytes_left -= part->read.bytes_max;
 	struct ot_part *found =
-	    ot_replicas_find(self->replicas, &part->topic_id, wanted->partition);
-	if (found != NULL) {
-		ot_part_read(found, &part->read);
+	    ot_replicas_find(self->replicas, &part->topic_id, part->state.wanted.partition);
+	if (found == NULL)
+		give_nothing(part, OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	if (found == NULL || is_sent_away(self, part, found)) {
+		ot_scatter_item_done(item);
 		return;
 	}
-	part->read.err = OT_ERR_NOT_LEADER_OR_FOLLOWER;
-	part->read.high_watermark = part->read.last_stable_offset = -1;
-	part->read.log_start_offset = part->read.diverging_epoch = -1;
-	part->read.current_leader_epoch = -1;
-	part->read.aborted_count = -1;
-	ot_scatter_item_done(item);
+	note_throttle(self, part, found);
+	fill_read(part, share);
+	share->has_first = share->has_first || part->read.is_one_at_least;
+	share->bytes_left -= part->read.bytes_max;
+	ot_part_read(found, &part->read);
 }
 
 static void
@@ -548,14 +698,13 @@ add_part(struct fetch_op *op, const struct fetch_part_state *state)
 	bool by_id = op->request->header.request_api_version >= FETCH_VERSION_TOPIC_ID;
 	part->op = op;
 	part->state = *state;
+	part->closest = -1;
 	part->watcher.on_more = on_more;
+	part->watcher.is_replica = is_replica(op);
 	ot_list_init(&part->watcher.link);
 	struct broker_place place = broker_find(op->self, state->topic,
 	    by_id ? &state->topic_id : NULL, state->wanted.partition);
-	part->read.err = place.err;
-	part->read.high_watermark = part->read.last_stable_offset = -1;
-	part->read.log_start_offset = part->read.diverging_epoch = -1;
-	part->read.aborted_count = -1;
+	give_nothing(part, place.err);
 	if (place.err != OT_OK)
 		return;
 	part->is_found = true;
@@ -634,8 +783,12 @@ enter_session(struct fetch_op *op)
 			fetch_session_remove(sessions, session);
 		if (body->session_epoch == FETCH_EPOCH_FINAL)
 			return OT_OK;
-		op->session = fetch_session_create(sessions, op->self->shard->io,
-		    (uint32_t)count_wanted(body), by_id);
+		const struct fetch_session_args args = {
+			.part_count = (uint32_t)count_wanted(body),
+			.by_id = by_id,
+			.is_replica = is_replica(op),
+		};
+		op->session = fetch_session_create(sessions, op->self->shard->io, &args);
 	} else {
 		if (session == NULL)
 			return OT_ERR_FETCH_SESSION_ID_NOT_FOUND;
@@ -671,6 +824,12 @@ create_op(struct broker_shard *self, struct ot_request *request, struct ot_fetch
 	op->request = request;
 	op->self = self;
 	op->body = body;
+	bool has_state = request->header.request_api_version >= FETCH_VERSION_REPLICA_STATE;
+	op->replica_id = has_state ? body->replica_state.replica_id : body->replica_id;
+	op->replica_epoch = has_state ? body->replica_state.replica_epoch : -1;
+	op->is_rack_told = !is_replica(op) && body->rack_id.len > 0 &&
+	                   ot_settings_names_class(self->broker->settings,
+			       OT_BROKER_REPLICA_SELECTOR_CLASS, "RackAwareReplicaSelector");
 	request->op = op;
 	request->on_orphan = on_orphan;
 	op->deadline =

@@ -12,7 +12,12 @@
 
 /* ---- ListOffsets --------------------------------------------------------------------------- */
 
-enum { LIST_OFFSETS_VERSION_PLAIN = 1 }; /* version 0 answers with a list of offsets */
+enum {
+	LIST_OFFSETS_VERSION_PLAIN = 1,       /* version 0 answers with a list of offsets */
+	LIST_OFFSETS_VERSION_UNAVAILABLE = 5, /* knows OFFSET_NOT_AVAILABLE (KIP-207) */
+};
+
+enum { CONSUMER_ID = -1, DEBUGGER_ID = -2 }; /* in the place of a follower's id */
 
 struct list_part {
 	struct ot_scatter_item item;
@@ -78,10 +83,13 @@ fill_found(struct list_op *op, struct list_part *part)
 {
 	struct ot_list_offsets_response_partition *answer = part->answer;
 	const struct ot_part_find *find = &part->find;
+	int16_t version = op->request->header.request_api_version;
 	answer->error_code = ot_err_to_wire(find->err);
+	if (find->err == OT_ERR_OFFSET_NOT_AVAILABLE && version < LIST_OFFSETS_VERSION_UNAVAILABLE)
+		answer->error_code = OT_ERR_LEADER_NOT_AVAILABLE;
 	if (find->err != OT_OK)
 		return;
-	if (op->request->header.request_api_version < LIST_OFFSETS_VERSION_PLAIN) {
+	if (version < LIST_OFFSETS_VERSION_PLAIN) {
 		fill_old_style(op, part);
 		return;
 	}
@@ -134,6 +142,8 @@ add_find(struct list_op *op, const struct ot_list_offsets_request *body,
 	part->find = (struct ot_part_find){
 		.timestamp = wanted->timestamp,
 		.leader_epoch = wanted->current_leader_epoch,
+		.is_replica = body->replica_id != CONSUMER_ID,
+		.is_follower_allowed = body->replica_id == DEBUGGER_ID,
 		.starts_max = is_plain ? 0 : OT_MAX(wanted->max_num_offsets, 0),
 		.isolation = body->isolation_level == OT_READ_COMMITTED ? OT_READ_COMMITTED
 		                                                        : OT_READ_UNCOMMITTED,

@@ -11,7 +11,8 @@
 #include "wire/msg_produce.h"
 
 enum {
-	PRODUCE_VERSION_ZSTD = 7, /* KIP-110 */
+	PRODUCE_VERSION_ZSTD = 7,     /* KIP-110 */
+	PRODUCE_VERSION_LEADERS = 10, /* KIP-951 */
 	PRODUCE_VERSION_TOPIC_ID = 13,
 };
 
@@ -22,7 +23,6 @@ struct produce_part {
 	struct ot_uuid topic_id;
 	struct ot_produce_response_partition *answer;
 	struct ot_blob *converted; /* the batch that an old message set became; else NULL */
-	int32_t leader_epoch;
 };
 
 struct produce_op {
@@ -85,6 +85,43 @@ fill_bad_records(struct ot_request *request, struct produce_part *part)
 	append->bad_records = NULL;
 }
 
+/* Each node once. Without memory the client asks Metadata, as older ones do. */
+static void
+add_node(struct produce_op *op, const struct broker_leader *leader)
+{
+	struct ot_produce_response *response = &op->response;
+	for (int32_t i = 0; i < response->node_endpoints_count; i++) {
+		if (response->node_endpoints[i].node_id == leader->id)
+			return;
+	}
+	struct ot_produce_response_node_endpoint *nodes = ot_produce_response_node_endpoint_array(
+	    &op->request->arena, response->node_endpoints_count + 1);
+	if (nodes == NULL)
+		return;
+	for (int32_t i = 0; i < response->node_endpoints_count; i++)
+		nodes[i] = response->node_endpoints[i];
+	struct ot_produce_response_node_endpoint *node = &nodes[response->node_endpoints_count++];
+	node->node_id = leader->id;
+	node->host = leader->address->host;
+	node->port = leader->address->port;
+	node->rack = leader->broker->rack;
+	response->node_endpoints = nodes;
+}
+
+/* Tells the client where to go (KIP-951). */
+static void
+fill_leader(struct produce_op *op, const struct produce_part *part)
+{
+	if (op->request->header.request_api_version < PRODUCE_VERSION_LEADERS)
+		return;
+	struct broker_leader leader = broker_find_leader(broker_shard_of(op->request), op->request,
+	    &part->topic_id, part->answer->index);
+	part->answer->current_leader.leader_id = leader.id;
+	part->answer->current_leader.leader_epoch = leader.epoch;
+	if (leader.address != NULL)
+		add_node(op, &leader);
+}
+
 static void
 fill_answer(struct produce_op *op, struct produce_part *part)
 {
@@ -102,10 +139,8 @@ fill_answer(struct produce_op *op, struct produce_part *part)
 	answer->error_message = copy_text(op->request, why);
 	if (append->bad_record_count > 0)
 		fill_bad_records(op->request, part);
-	if (append->err == OT_ERR_NOT_LEADER_OR_FOLLOWER) {
-		answer->current_leader.leader_id = broker_shard_of(op->request)->broker->node_id;
-		answer->current_leader.leader_epoch = part->leader_epoch;
-	}
+	if (append->err == OT_ERR_NOT_LEADER_OR_FOLLOWER)
+		fill_leader(op, part);
 }
 
 static void
@@ -136,7 +171,6 @@ visit(struct ot_scatter_item *item)
 		ot_scatter_item_done(item);
 		return;
 	}
-	part->leader_epoch = ot_part_leader_epoch(found);
 	ot_part_append(found, &part->append);
 }
 
@@ -190,6 +224,7 @@ add_part(struct produce_op *op, const struct broker_place *place,
 		.blob = ot_request_blob(op->request),
 		.records = { wanted->records.data, wanted->records.len },
 		.acks = op->body->acks,
+		.timeout_ms = OT_MAX(op->body->timeout_ms, 1),
 		.origin = OT_ORIGIN_CLIENT,
 		.is_zstd_refused = version < PRODUCE_VERSION_ZSTD,
 		.txn_err = transaction_err(op->body),

@@ -83,11 +83,19 @@ block_is_here(struct broker_call *call)
 		ask_for_block(ids);
 }
 
+/* The epoch is the control thread's to know. */
+static void
+prepare_allocation(struct broker_call *call)
+{
+	struct broker_producer_ids *ids = OT_CONTAINER_OF(call, struct broker_producer_ids, call);
+	ids->request.broker_epoch = broker_control_epoch(call->control);
+}
+
 static void
 begin_allocation(struct broker_call *call, struct ot_controller *controller)
 {
 	struct broker_producer_ids *ids = OT_CONTAINER_OF(call, struct broker_producer_ids, call);
-	ids->request.broker_epoch = broker_control_epoch(call->control);
+	prepare_allocation(call);
 	ot_controller_allocate_producer_ids(controller, &call->call, &ids->request, &ids->response);
 }
 
@@ -99,9 +107,20 @@ ask_for_block(struct broker_producer_ids *ids)
 	ids->is_asking = true;
 	ot_allocate_producer_ids_request_init(&ids->request);
 	ids->request.broker_id = ids->self->broker->node_id;
-	ids->call.begin = begin_allocation;
-	ids->call.done = block_is_here;
-	ids->call.arena = &ids->arena;
+	ids->call = (struct broker_call){
+		.begin = begin_allocation,
+		.done = block_is_here,
+		.prepare = prepare_allocation,
+		.arena = &ids->arena,
+		.api = ot_api_find(OT_API_ALLOCATE_PRODUCER_IDS),
+		.body = &ids->request,
+		.response = &ids->response,
+		/* A block that is lost is no harm. */
+		.is_idempotent = true,
+	};
+	ids->call.version = ids->call.api->accepted.max;
+	ids->call.timeout_ms =
+	    ot_settings_number(ids->self->broker->settings, OT_BROKER_REQUEST_TIMEOUT_MS);
 	broker_control_post(ids->self->broker, ids->self->shard, &ids->call);
 }
 

@@ -91,5 +91,11 @@ broker_create_topics(struct broker_shard *self, struct ot_request *request,
 	op->call.begin = begin_auto_create;
 	op->call.done = auto_create_is_done;
 	op->call.arena = &request->arena;
+	op->call.api = ot_api_find(OT_API_CREATE_TOPICS);
+	op->call.version = op->call.api->accepted.max;
+	op->call.body = &op->body;
+	op->call.response = &op->response;
+	op->call.timeout_ms =
+	    ot_settings_number(self->broker->settings, OT_BROKER_REQUEST_TIMEOUT_MS);
 	broker_control_post(self->broker, self->shard, &op->call);
 }

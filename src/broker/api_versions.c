@@ -63,7 +63,7 @@ fill_keys(struct ot_request *request, struct ot_api_versions_response *response)
 		return OT_ERR_NO_MEMORY;
 	for (int16_t key = 0; key <= BROKER_API_KEY_MAX; key++) {
 		const struct ot_api *api = ot_api_find(key);
-		if (api != NULL && broker_serves(key))
+		if (api != NULL && broker_serves(request, api))
 			fill_key(&response->api_keys[response->api_keys_count++], api);
 	}
 	return OT_OK;

@@ -11,7 +11,9 @@
 #include "wire/conn.h"
 
 struct broker;
+struct broker_isr;
 struct fetch_sessions;
+struct ot_throttle;
 struct broker_groups;
 struct broker_producer_ids;
 struct ot_api_versions_response;
@@ -44,15 +46,17 @@ struct broker_listener {
 };
 
 struct broker {
-	struct ot_settings *settings;      /* [const] as started */
-	struct ot_shard_set *set;          /* [const] */
-	struct broker_shard *shards;       /* [const] set->count of them */
-	struct broker_listener *listeners; /* [const] */
-	size_t listener_count;             /* [const] */
-	struct broker_control *control;    /* [const] */
-	struct ot_dirs *dirs;              /* [const] */
-	int32_t node_id;                   /* [const] */
-	struct broker_life *life;          /* [const] see life_int.h */
+	struct ot_settings *settings;        /* [const] as started */
+	struct ot_shard_set *set;            /* [const] */
+	struct broker_shard *shards;         /* [const] set->count of them */
+	struct broker_listener *listeners;   /* [const] */
+	size_t listener_count;               /* [const] */
+	struct broker_control *control;      /* [const] */
+	struct ot_dirs *dirs;                /* [const] */
+	struct broker_isr *isr;              /* [const] see isr_int.h */
+	struct ot_throttle *leader_throttle; /* [const] bytes to throttled followers */
+	int32_t node_id;                     /* [const] */
+	struct broker_life *life;            /* [const] see life_int.h */
 };
 
 static inline struct broker_shard *
@@ -67,8 +71,16 @@ broker_shard_of(const struct ot_request *request)
 typedef void broker_handler(struct broker_shard *self, struct ot_request *request);
 
 /* @owner the request's shard   @blocks never */
+void broker_handle_allocate_producer_ids(struct broker_shard *self, struct ot_request *request);
 void broker_handle_alter_configs(struct broker_shard *self, struct ot_request *request);
+void broker_handle_alter_partition(struct broker_shard *self, struct ot_request *request);
+void broker_handle_alter_partition_reassignments(struct broker_shard *self,
+    struct ot_request *request);
 void broker_handle_api_versions(struct broker_shard *self, struct ot_request *request);
+void broker_handle_assign_replicas_to_dirs(struct broker_shard *self, struct ot_request *request);
+void broker_handle_broker_heartbeat(struct broker_shard *self, struct ot_request *request);
+void broker_handle_broker_registration(struct broker_shard *self, struct ot_request *request);
+void broker_handle_controller_registration(struct broker_shard *self, struct ot_request *request);
 void broker_handle_create_partitions(struct broker_shard *self, struct ot_request *request);
 void broker_handle_create_topics(struct broker_shard *self, struct ot_request *request);
 void broker_handle_delete_groups(struct broker_shard *self, struct ot_request *request);
@@ -79,6 +91,7 @@ void broker_handle_describe_configs(struct broker_shard *self, struct ot_request
 void broker_handle_describe_groups(struct broker_shard *self, struct ot_request *request);
 void broker_handle_describe_log_dirs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_describe_topic_partitions(struct broker_shard *self, struct ot_request *request);
+void broker_handle_elect_leaders(struct broker_shard *self, struct ot_request *request);
 void broker_handle_fetch(struct broker_shard *self, struct ot_request *request);
 void broker_handle_find_coordinator(struct broker_shard *self, struct ot_request *request);
 void broker_handle_heartbeat(struct broker_shard *self, struct ot_request *request);
@@ -88,6 +101,8 @@ void broker_handle_join_group(struct broker_shard *self, struct ot_request *requ
 void broker_handle_leave_group(struct broker_shard *self, struct ot_request *request);
 void broker_handle_list_groups(struct broker_shard *self, struct ot_request *request);
 void broker_handle_list_offsets(struct broker_shard *self, struct ot_request *request);
+void broker_handle_list_partition_reassignments(struct broker_shard *self,
+    struct ot_request *request);
 void broker_handle_metadata(struct broker_shard *self, struct ot_request *request);
 void broker_handle_offset_commit(struct broker_shard *self, struct ot_request *request);
 void broker_handle_offset_delete(struct broker_shard *self, struct ot_request *request);
@@ -95,14 +110,15 @@ void broker_handle_offset_fetch(struct broker_shard *self, struct ot_request *re
 void broker_handle_offset_for_leader_epoch(struct broker_shard *self, struct ot_request *request);
 void broker_handle_produce(struct broker_shard *self, struct ot_request *request);
 void broker_handle_sync_group(struct broker_shard *self, struct ot_request *request);
+void broker_handle_unregister_broker(struct broker_shard *self, struct ot_request *request);
 
 /* ---- routing (router.c) -------------------------------------------------------------------- */
 
 /* The connections' on_request; `arg` is the broker_shard. @owner the request's shard */
 void broker_route(void *arg, struct ot_request *request);
 
-/* Whether there is a handler for the key. @owner any thread */
-bool broker_serves(int16_t api_key);
+/* Whether the API is served at the listener that the request came in by. @owner any thread */
+bool broker_serves(const struct ot_request *request, const struct ot_api *api);
 
 /* Decodes the body into the request's arena; on failure the connection is closed with a report, as
  * Kafka does, and NULL is given. @owner the request's shard */
@@ -144,6 +160,18 @@ struct broker_place broker_find(struct broker_shard *self, struct ot_str name,
 /* The partition, if this shard owns it and has it. @owner the partition's shard */
 struct ot_part *broker_part(const struct ot_uuid *topic_id, int32_t index);
 
+/* Who leads a partition, for answers that say so (KIP-951). */
+struct broker_leader {
+	int32_t id;                              /* -1: nobody, or the partition is not known */
+	int32_t epoch;                           /* -1: not known */
+	const struct ot_broker_image *broker;    /* the image's: for this turn only, as the next */
+	const struct ot_endpoint_image *address; /* that the client can use; NULL: none */
+};
+
+/* Says what self's image knows; `broker` is NULL whenever `address` is. @owner self's shard */
+struct broker_leader broker_find_leader(struct broker_shard *self, const struct ot_request *request,
+    const struct ot_uuid *topic_id, int32_t index);
+
 /* The name of the listener that the request came in by. @owner the request's shard */
 struct ot_str broker_listener_name(const struct ot_request *request);
 
@@ -155,6 +183,15 @@ const struct ot_endpoint_image *broker_endpoint(struct broker_shard *self,
 /* Fills the features of an ApiVersions response. OT_ERR_NO_MEMORY. @owner the request's shard */
 OT_MUST_USE ot_err broker_fill_features(struct broker_shard *self, struct ot_request *request,
     struct ot_api_versions_response *response);
+
+/* ---- the closest replica (closest.c) ------------------------------------------------------- */
+
+/* The replica from which a consumer in `rack` should read a partition that is led here, as Kafka's
+ * RackAwareReplicaSelector chooses it (KIP-392): of the in-sync replicas in that rack that have
+ * `offset` the one that is furthest. -1: the leader, since it is in the rack too, or no other is.
+ * @owner the partition's shard   @blocks never */
+int32_t broker_closest_replica(struct broker_shard *self, const struct ot_request *request,
+    struct ot_part *part, struct ot_str rack, int64_t offset);
 
 /* ---- topics that are created on demand (api_topics.c) -------------------------------------- */
 

@@ -62,7 +62,7 @@ checkpoint_is_written(struct ot_job *job)
 	ot_free(checkpoint->counts);
 	ot_free(checkpoint);
 	broker->life->checkpoint = NULL;
-	if (broker->life->stop == LIFE_RUNS)
+	if (broker->life->stop < LIFE_STOP_WANTED)
 		arm_checkpoint(broker);
 	else
 		life_go_on_stopping(broker);

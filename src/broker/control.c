@@ -4,18 +4,16 @@
  * when it has adopted it: when the partitions that this very image brought it are open. A call is
  * answered when the version that was newest at its commit is adopted by all. Versions are adopted
  * independently of each other: recovery of old partitions does not hold up new topics.
+ *
+ * A call goes to this process's controller while that is the active one, else to the channel.
  */
 #include "broker/control_int.h"
-
-#include <stdio.h>
-#include <string.h>
 
 #include "base/alloc.h"
 #include "base/report.h"
 #include "broker/broker_int.h"
-#include "cluster/feature_levels.h"
-#include "wire/msg_broker_heartbeat.h"
-#include "wire/msg_broker_registration.h"
+#include "broker/channel_int.h"
+#include "broker/membership_int.h"
 
 enum { CONTROL_OPEN_MS = 250 };
 
@@ -43,27 +41,14 @@ struct broker_control {
 	struct ot_controller *controller;
 	uint64_t version;            /* of the newest image */
 	struct ot_list publications; /* oldest first; those not adopted by all */
-	struct ot_timer heartbeat;
-	int64_t broker_epoch;       /* -1: not registered */
+	struct broker_channel *channel;
+	struct broker_membership *membership;
 	struct ot_timer open_timer; /* how long accepting waits for partitions to open */
-	bool is_unfenced;
+	bool is_active;             /* this process is the active controller */
+	bool is_unfenced;           /* the controller said so, and the image does */
 	bool is_ready;
 	bool is_closing;
-
-	struct broker_call own; /* registration and heartbeats, one at a time */
-	struct ot_arena arena;
-	union {
-		struct ot_broker_registration_request registration;
-		struct ot_broker_heartbeat_request heartbeat;
-	} request;
-	union {
-		struct ot_broker_registration_response registration;
-		struct ot_broker_heartbeat_response heartbeat;
-	} response;
 };
-
-static void register_broker(struct broker_control *control);
-static void send_heartbeat(struct broker_control *control);
 
 /* ---- publishing images --------------------------------------------------------------------- */
 
@@ -71,7 +56,9 @@ static void
 answer_call(struct ot_mail *mail)
 {
 	struct broker_call *call = OT_CONTAINER_OF(mail, struct broker_call, mail);
+	struct ot_blob *frame = call->frame;
 	call->done(call);
+	ot_blob_unref(frame);
 }
 
 static void
@@ -97,6 +84,25 @@ static void
 on_open_time_over(struct ot_timer *timer)
 {
 	announce(OT_CONTAINER_OF(timer, struct broker_control, open_timer));
+}
+
+/* The heartbeat may tell before the metadata does. */
+static void
+look_at_fencing(void *arg)
+{
+	struct broker_control *control = arg;
+	const struct ot_broker_image *self =
+	    ot_image_broker(ot_controller_image(control->controller), control->broker->node_id);
+	bool is_unfenced = broker_membership_is_unfenced(control->membership) && self != NULL &&
+	                   self->epoch == broker_membership_epoch(control->membership) &&
+	                   !self->is_fenced;
+	if (control->is_unfenced || !is_unfenced)
+		return;
+	control->is_unfenced = true;
+	if (ot_list_is_empty(&control->publications))
+		announce(control);
+	else
+		ot_timer_arm_in_ms(control->shard->io, &control->open_timer, CONTROL_OPEN_MS);
 }
 
 static void
@@ -170,6 +176,8 @@ on_image(void *arg, struct ot_image *image, struct ot_image *previous)
 		adoption->mail.deliver = adopt;
 		ot_shard_post(adoption->shard->shard, &adoption->mail);
 	}
+	if (!control->is_unfenced && !control->is_closing)
+		look_at_fencing(control);
 }
 
 /* ---- calls --------------------------------------------------------------------------------- */
@@ -181,10 +189,31 @@ call_is_done(struct ot_controller_call *controller_call, ot_err err)
 	struct broker_control *control = call->control;
 	call->err = err;
 	struct publication *publication = find_publication(control, control->version);
-	if (publication != NULL)
+	if (publication != NULL && !call->is_prompt)
 		ot_list_push_back(&publication->calls, &call->link);
 	else
 		return_call(call);
+}
+
+/* This process's controller does it, or says that it is not the active one. */
+static void
+begin_here(void *arg, struct broker_call *call)
+{
+	struct broker_control *control = arg;
+	if (control->is_closing) {
+		call->err = OT_ERR_NOT_CONTROLLER;
+		return_call(call);
+		return;
+	}
+	call->begin(call, control->controller);
+}
+
+static void
+call_was_done_there(void *arg, struct broker_call *call)
+{
+	(void)arg;
+	call->err = OT_OK;
+	return_call(call);
 }
 
 static void
@@ -194,178 +223,46 @@ begin_call(struct ot_mail *mail)
 	struct broker_control *control = call->control;
 	call->call.arena = call->arena;
 	call->call.on_done = call_is_done;
-	if (control->is_closing) {
-		call->err = OT_ERR_NOT_CONTROLLER;
-		return_call(call);
-		return;
-	}
-	call->begin(call, control->controller);
+	if (control->is_closing || control->is_active || call->is_from_peer)
+		begin_here(control, call);
+	else
+		broker_channel_take(control->channel, call);
 }
 
 void
 broker_control_post(struct broker *broker, struct ot_shard *home, struct broker_call *call)
 {
 	call->control = broker->control;
+	call->frame = NULL;
 	call->home = home;
 	call->mail.deliver = begin_call;
 	ot_list_init(&call->link);
 	ot_shard_post(ot_shard_control(broker->set), &call->mail);
 }
 
-/* A call of the control thread's own goes the same way. */
-static void
-call_own(struct broker_control *control,
-    void (*begin)(struct broker_call *, struct ot_controller *), void (*done)(struct broker_call *))
-{
-	control->own.begin = begin;
-	control->own.done = done;
-	control->own.arena = &control->arena;
-	broker_control_post(control->broker, control->shard, &control->own);
-}
-
-/* ---- registration and heartbeats ----------------------------------------------------------- */
-
-static void
-fill_listeners(struct broker_control *control, struct ot_broker_registration_request *request)
-{
-	struct broker *broker = control->broker;
-	request->listeners = ot_broker_registration_request_listener_array(&control->arena,
-	    (int32_t)broker->listener_count);
-	OT_ASSERT(request->listeners != NULL);
-	for (size_t i = 0; i < broker->listener_count; i++) {
-		const struct broker_listener *listener = &broker->listeners[i];
-		if (!listener->conf->is_advertised)
-			continue;
-		struct ot_broker_registration_request_listener *entry =
-		    &request->listeners[request->listeners_count++];
-		bool has_port = listener->conf->advertised_port != 0;
-		entry->name = ot_str_from(listener->conf->name);
-		entry->host = ot_str_from(listener->advertised_host);
-		entry->port = has_port ? listener->conf->advertised_port : listener->port;
-		entry->security_protocol = (int16_t)listener->conf->security;
-	}
-}
-
-static void
-fill_features(struct broker_control *control, struct ot_broker_registration_request *request)
-{
-	request->features = ot_broker_registration_request_feature_array(&control->arena,
-	    (int32_t)ot_feature_count);
-	OT_ASSERT(request->features != NULL);
-	request->features_count = (int32_t)ot_feature_count;
-	for (size_t i = 0; i < ot_feature_count; i++) {
-		request->features[i].name = ot_str_from(ot_features[i].name);
-		request->features[i].min_supported_version = ot_features[i].min;
-		request->features[i].max_supported_version = ot_features[i].max;
-	}
-}
-
-static void
-begin_registration(struct broker_call *call, struct ot_controller *controller)
-{
-	struct broker_control *control = call->control;
-	struct ot_broker_registration_request *request = &control->request.registration;
-	const char *rack = ot_settings_text(control->broker->settings, OT_BROKER_BROKER_RACK);
-	ot_broker_registration_request_init(request);
-	request->broker_id = control->broker->node_id;
-	request->cluster_id = ot_str_from(control->args.cluster_id);
-	request->incarnation_id = control->args.incarnation;
-	request->rack = ot_str_from(rack);
-	fill_listeners(control, request);
-	fill_features(control, request);
-	ot_dirs_ids(control->broker->dirs, &control->arena, &request->log_dirs,
-	    &request->log_dirs_count);
-	ot_controller_register_broker(controller, &call->call, request,
-	    &control->response.registration);
-}
-
-static void
-begin_heartbeat(struct broker_call *call, struct ot_controller *controller)
-{
-	struct broker_control *control = call->control;
-	struct ot_broker_heartbeat_request *request = &control->request.heartbeat;
-	ot_broker_heartbeat_request_init(request);
-	request->broker_id = control->broker->node_id;
-	request->broker_epoch = control->broker_epoch;
-	request->current_metadata_offset = ot_image_place(ot_controller_image(controller)).offset;
-	ot_controller_heartbeat(controller, &call->call, request, &control->response.heartbeat);
-}
-
-static void
-arm_heartbeat(struct broker_control *control)
-{
-	int64_t interval =
-	    ot_settings_number(control->broker->settings, OT_BROKER_BROKER_HEARTBEAT_INTERVAL_MS);
-	if (!control->is_closing)
-		ot_timer_arm_in_ms(control->shard->io, &control->heartbeat, interval);
-}
-
-static void
-heartbeat_is_done(struct broker_call *call)
-{
-	struct broker_control *control = call->control;
-	const struct ot_broker_heartbeat_response *response = &control->response.heartbeat;
-	ot_err err = call->err != OT_OK ? call->err : ot_err_from_wire(response->error_code);
-	bool is_unfenced = err == OT_OK && !response->is_fenced;
-	ot_arena_reset(&control->arena);
-	if (err != OT_OK)
-		OT_WARN("broker", "heartbeat: %s", ot_err_message(err));
-	if (is_unfenced && !control->is_unfenced) {
-		control->is_unfenced = true;
-		if (ot_list_is_empty(&control->publications))
-			announce(control);
-		else
-			ot_timer_arm_in_ms(control->shard->io, &control->open_timer,
-			    CONTROL_OPEN_MS);
-	}
-	if (err == OT_ERR_STALE_BROKER_EPOCH || err == OT_ERR_BROKER_ID_NOT_REGISTERED)
-		register_broker(control);
-	else
-		arm_heartbeat(control);
-}
-
-static void
-registration_is_done(struct broker_call *call)
-{
-	struct broker_control *control = call->control;
-	const struct ot_broker_registration_response *response = &control->response.registration;
-	ot_err err = call->err != OT_OK ? call->err : ot_err_from_wire(response->error_code);
-	control->broker_epoch = response->broker_epoch;
-	ot_arena_reset(&control->arena);
-	if (err == OT_OK) {
-		send_heartbeat(control);
-		return;
-	}
-	if (!control->is_closing)
-		control->args.on_failure(control->args.arg, err, "the broker cannot register");
-}
-
-static void
-register_broker(struct broker_control *control)
-{
-	call_own(control, begin_registration, registration_is_done);
-}
-
-static void
-send_heartbeat(struct broker_control *control)
-{
-	call_own(control, begin_heartbeat, heartbeat_is_done);
-}
-
-static void
-on_heartbeat_due(struct ot_timer *timer)
-{
-	send_heartbeat(OT_CONTAINER_OF(timer, struct broker_control, heartbeat));
-}
-
 /* ---- life ---------------------------------------------------------------------------------- */
+
+static void
+look_for_leader(struct broker_control *control)
+{
+	struct ot_controller_leader leader = ot_controller_leader(control->controller);
+	if (!control->is_closing)
+		broker_channel_set_leader(control->channel, &leader, control->is_active);
+}
 
 static void
 on_active(void *arg, bool is_active)
 {
 	struct broker_control *control = arg;
-	if (is_active && control->broker_epoch < 0)
-		register_broker(control);
+	control->is_active = is_active;
+	/* Without a leader that is another one the channel waits for on_leader. */
+	look_for_leader(control);
+}
+
+static void
+on_leader(void *arg)
+{
+	look_for_leader(arg);
 }
 
 static void
@@ -378,6 +275,7 @@ on_failure(void *arg, ot_err err, const char *why)
 static const struct ot_controller_events control_events = {
 	.on_image = on_image,
 	.on_active = on_active,
+	.on_leader = on_leader,
 	.on_failure = on_failure,
 };
 
@@ -397,6 +295,30 @@ make_local(void *arg, struct broker *broker, struct ot_io *io)
 	return ot_metalog_local_create(&log_args);
 }
 
+static void
+create_helpers(struct broker_control *control)
+{
+	const struct broker_channel_conf channel_conf = {
+		.shard = control->shard,
+		.settings = control->broker->settings,
+		.begin = begin_here,
+		.done = call_was_done_there,
+		.arg = control,
+	};
+	const struct broker_membership_conf membership_conf = {
+		.broker = control->broker,
+		.cluster_id = control->args.cluster_id,
+		.incarnation = control->args.incarnation,
+		.on_change = look_at_fencing,
+		.on_failure = control->args.on_failure,
+		.arg = control,
+	};
+	ot_shard_enter(control->shard);
+	control->channel = broker_channel_create(&channel_conf);
+	ot_shard_enter(NULL);
+	control->membership = broker_membership_create(&membership_conf);
+}
+
 struct broker_control *
 broker_control_create(const struct broker_control_args *args)
 {
@@ -405,11 +327,9 @@ broker_control_create(const struct broker_control_args *args)
 	control->args = *args;
 	control->broker = broker;
 	control->shard = ot_shard_control(broker->set);
-	control->broker_epoch = -1;
 	ot_list_init(&control->publications);
-	ot_arena_init(&control->arena, 0);
-	ot_timer_init(&control->heartbeat, on_heartbeat_due);
 	ot_timer_init(&control->open_timer, on_open_time_over);
+	create_helpers(control);
 	broker_make_metalog *make = args->make_metalog != NULL ? args->make_metalog : make_local;
 	const struct ot_controller_args controller_args = {
 		.io = control->shard->io,
@@ -427,17 +347,53 @@ broker_control_create(const struct broker_control_args *args)
 void
 broker_control_start(struct broker_control *control)
 {
+	broker_membership_start(control->membership);
 	ot_controller_start(control->controller);
+}
+
+/* Whether somebody else could lead. */
+static bool
+has_others(const struct broker_control *control)
+{
+	const struct ot_image *image = ot_controller_image(control->controller);
+	const struct ot_broker_image *other = ot_image_broker_from(image, 0);
+	for (; other != NULL; other = ot_image_broker_from(image, other->id + 1)) {
+		if (other->id != control->broker->node_id && !other->is_fenced)
+			return true;
+	}
+	return false;
+}
+
+void
+broker_control_leave(struct broker_control *control, void (*on_left)(void *arg), void *arg)
+{
+	bool is_wanted =
+	    ot_settings_flag(control->broker->settings, OT_BROKER_CONTROLLED_SHUTDOWN_ENABLE);
+	if (is_wanted && has_others(control))
+		broker_membership_leave(control->membership, on_left, arg);
+	else
+		on_left(arg);
 }
 
 void
 broker_control_close(struct broker_control *control, void (*on_closed)(void *arg), void *arg)
 {
+	broker_membership_stop(control->membership);
 	control->is_closing = true;
-	ot_timer_cancel(control->shard->io, &control->heartbeat);
+	broker_channel_close(control->channel);
 	ot_timer_cancel(control->shard->io, &control->open_timer);
 	ot_controller_close(control->controller, on_closed, arg);
 	control->controller = NULL;
+}
+
+/* One that was never started is open still. */
+static void
+destroy_channel(struct broker_control *control)
+{
+	ot_shard_enter(control->shard);
+	broker_channel_close(control->channel);
+	broker_channel_destroy(control->channel);
+	ot_shard_enter(NULL);
 }
 
 void
@@ -447,7 +403,9 @@ broker_control_destroy(struct broker_control *control)
 		return;
 	OT_LIST_FOREACH_SAFE(link, &control->publications)
 		ot_free(OT_CONTAINER_OF(link, struct publication, link));
-	ot_arena_fini(&control->arena);
+	broker_membership_destroy(control->membership);
+	if (control->channel != NULL)
+		destroy_channel(control);
 	ot_free(control);
 }
 
@@ -460,5 +418,11 @@ broker_control_settings(const struct broker_control *control)
 int64_t
 broker_control_epoch(const struct broker_control *control)
 {
-	return control->broker_epoch;
+	return broker_membership_epoch(control->membership);
+}
+
+const struct ot_image *
+broker_control_image(const struct broker_control *control)
+{
+	return ot_controller_image(control->controller);
 }

@@ -67,29 +67,49 @@ is_older(ot_mono_ns time, ot_mono_ns now)
 	return now - time >= SESSION_EVICTION_MS * (ot_mono_ns)OT_NS_PER_MS;
 }
 
-/* Who gives way to a new session of so many partitions: one that nobody has used for long, else the
- * smallest that has had its time, if it is smaller. NULL: nobody. */
+/* Whether `session`, which is in use, may be taken for a new one. Clients leave followers alone; a
+ * follower need not wait until a client has had its time. */
+static bool
+may_be_taken(const struct fetch_session *session, const struct fetch_session_args *args,
+    ot_mono_ns now)
+{
+	bool is_worth_more = session->part_count < args->part_count;
+	if (session->is_replica)
+		return args->is_replica && is_worth_more && is_older(session->created, now);
+	return args->is_replica || (is_worth_more && is_older(session->created, now));
+}
+
+/* Whether `a` gives way before `b`: clients before followers, then the smaller one. */
+static bool
+is_less_worth(const struct fetch_session *a, const struct fetch_session *b)
+{
+	return a->is_replica != b->is_replica ? b->is_replica : a->part_count < b->part_count;
+}
+
+/* Who gives way: one that nobody has used for long, else the one that is worth least. NULL: nobody.
+ */
 static struct fetch_session *
-find_evictable(struct fetch_sessions *sessions, uint32_t part_count, ot_mono_ns now)
+find_evictable(struct fetch_sessions *sessions, const struct fetch_session_args *args,
+    ot_mono_ns now)
 {
 	struct fetch_session *found = NULL;
 	OT_LIST_FOREACH(link, &sessions->by_use) {
 		struct fetch_session *session = OT_CONTAINER_OF(link, struct fetch_session, link);
 		if (is_older(session->used, now))
 			return session;
-		if (is_older(session->created, now) && session->part_count < part_count &&
-		    (found == NULL || session->part_count < found->part_count))
+		if (may_be_taken(session, args, now) &&
+		    (found == NULL || is_less_worth(session, found)))
 			found = session;
 	}
 	return found;
 }
 
 static bool
-make_room(struct fetch_sessions *sessions, uint32_t part_count, ot_mono_ns now)
+make_room(struct fetch_sessions *sessions, const struct fetch_session_args *args, ot_mono_ns now)
 {
 	if (sessions->count < sessions->count_max)
 		return true;
-	struct fetch_session *evictable = find_evictable(sessions, part_count, now);
+	struct fetch_session *evictable = find_evictable(sessions, args, now);
 	if (evictable == NULL)
 		return false;
 	fetch_session_remove(sessions, evictable);
@@ -109,16 +129,17 @@ pick_id(struct fetch_sessions *sessions, struct ot_io *io)
 }
 
 struct fetch_session *
-fetch_session_create(struct fetch_sessions *sessions, struct ot_io *io, uint32_t part_count,
-    bool by_id)
+fetch_session_create(struct fetch_sessions *sessions, struct ot_io *io,
+    const struct fetch_session_args *args)
 {
 	ot_mono_ns now = ot_io_now(io);
-	if (!make_room(sessions, part_count, now))
+	if (!make_room(sessions, args, now))
 		return NULL;
 	struct session_entry *entry = OT_NEW(struct session_entry);
 	entry->session.id = pick_id(sessions, io);
 	entry->session.epoch = FETCH_EPOCH_INITIAL + 1;
-	entry->session.by_id = by_id;
+	entry->session.by_id = args->by_id;
+	entry->session.is_replica = args->is_replica;
 	entry->session.created = entry->session.used = now;
 	ot_list_init(&entry->session.parts);
 	ot_list_push_back(&sessions->by_use, &entry->session.link);

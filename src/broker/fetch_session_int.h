@@ -27,8 +27,9 @@ struct fetch_session_part; /* a state in a session's list and map */
 
 struct fetch_session {
 	int32_t id;
-	int32_t epoch; /* the next request must have it */
-	bool by_id;    /* topics go by id (version 13 and later) */
+	int32_t epoch;   /* the next request must have it */
+	bool by_id;      /* topics go by id (version 13 and later) */
+	bool is_replica; /* a follower's */
 	uint32_t part_count;
 	struct ot_list parts; /* of fetch_session_part, in the order of the next answer */
 	struct fetch_session_part *by_key;
@@ -47,11 +48,19 @@ void fetch_sessions_destroy(struct fetch_sessions *sessions);
 /* The session of that id, or NULL. */
 struct fetch_session *fetch_session_find(struct fetch_sessions *sessions, int32_t id);
 
-/* A new session that will have `part_count` partitions. Where the cache is full, as in Kafka, one
- * that was not used for two minutes gives way to it, or the smallest that is older than two minutes
- * if it has fewer partitions; NULL when there is none. */
+/* What a new session is for. */
+struct fetch_session_args {
+	uint32_t part_count; /* it will have so many */
+	bool by_id;
+	bool is_replica;
+};
+
+/* A new session. Where the cache is full, as in Kafka, one that was not used for two minutes gives
+ * way to it, or the smallest that is older than two minutes if it has fewer partitions. A
+ * follower's takes the place of any client's, and gives way to no client's that it outlives. NULL
+ * when there is no place. */
 struct fetch_session *fetch_session_create(struct fetch_sessions *sessions, struct ot_io *io,
-    uint32_t part_count, bool by_id);
+    const struct fetch_session_args *args);
 void fetch_session_remove(struct fetch_sessions *sessions, struct fetch_session *session);
 
 /* Notes its use: it is evicted last. */

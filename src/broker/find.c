@@ -49,3 +49,21 @@ broker_endpoint(struct broker_shard *self, const struct ot_request *request, int
 		return NULL;
 	return ot_broker_endpoint(broker, broker_listener_name(request));
 }
+
+struct broker_leader
+broker_find_leader(struct broker_shard *self, const struct ot_request *request,
+    const struct ot_uuid *topic_id, int32_t index)
+{
+	struct broker_leader leader = { .id = -1, .epoch = -1 };
+	const struct ot_topic_image *topic = ot_image_topic_by_id(self->image, topic_id);
+	const struct ot_partition_image *partition =
+	    topic != NULL ? ot_topic_partition(topic, index) : NULL;
+	if (partition == NULL)
+		return leader;
+	leader.id = partition->leader;
+	leader.epoch = partition->leader_epoch;
+	leader.address = broker_endpoint(self, request, leader.id);
+	if (leader.address != NULL)
+		leader.broker = ot_image_broker(self->image, leader.id);
+	return leader;
+}

@@ -6,6 +6,8 @@
 #include "base/report.h"
 #include "broker/fetch_session_int.h"
 #include "broker/groups_int.h"
+#include "broker/isr_int.h"
+#include "replica/throttle.h"
 
 enum { LIFE_PIPELINE_COUNT_MAX = 256 };
 
@@ -32,9 +34,16 @@ on_resign(void *arg, struct ot_part *part)
 		broker_groups_resign(self->groups, part);
 }
 
+static void
+on_isr_wanted(void *arg, struct ot_part *part)
+{
+	broker_isr_wanted(arg, part);
+}
+
 static const struct ot_replicas_events replicas_events = {
 	.on_lead = on_lead,
 	.on_resign = on_resign,
+	.on_isr_wanted = on_isr_wanted,
 };
 
 static void
@@ -151,9 +160,21 @@ open_dirs(struct broker *broker, struct ot_io *io, struct ot_why *why)
 	return err;
 }
 
+static struct ot_throttle *
+create_throttle(const struct broker *broker)
+{
+	const struct ot_settings *settings = broker->settings;
+	int32_t count = ot_settings_int(settings, OT_BROKER_REPLICATION_QUOTA_WINDOW_NUM);
+	int64_t seconds =
+	    ot_settings_number(settings, OT_BROKER_REPLICATION_QUOTA_WINDOW_SIZE_SECONDS);
+	return ot_throttle_create(broker->set, (uint32_t)OT_MAX(count, 2), seconds * 1000);
+}
+
 static void
 create_objects(struct broker *broker, struct ot_io *io)
 {
+	broker->isr = broker_isr_create(broker);
+	broker->leader_throttle = create_throttle(broker);
 	for (uint32_t i = 0; i < broker->set->count; i++)
 		create_shard(broker, i);
 	const struct broker_control_args args = {
@@ -204,6 +225,8 @@ broker_destroy(struct broker *broker)
 	for (uint32_t i = 0; i < broker->set->count; i++)
 		destroy_shard(&broker->shards[i]);
 	broker_control_destroy(broker->control);
+	broker_isr_destroy(broker->isr);
+	ot_throttle_destroy(broker->leader_throttle);
 	ot_dirs_close(broker->dirs);
 	life_quota_destroy(broker->life->quota);
 	ot_free(broker->life->stop_mails);

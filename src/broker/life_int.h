@@ -4,6 +4,7 @@
  *   created  --broker_start-->  waiting for the metadata  --on_ready-->  serving
  *                                          \                              |  broker_stop
  *                                           \------ broker_stop ------>   v
+ *   0. others lead in its place, if there are others, and it was asked to stop
  *   1. no new connections; a checkpoint under way is waited for
  *   2. each shard closes its connections; what runs for them are orphans from now on
  *   3. each shard ends its coordinators, then closes its partitions
@@ -63,7 +64,8 @@ void broker_destroy(struct broker *broker);
 
 enum life_stop {
 	LIFE_RUNS,
-	LIFE_STOP_WANTED, /* a checkpoint is under way */
+	LIFE_STOP_LEADING, /* others are to lead in its place */
+	LIFE_STOP_WANTED,  /* a checkpoint is under way */
 	LIFE_STOP_CONNECTIONS,
 	LIFE_STOP_SHARDS,
 	LIFE_STOP_METADATA,

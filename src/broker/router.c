@@ -1,5 +1,6 @@
 /* From a request to its handler. The table is what this broker serves; ApiVersions lists it. */
 #include "broker/broker_int.h"
+#include "broker/channel_int.h"
 
 #include <stdio.h>
 
@@ -28,9 +29,19 @@ static broker_handler *const broker_handlers[] = {
 	[35] = broker_handle_describe_log_dirs,
 	[37] = broker_handle_create_partitions,
 	[42] = broker_handle_delete_groups,
+	[43] = broker_handle_elect_leaders,
 	[44] = broker_handle_incremental_alter_configs,
+	[45] = broker_handle_alter_partition_reassignments,
+	[46] = broker_handle_list_partition_reassignments,
 	[47] = broker_handle_offset_delete,
+	[56] = broker_handle_alter_partition,
 	[60] = broker_handle_describe_cluster,
+	[62] = broker_handle_broker_registration,
+	[63] = broker_handle_broker_heartbeat,
+	[67] = broker_handle_allocate_producer_ids,
+	[70] = broker_handle_controller_registration,
+	[73] = broker_handle_assign_replicas_to_dirs,
+	[64] = broker_handle_unregister_broker,
 	[75] = broker_handle_describe_topic_partitions,
 };
 
@@ -42,10 +53,14 @@ find_handler(int16_t key)
 	return broker_handlers[key];
 }
 
+/* Clients are served at every listener, controllers' too, as they were where ZooKeeper answered;
+ * brokers ask the controller at its own alone. */
 bool
-broker_serves(int16_t api_key)
+broker_serves(const struct ot_request *request, const struct ot_api *api)
 {
-	return find_handler(api_key) != NULL;
+	const struct broker_listener *listener = request->listener;
+	bool is_for_clients = (api->listeners & OT_API_LISTENER_BROKER) != 0;
+	return find_handler(api->key) != NULL && (is_for_clients || listener->conf->is_controller);
 }
 
 /* Kafka closes the connection of a client that sends what was not advertised; only ApiVersions
@@ -57,7 +72,8 @@ broker_route(void *arg, struct ot_request *request)
 	int16_t key = request->header.request_api_key;
 	int16_t version = request->header.request_api_version;
 	broker_handler *handler = find_handler(key);
-	bool is_accepted = handler != NULL && ot_api_accepts(request->api, version, false);
+	bool is_accepted =
+	    broker_serves(request, request->api) && ot_api_accepts(request->api, version, false);
 	if (is_accepted || key == BROKER_API_VERSIONS) {
 		handler(self, request);
 		return;
@@ -114,6 +130,16 @@ answer_forwarded(struct broker_call *call)
 	ot_request_answer(request, request->api->response, forward->response);
 }
 
+/* It was forwarded to this process as the active controller: if it is none, who sent it looks for
+ * the one that is. */
+static bool
+is_from_peer(const struct ot_request *request)
+{
+	const struct broker_listener *listener = request->listener;
+	return listener->conf->is_controller &&
+	       ot_str_is(request->header.client_id, BROKER_CHANNEL_CLIENT);
+}
+
 void
 broker_forward(struct broker_shard *self, struct ot_request *request,
     void (*begin)(struct broker_call *call, struct ot_controller *controller))
@@ -131,5 +157,12 @@ broker_forward(struct broker_shard *self, struct ot_request *request,
 	forward->call.begin = begin;
 	forward->call.done = answer_forwarded;
 	forward->call.arena = &request->arena;
+	forward->call.api = request->api;
+	forward->call.version = request->header.request_api_version;
+	forward->call.body = body;
+	forward->call.response = forward->response;
+	forward->call.timeout_ms =
+	    ot_settings_number(self->broker->settings, OT_BROKER_REQUEST_TIMEOUT_MS);
+	forward->call.is_from_peer = is_from_peer(request);
 	broker_control_post(self->broker, self->shard, &forward->call);
 }

@@ -177,6 +177,27 @@ life_go_on_stopping(struct broker *broker)
 	tell_shards(broker, LIFE_STOP_CONNECTIONS, close_connections);
 }
 
+static void
+begin_closing(struct broker *broker)
+{
+	struct broker_life *life = broker->life;
+	life->stop = LIFE_STOP_WANTED;
+	ot_timer_cancel(ot_shard_control(broker->set)->io, &life->checkpoint_timer);
+	life_close_listeners(broker);
+	if (life->checkpoint == NULL)
+		life_go_on_stopping(broker);
+}
+
+/* ---- 0 --------------------------------------------------------------------------------------- */
+
+static void
+others_lead(void *arg)
+{
+	struct broker *broker = arg;
+	if (broker->life->stop == LIFE_STOP_LEADING)
+		begin_closing(broker);
+}
+
 void
 broker_stop(struct broker *broker, ot_err err, const char *why)
 {
@@ -186,13 +207,14 @@ broker_stop(struct broker *broker, ot_err err, const char *why)
 		life->err = err;
 		ot_why_set(&life->why, "%s: %s", why, ot_err_message(err));
 	}
-	if (life->stop != LIFE_RUNS)
-		return;
-	OT_INFO("broker", "stopping");
-	life->stop = LIFE_STOP_WANTED;
-	life->args.on_stopping(life->args.arg);
-	ot_timer_cancel(ot_shard_control(broker->set)->io, &life->checkpoint_timer);
-	life_close_listeners(broker);
-	if (life->checkpoint == NULL)
-		life_go_on_stopping(broker);
+	if (life->stop == LIFE_RUNS) {
+		OT_INFO("broker", "stopping");
+		life->stop = LIFE_STOP_LEADING;
+		life->args.on_stopping(life->args.arg);
+		if (err == OT_OK && life->is_ready)
+			broker_control_leave(broker->control, others_lead, broker);
+	}
+	/* Whatever went wrong, or came before anybody was let in, waits for nobody. */
+	if (life->stop == LIFE_STOP_LEADING && (err != OT_OK || !life->is_ready))
+		begin_closing(broker);
 }

@@ -1,6 +1,8 @@
 #include "cli/admin_int.h"
 
+#include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/panic.h"
 
@@ -25,6 +27,25 @@ cli_error_text(struct cli *cli, int16_t code, struct ot_str message)
 	if (message.len > 0)
 		return cli_text(cli, message);
 	return ot_err_message(ot_err_from_wire(code));
+}
+
+const char *
+cli_error_class(struct cli *cli, int16_t code)
+{
+	static const char suffix[] = "EXCEPTION";
+	const char *name = ot_err_name(ot_err_from_wire(code));
+	size_t bytes = strlen(name);
+	size_t suffix_bytes = sizeof(suffix) - 1;
+	if (bytes > suffix_bytes && strcmp(name + bytes - suffix_bytes, suffix) == 0)
+		bytes -= suffix_bytes + 1;
+	char *words = cli_alloc(cli, bytes + 1, 1);
+	size_t count = 0;
+	for (size_t i = 0; i < bytes; i++) {
+		bool is_first = i == 0 || name[i - 1] == '_';
+		if (name[i] != '_')
+			words[count++] = is_first ? name[i] : (char)tolower(name[i]);
+	}
+	return cli_format(cli, "org.apache.kafka.common.errors.%.*sException", (int)count, words);
 }
 
 static int

@@ -19,17 +19,23 @@ enum cli_api {
 	CLI_API_DELETE_TOPICS = 20,
 	CLI_API_DELETE_RECORDS = 21,
 	CLI_API_DESCRIBE_CONFIGS = 32,
+	CLI_API_ALTER_REPLICA_LOG_DIRS = 34,
 	CLI_API_DESCRIBE_LOG_DIRS = 35,
 	CLI_API_CREATE_PARTITIONS = 37,
 	CLI_API_DELETE_GROUPS = 42,
+	CLI_API_ELECT_LEADERS = 43,
 	CLI_API_INCREMENTAL_ALTER_CONFIGS = 44,
+	CLI_API_ALTER_PARTITION_REASSIGNMENTS = 45,
 	CLI_API_LIST_PARTITION_REASSIGNMENTS = 46,
 	CLI_API_OFFSET_DELETE = 47,
+	CLI_API_DESCRIBE_QUORUM = 55,
 	CLI_API_DESCRIBE_CLUSTER = 60,
 	CLI_API_UNREGISTER_BROKER = 64,
 	CLI_API_CONSUMER_GROUP_DESCRIBE = 69,
 	CLI_API_LIST_CONFIG_RESOURCES = 74,
 	CLI_API_DESCRIBE_TOPIC_PARTITIONS = 75,
+	CLI_API_ADD_RAFT_VOTER = 80,
+	CLI_API_REMOVE_RAFT_VOTER = 81,
 };
 
 enum { CLI_REQUEST_TIMEOUT_MS = 30000 }; /* that brokers are given for changes */
@@ -41,6 +47,11 @@ ot_err cli_call(struct cli *cli, int32_t node, enum cli_api api, const void *req
 
 /* The words for an error code of an answer: the broker's own if it sent any. */
 const char *cli_error_text(struct cli *cli, int16_t code, struct ot_str message);
+
+/* The class by which Kafka's tools name an error:
+ * "org.apache.kafka.common.errors.TimeoutException". Ours follow the protocol's names, as Kafka's
+ * classes do but for a few. */
+const char *cli_error_class(struct cli *cli, int16_t code);
 
 /* A view as text with a NUL behind it; null becomes NULL. */
 const char *cli_text(struct cli *cli, struct ot_str str);

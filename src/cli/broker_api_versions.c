@@ -3,10 +3,20 @@
 
 #include <stdlib.h>
 
+#include <jansson.h>
+
 #include "cli/admin_int.h"
+
+enum { OPT_OUTPUT = CLI_OPTION_CONNECT_COUNT };
 
 static const struct cli_option options[] = {
 	CLI_CONNECT_OPTIONS(CLI_HIDDEN),
+	[OPT_OUTPUT] = CLI_OUTPUT_OPTION,
+};
+
+static const struct cli_rule rules[] = {
+	CLI_OUTPUT_RULE(OPT_OUTPUT),
+	{ CLI_RULE_END, 0, 0, NULL },
 };
 
 enum { API_KEY_COUNT_MAX = 1024 };
@@ -58,6 +68,57 @@ print_broker(struct cli *cli, const struct ot_client_node *node)
 	printf("\n)\n");
 }
 
+static json_t *
+json_of_broker(struct cli *cli, const struct ot_client_node *node)
+{
+	json_t *apis = json_array();
+	for (int16_t key = 0; key < API_KEY_COUNT_MAX; key++) {
+		const struct ot_api *api = ot_api_find(key);
+		struct ot_versions theirs = ot_client_advertised(cli->client, node->id, key);
+		if (theirs.min > theirs.max)
+			continue;
+		json_t *object = json_pack("{s:i,s:s?,s:i,s:i}", "key", (int)key, "name",
+		    api != NULL ? api->name : NULL, "min_version", (int)theirs.min, "max_version",
+		    (int)theirs.max);
+		int usable = api != NULL ? OT_MIN(api->request->valid.max, theirs.max) : -1;
+		bool is_usable =
+		    api != NULL && usable >= api->request->valid.min && usable >= theirs.min;
+		json_object_set_new(object, "usable_version",
+		    is_usable ? json_integer(usable) : json_null());
+		json_array_append_new(apis, object);
+	}
+	return apis;
+}
+
+/* What is known of one broker; its APIs are NULL when it cannot be reached. */
+static json_t *
+json_of_node(const struct ot_client_node *node, json_t *apis, const char *why)
+{
+	json_t *object = json_pack("{s:i,s:s,s:i,s:s?}", "id", (int)node->id, "host", node->host,
+	    "port", (int)node->port, "rack", node->rack[0] != '\0' ? node->rack : NULL);
+	if (apis != NULL)
+		json_object_set_new(object, "apis", apis);
+	else
+		json_object_set_new(object, "error", json_string(why));
+	return object;
+}
+
+static int
+print_json(struct cli *cli, const struct ot_client_node *nodes, size_t count)
+{
+	int status = CLI_EXIT_OK;
+	json_t *array = json_array();
+	for (size_t i = 0; i < count; i++) {
+		bool is_there = ot_client_connect(cli->client, nodes[i].id, &cli->why) == OT_OK;
+		json_t *apis = is_there ? json_of_broker(cli, &nodes[i]) : NULL;
+		json_array_append_new(array, json_of_node(&nodes[i], apis, cli->why.text));
+		if (!is_there)
+			status = CLI_EXIT_FAILURE;
+	}
+	cli_print_json(array, stdout);
+	return status;
+}
+
 static int
 compare_nodes(const void *a, const void *b)
 {
@@ -80,6 +141,8 @@ run(struct cli *cli)
 		sorted[i] = nodes[i];
 	if (count > 1)
 		qsort(sorted, count, sizeof(*sorted), compare_nodes);
+	if (cli_wants_json(cli, OPT_OUTPUT))
+		return print_json(cli, sorted, count);
 	int status = CLI_EXIT_OK;
 	for (size_t i = 0; i < count; i++) {
 		if (ot_client_connect(cli->client, sorted[i].id, &cli->why) == OT_OK) {
@@ -101,6 +164,7 @@ const struct cli_tool cli_broker_api_versions_tool = {
 		.purpose = "This tool helps to retrieve broker version information.",
 		.options = options,
 		.option_count = OT_ARRAY_COUNT(options),
+		.rules = rules,
 		.run = run,
 	},
 	.classes = "BrokerApiVersionsCommand",

@@ -14,6 +14,7 @@
 
 enum {
 	CLI_TIMEOUT_MS = 30000, /* Kafka's request.timeout.ms of an AdminClient */
+	CLI_JSON_BYTES_MAX = 256 * 1024 * 1024,
 };
 
 /* ---- memory and messages ------------------------------------------------------------------- */
@@ -81,6 +82,18 @@ cli_has_terminal(void)
 	return isatty(STDERR_FILENO) == 1;
 }
 
+bool
+cli_wants_json(const struct cli *cli, unsigned option)
+{
+	return strcmp(cli_get(&cli->args, option), "json") == 0;
+}
+
+json_t *
+cli_json_of(struct ot_str text)
+{
+	return text.len < 0 ? json_null() : json_stringn(text.data, (size_t)text.len);
+}
+
 void
 cli_print_json(struct json_t *json, FILE *out)
 {
@@ -119,6 +132,24 @@ cli_read_file(const char *path, size_t bytes_max, struct ot_arena *arena, size_t
 	if (ret_bytes != NULL)
 		*ret_bytes = have;
 	return text;
+}
+
+json_t *
+cli_load_json(struct cli *cli, const char *path)
+{
+	struct ot_why why = { "" };
+	size_t bytes = 0;
+	const char *text = cli_read_file(path, CLI_JSON_BYTES_MAX, &cli->arena, &bytes, &why);
+	if (text == NULL) {
+		cli_fail(cli, "%s", why.text);
+		return NULL;
+	}
+	json_error_t error;
+	json_t *root = json_loadb(text, bytes, 0, &error);
+	if (root == NULL)
+		cli_fail(cli, "%s:%d: The input string is not a valid JSON: %s", path, error.line,
+		    error.text);
+	return root;
 }
 
 /* ---- connecting ---------------------------------------------------------------------------- */

@@ -84,6 +84,17 @@ enum {
 		    .text = "A property file for the connection: client.id, "                    \
 			    "request.timeout.ms and so on." }
 
+/* The row of --output, and the rule that goes with it. */
+#define CLI_OUTPUT_OPTION                                                                         \
+	{                                                                                         \
+		.names = "output", .arg = "text or json", .kind = CLI_STRING, .fallback = "text", \
+		.text = "The form of what is printed."                                            \
+	}
+#define CLI_OUTPUT_RULE(option)                         \
+	{                                               \
+		CLI_RULE_WORD, (option), 0, "text json" \
+	}
+
 struct cli {
 	const struct cli_tool *tool;
 	const struct cli_command *command;
@@ -114,16 +125,26 @@ const char *cli_bootstrap(struct cli *cli);
 /* Whether --zookeeper was given: what is printed is then what Kafka of that time printed. */
 bool cli_is_of_old(const struct cli *cli);
 
+/* Whether --output, which is the tool's `option`, asks for JSON. */
+bool cli_wants_json(const struct cli *cli, unsigned option);
+
 /* Whether standard error is a terminal: only then progress is shown. */
 bool cli_has_terminal(void);
 
 /* Prints a value as JSON and ends it: on several lines for people, on one for programs. */
 void cli_print_json(struct json_t *json, FILE *out);
 
+/* A text as JSON; null stays null. */
+struct json_t *cli_json_of(struct ot_str text);
+
 /* The path's file; NULL with `why` when it cannot be read. The bytes and a NUL behind them live in
  * the arena. */
 char *cli_read_file(const char *path, size_t bytes_max, struct ot_arena *arena, size_t *ret_bytes,
     struct ot_why *why);
+
+/* A JSON file; NULL when it cannot be read or is no JSON, which is told already. The caller ends it
+ * with json_decref(). */
+struct json_t *cli_load_json(struct cli *cli, const char *path) OT_MUST_USE;
 
 /* Reads a property file; the caller ends it with ot_properties_fini(). On failure the reason is
  * already told. */

@@ -3,13 +3,18 @@
 
 #include <string.h>
 
+#include <jansson.h>
+
 #include "cli/admin_int.h"
 #include "wire/msg_describe_cluster.h"
 #include "wire/msg_unregister_broker.h"
 
-/* Of the commands unregister and list-endpoints. */
+/* Of the commands that tell, and of unregister. */
+enum {
+	OPT_OUTPUT = CLI_OPTION_CONNECT_COUNT,
+	OPT_INCLUDE_FENCED,
+};
 enum { OPT_ID = CLI_OPTION_CONNECT_COUNT };
-enum { OPT_INCLUDE_FENCED = CLI_OPTION_CONNECT_COUNT };
 
 #define CLUSTER_OPTIONS                                                                      \
 	CLI_COMMON_OPTIONS,                                                                  \
@@ -27,7 +32,15 @@ enum { OPT_INCLUDE_FENCED = CLI_OPTION_CONNECT_COUNT };
 		    .kind = CLI_STRING,                                                      \
 		    .text = "A property file for the connection." }
 
-static const struct cli_option id_options[] = { CLUSTER_OPTIONS };
+static const struct cli_option id_options[] = {
+	CLUSTER_OPTIONS,
+	[OPT_OUTPUT] = CLI_OUTPUT_OPTION,
+};
+
+static const struct cli_rule output_rules[] = {
+	CLI_OUTPUT_RULE(OPT_OUTPUT),
+	{ CLI_RULE_END, 0, 0, NULL },
+};
 
 static const struct cli_option unregister_options[] = {
 	CLUSTER_OPTIONS,
@@ -40,6 +53,7 @@ static const struct cli_option unregister_options[] = {
 
 static const struct cli_option endpoints_options[] = {
 	CLUSTER_OPTIONS,
+	[OPT_OUTPUT] = CLI_OUTPUT_OPTION,
 	[OPT_INCLUDE_FENCED] = { .names = "include-fenced-brokers",
 	    .text = "Tell of brokers that are fenced, too." },
 };
@@ -67,8 +81,34 @@ run_id(struct cli *cli)
 		return CLI_EXIT_FAILURE;
 	if (describe(cli, false, &response) != OT_OK)
 		return cli_fail(cli, "%s", cli->why.text);
+	if (cli_wants_json(cli, OPT_OUTPUT)) {
+		cli_print_json(json_pack("{s:o}", "cluster_id", cli_json_of(response.cluster_id)),
+		    stdout);
+		return CLI_EXIT_OK;
+	}
 	printf("Cluster ID: %.*s\n", OT_STR_ARG(response.cluster_id));
 	return CLI_EXIT_OK;
+}
+
+static const char *
+endpoint_type(const struct ot_describe_cluster_response *response)
+{
+	return response->endpoint_type == 2 ? "controller" : "broker";
+}
+
+static void
+print_endpoints_json(const struct ot_describe_cluster_response *response)
+{
+	json_t *array = json_array();
+	for (int32_t i = 0; i < response->brokers_count; i++) {
+		const struct ot_describe_cluster_response_broker *broker = &response->brokers[i];
+		json_array_append_new(array,
+		    json_pack("{s:i,s:o,s:i,s:o,s:b,s:s}", "id", (int)broker->broker_id, "host",
+			cli_json_of(broker->host), "port", (int)broker->port, "rack",
+			cli_json_of(broker->rack), "is_fenced", (int)broker->is_fenced,
+			"endpoint_type", endpoint_type(response)));
+	}
+	cli_print_json(array, stdout);
 }
 
 static int
@@ -79,6 +119,10 @@ run_endpoints(struct cli *cli)
 		return CLI_EXIT_FAILURE;
 	if (describe(cli, cli_has(&cli->args, OPT_INCLUDE_FENCED), &response) != OT_OK)
 		return cli_fail(cli, "%s", cli->why.text);
+	if (cli_wants_json(cli, OPT_OUTPUT)) {
+		print_endpoints_json(&response);
+		return CLI_EXIT_OK;
+	}
 	int host_width = 0;
 	int rack_width = 0;
 	for (int32_t i = 0; i < response.brokers_count; i++) {
@@ -94,8 +138,7 @@ run_endpoints(struct cli *cli)
 		struct ot_str rack = broker->rack.len >= 0 ? broker->rack : OT_STR_LIT("null");
 		printf("%-10d %-*.*s %-10d %-*.*s %-10s %-15s\n", broker->broker_id, host_width,
 		    OT_STR_ARG(broker->host), broker->port, rack_width, OT_STR_ARG(rack),
-		    broker->is_fenced ? "fenced" : "unfenced",
-		    response.endpoint_type == 2 ? "controller" : "broker");
+		    broker->is_fenced ? "fenced" : "unfenced", endpoint_type(&response));
 	}
 	return CLI_EXIT_OK;
 }
@@ -129,6 +172,7 @@ static const struct cli_command commands[] = {
 	    .purpose = "Prints the id of a cluster.",
 	    .options = id_options,
 	    .option_count = OT_ARRAY_COUNT(id_options),
+	    .rules = output_rules,
 	    .run = run_id,
 	},
 	{
@@ -145,6 +189,7 @@ static const struct cli_command commands[] = {
 	    .purpose = "Lists the brokers of a cluster and where they listen.",
 	    .options = endpoints_options,
 	    .option_count = OT_ARRAY_COUNT(endpoints_options),
+	    .rules = output_rules,
 	    .run = run_endpoints,
 	},
 };

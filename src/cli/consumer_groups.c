@@ -211,12 +211,6 @@ is_json(const struct cli *cli)
 	return strcmp(cli_get(&cli->args, OPT_OUTPUT), "json") == 0;
 }
 
-static json_t *
-json_of(struct ot_str text)
-{
-	return text.len < 0 ? json_null() : json_stringn(text.data, (size_t)text.len);
-}
-
 /* ---- choosing groups ----------------------------------------------------------------------- */
 
 struct names {
@@ -266,8 +260,8 @@ list_groups(struct cli *cli)
 	json_t *array = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(array,
-		    json_pack("{s:o,s:o,s:o}", "group", json_of(groups[i].name), "type",
-			json_of(groups[i].type), "state", json_of(groups[i].state)));
+		    json_pack("{s:o,s:o,s:o}", "group", cli_json_of(groups[i].name), "type",
+			cli_json_of(groups[i].type), "state", cli_json_of(groups[i].state)));
 	cli_print_json(array, stdout);
 	return CLI_EXIT_OK;
 }
@@ -391,8 +385,8 @@ static json_t *
 json_of_row(const struct cli_group *group, const struct cli_group_row *row)
 {
 	const struct cli_member *member = row->member;
-	json_t *object = json_pack("{s:o,s:o,s:i}", "group", json_of(group->name), "topic",
-	    json_of(row->partition.topic), "partition", (int)row->partition.partition);
+	json_t *object = json_pack("{s:o,s:o,s:i}", "group", cli_json_of(group->name), "topic",
+	    cli_json_of(row->partition.topic), "partition", (int)row->partition.partition);
 	if (row->committed >= 0)
 		json_object_set_new(object, "current_offset", json_integer(row->committed));
 	if (row->partition.offset >= 0)
@@ -403,9 +397,9 @@ json_of_row(const struct cli_group *group, const struct cli_group_row *row)
 	if (row->epoch >= 0)
 		json_object_set_new(object, "leader_epoch", json_integer(row->epoch));
 	if (member != NULL) {
-		json_object_set_new(object, "consumer_id", json_of(member->id));
-		json_object_set_new(object, "host", json_of(member->host));
-		json_object_set_new(object, "client_id", json_of(member->client_id));
+		json_object_set_new(object, "consumer_id", cli_json_of(member->id));
+		json_object_set_new(object, "host", cli_json_of(member->host));
+		json_object_set_new(object, "client_id", cli_json_of(member->client_id));
 	}
 	return object;
 }
@@ -440,7 +434,7 @@ json_of_assignment(const struct cli_assignment *assignment)
 	json_t *array = json_array();
 	for (size_t i = 0; i < assignment->count; i++)
 		json_array_append_new(array,
-		    json_pack("{s:o,s:i}", "topic", json_of(assignment->items[i].topic),
+		    json_pack("{s:o,s:i}", "topic", cli_json_of(assignment->items[i].topic),
 			"partition", (int)assignment->items[i].partition));
 	return array;
 }
@@ -453,10 +447,10 @@ describe_members(struct cli *cli, const struct cli_group *group, json_t *array)
 	for (int32_t i = 0; array != NULL && i < group->member_count; i++) {
 		const struct cli_member *member = &group->members[i];
 		json_array_append_new(array,
-		    json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "group", json_of(group->name),
-			"consumer_id", json_of(member->id), "group_instance_id",
-			json_of(member->instance_id), "host", json_of(member->host), "client_id",
-			json_of(member->client_id), "assignment",
+		    json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "group", cli_json_of(group->name),
+			"consumer_id", cli_json_of(member->id), "group_instance_id",
+			cli_json_of(member->instance_id), "host", cli_json_of(member->host),
+			"client_id", cli_json_of(member->client_id), "assignment",
 			json_of_assignment(&member->assignment)));
 	}
 	if (array == NULL && group->member_count > 0)
@@ -477,9 +471,9 @@ describe_state(struct cli *cli, const struct cli_group *group, json_t *array)
 		return CLI_EXIT_OK;
 	}
 	json_array_append_new(array,
-	    json_pack("{s:o,s:i,s:o,s:o,s:i}", "group", json_of(group->name), "coordinator",
-		(int)group->coordinator, "assignment_strategy", json_of(group->assignor), "state",
-		json_of(group->state), "members", (int)group->member_count));
+	    json_pack("{s:o,s:i,s:o,s:o,s:i}", "group", cli_json_of(group->name), "coordinator",
+		(int)group->coordinator, "assignment_strategy", cli_json_of(group->assignor),
+		"state", cli_json_of(group->state), "members", (int)group->member_count));
 	return CLI_EXIT_OK;
 }
 

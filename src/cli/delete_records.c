@@ -9,9 +9,10 @@
 #include "cli/offsets_int.h"
 #include "wire/msg_delete_records.h"
 
-enum { OPT_OFFSET_JSON_FILE = CLI_OPTION_CONNECT_COUNT };
-
-enum { OFFSETS_FILE_BYTES_MAX = 256 * 1024 * 1024 };
+enum {
+	OPT_OFFSET_JSON_FILE = CLI_OPTION_CONNECT_COUNT,
+	OPT_OUTPUT,
+};
 
 static const struct cli_option options[] = {
 	CLI_CONNECT_OPTIONS(CLI_HIDDEN),
@@ -25,6 +26,12 @@ static const struct cli_option options[] = {
 		    "  [{\"topic\": \"foo\", \"partition\": 1, \"offset\": 1}],\n"
 		    " \"version\":1\n"
 		    "}" },
+	[OPT_OUTPUT] = CLI_OUTPUT_OPTION,
+};
+
+static const struct cli_rule rules[] = {
+	CLI_OUTPUT_RULE(OPT_OUTPUT),
+	{ CLI_RULE_END, 0, 0, NULL },
 };
 
 /* ---- the file ------------------------------------------------------------------------------ */
@@ -86,15 +93,9 @@ static int
 read_offsets(struct cli *cli, struct cli_offset **ret_items, size_t *ret_count)
 {
 	const char *path = cli_get(&cli->args, OPT_OFFSET_JSON_FILE);
-	size_t bytes;
-	char *text = cli_read_file(path, OFFSETS_FILE_BYTES_MAX, &cli->arena, &bytes, &cli->why);
-	if (text == NULL)
-		return cli_fail(cli, "%s", cli->why.text);
-	json_error_t error;
-	json_t *root = json_loadb(text, bytes, 0, &error);
+	json_t *root = cli_load_json(cli, path);
 	if (root == NULL)
-		return cli_fail(cli, "%s:%d: The input string is not a valid JSON: %s", path,
-		    error.line, error.text);
+		return CLI_EXIT_FAILURE;
 	const char *mistake = read_items(cli, root, ret_items, ret_count);
 	json_decref(root);
 	return mistake == NULL ? CLI_EXIT_OK : cli_fail(cli, "%s: %s", path, mistake);
@@ -148,25 +149,9 @@ ask_leader(struct cli *cli, struct cli_offset *items, size_t count, int32_t node
 }
 
 static int
-run(struct cli *cli)
+print_results(const struct cli_offset *items, size_t count)
 {
-	struct cli_offset *items = NULL;
-	size_t count = 0;
-	int status = read_offsets(cli, &items, &count);
-	if (status != CLI_EXIT_OK)
-		return status;
-	if (!cli_connect(cli))
-		return CLI_EXIT_FAILURE;
-	printf("Executing records delete operation\n");
-	ot_err err = cli_offsets_find_leaders(cli, items, count);
-	for (size_t i = 0; err == OT_OK && i < count; i++) {
-		if (items[i].err == OT_ERR_AGAIN)
-			err = ask_leader(cli, items, count, items[i].leader);
-		if (items[i].err == OT_ERR_AGAIN)
-			items[i].err = OT_ERR_UNKNOWN_SERVER_ERROR; /* not in the answer */
-	}
-	if (err != OT_OK)
-		return cli_fail(cli, "%s", cli->why.text);
+	int status = CLI_EXIT_OK;
 	printf("Records delete operation completed:\n");
 	for (size_t i = 0; i < count; i++) {
 		const struct cli_offset *item = &items[i];
@@ -181,6 +166,52 @@ run(struct cli *cli)
 	return status;
 }
 
+static int
+print_results_json(const struct cli_offset *items, size_t count)
+{
+	int status = CLI_EXIT_OK;
+	json_t *array = json_array();
+	for (size_t i = 0; i < count; i++) {
+		json_t *object = json_pack("{s:o,s:i}", "topic", cli_json_of(items[i].topic),
+		    "partition", (int)items[i].partition);
+		if (items[i].err == OT_OK)
+			json_object_set_new(object, "low_watermark", json_integer(items[i].offset));
+		else
+			json_object_set_new(object, "error",
+			    json_string(ot_err_name(items[i].err)));
+		json_array_append_new(array, object);
+		if (items[i].err != OT_OK)
+			status = CLI_EXIT_FAILURE;
+	}
+	cli_print_json(array, stdout);
+	return status;
+}
+
+static int
+run(struct cli *cli)
+{
+	struct cli_offset *items = NULL;
+	size_t count = 0;
+	int status = read_offsets(cli, &items, &count);
+	if (status != CLI_EXIT_OK)
+		return status;
+	if (!cli_connect(cli))
+		return CLI_EXIT_FAILURE;
+	bool is_json = cli_wants_json(cli, OPT_OUTPUT);
+	if (!is_json)
+		printf("Executing records delete operation\n");
+	ot_err err = cli_offsets_find_leaders(cli, items, count);
+	for (size_t i = 0; err == OT_OK && i < count; i++) {
+		if (items[i].err == OT_ERR_AGAIN)
+			err = ask_leader(cli, items, count, items[i].leader);
+		if (items[i].err == OT_ERR_AGAIN)
+			items[i].err = OT_ERR_UNKNOWN_SERVER_ERROR; /* not in the answer */
+	}
+	if (err != OT_OK)
+		return cli_fail(cli, "%s", cli->why.text);
+	return is_json ? print_results_json(items, count) : print_results(items, count);
+}
+
 const struct cli_tool cli_delete_records_tool = {
 	.self = {
 		.name = "delete-records",
@@ -189,6 +220,7 @@ const struct cli_tool cli_delete_records_tool = {
 			   "specified offset.",
 		.options = options,
 		.option_count = OT_ARRAY_COUNT(options),
+		.rules = rules,
 		.run = run,
 	},
 	.classes = "DeleteRecordsCommand",

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "cli/filter_int.h"
+#include <jansson.h>
+
 #include "cli/offsets_int.h"
 
 /* ---- options ------------------------------------------------------------------------------- */
@@ -13,6 +15,7 @@ enum {
 	OPT_EXCLUDE_INTERNAL = CLI_OPTION_CONNECT_COUNT,
 	OPT_MAX_WAIT,
 	OPT_OFFSETS,
+	OPT_OUTPUT,
 	OPT_PARTITIONS,
 	OPT_TIME,
 	OPT_TOPIC,
@@ -33,6 +36,7 @@ static const struct cli_option options[] = {
 	    .kind = CLI_INTEGER,
 	    .flags = CLI_HIDDEN,
 	    .text = "Accepted for old scripts: one offset is given." },
+	[OPT_OUTPUT] = CLI_OUTPUT_OPTION,
 	[OPT_PARTITIONS] = { .names = "partitions",
 	    .arg = "partition ids",
 	    .kind = CLI_STRING,
@@ -294,16 +298,24 @@ run_with(struct cli *cli, struct rules *rules)
 		return fail(cli, cli->why.text);
 	qsort(items, count, sizeof(*items), compare_texts);
 	int status = CLI_EXIT_OK;
+	json_t *array = cli_wants_json(cli, OPT_OUTPUT) ? json_array() : NULL;
 	for (size_t i = 0; i < count; i++) {
 		const struct cli_offset *item = &items[i];
 		if (item->err != OT_OK)
 			status = cli_fail(cli,
 			    "Skip getting offsets for topic-partition %.*s-%d due to error: %s",
 			    OT_STR_ARG(item->topic), item->partition, ot_err_message(item->err));
+		else if (item->offset >= 0 && array != NULL)
+			json_array_append_new(array,
+			    json_pack("{s:o,s:i,s:I}", "topic", cli_json_of(item->topic),
+				"partition", (int)item->partition, "offset",
+				(json_int_t)item->offset));
 		else if (item->offset >= 0)
 			printf("%.*s:%d:%lld\n", OT_STR_ARG(item->topic), item->partition,
 			    (long long)item->offset);
 	}
+	if (array != NULL)
+		cli_print_json(array, stdout);
 	return status;
 }
 
@@ -316,6 +328,11 @@ run(struct cli *cli)
 	return status;
 }
 
+static const struct cli_rule output_rules[] = {
+	CLI_OUTPUT_RULE(OPT_OUTPUT),
+	{ CLI_RULE_END, 0, 0, NULL },
+};
+
 const struct cli_tool cli_get_offsets_tool = {
 	.self = {
 		.name = "get-offsets",
@@ -323,6 +340,7 @@ const struct cli_tool cli_get_offsets_tool = {
 		.purpose = "An interactive shell for getting topic-partition offsets.",
 		.options = options,
 		.option_count = OT_ARRAY_COUNT(options),
+		.rules = output_rules,
 		.run = run,
 	},
 	.classes = "GetOffsetShell",

@@ -76,10 +76,28 @@ run_command(struct cli *cli, char **words, size_t word_count)
 	return command->run(cli);
 }
 
+/* The options that all commands of a tool share may stand before the command, as argparse4j lets
+ * them. Moves the command to the front. */
+static void
+lead_with_command(const struct cli_tool *tool, char **words, size_t word_count)
+{
+	if (tool->command_count == 0 || word_count == 0 || words[0][0] != '-')
+		return;
+	for (size_t i = 1; i < word_count; i++) {
+		char *word = words[i];
+		if (find_command(tool, word) == NULL)
+			continue;
+		memmove(words + 1, words, i * sizeof(*words));
+		words[0] = word;
+		return;
+	}
+}
+
 int
 cli_run(const struct cli_tool *tool, char **words, size_t word_count)
 {
 	struct cli cli = { .tool = tool, .command = &tool->self };
+	lead_with_command(tool, words, word_count);
 	if (tool->command_count > 0 && word_count > 0 && words[0][0] != '-') {
 		cli.command = find_command(tool, words[0]);
 		if (cli.command == NULL) {

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include <jansson.h>
+
 #include "base/panic.h"
 #include "cli/tools_int.h"
 #include "cluster/feature_levels.h"
@@ -35,7 +37,18 @@ enum {
 		.flags = CLI_REQUIRED,        \
 		.text = "The broker's property file." }
 
-static const struct cli_option info_options[] = { CLI_COMMON_OPTIONS, CONFIG_OPTION };
+enum { OPT_INFO_OUTPUT = OPT_CONFIG_COUNT };
+
+static const struct cli_option info_options[] = {
+	CLI_COMMON_OPTIONS,
+	CONFIG_OPTION,
+	[OPT_INFO_OUTPUT] = CLI_OUTPUT_OPTION,
+};
+
+static const struct cli_rule info_rules[] = {
+	CLI_OUTPUT_RULE(OPT_INFO_OUTPUT),
+	{ CLI_RULE_END, 0, 0, NULL },
+};
 
 static const struct cli_option format_options[] = {
 	CLI_COMMON_OPTIONS,
@@ -304,6 +317,43 @@ print_list(const char *one, const char *several, const char **items, size_t coun
 	putchar('\n');
 }
 
+static json_t *
+json_of_list(const char **items, size_t count)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(array, json_string(items[i]));
+	return array;
+}
+
+static void
+print_info_json(const struct findings *findings)
+{
+	json_t *root =
+	    json_pack("{s:o,s:o}", "log_dirs", json_of_list(findings->found, findings->found_count),
+		"problems", json_of_list(findings->problems, findings->problem_count));
+	const struct ot_logdir_meta *meta = &findings->meta;
+	if (findings->has_meta) {
+		char id[OT_UUID_TEXT_BYTES];
+		ot_uuid_to_text(&meta->directory_id, id);
+		json_object_set_new(root, "metadata",
+		    json_pack("{s:s,s:s,s:i,s:i}", "cluster.id", meta->cluster_id, "directory.id",
+			id, "node.id", (int)meta->node_id, "version", (int)meta->version));
+	}
+	cli_print_json(root, stdout);
+}
+
+static void
+print_info(const struct findings *findings)
+{
+	print_list("Found log directory:", "Found log directories:", findings->found,
+	    findings->found_count);
+	if (findings->has_meta)
+		print_meta(&findings->meta);
+	print_list("Found problem:", "Found problems:", findings->problems,
+	    findings->problem_count);
+}
+
 static int
 run_info(struct cli *cli)
 {
@@ -316,11 +366,10 @@ run_info(struct cli *cli)
 	findings.found = cli_alloc(cli, dirs.count, sizeof(*findings.found));
 	for (size_t i = 0; i < dirs.count; i++)
 		inspect(cli, dirs.items[i], &findings);
-	print_list("Found log directory:", "Found log directories:", findings.found,
-	    findings.found_count);
-	if (findings.has_meta)
-		print_meta(&findings.meta);
-	print_list("Found problem:", "Found problems:", findings.problems, findings.problem_count);
+	if (cli_wants_json(cli, OPT_INFO_OUTPUT))
+		print_info_json(&findings);
+	else
+		print_info(&findings);
 	ot_settings_unref(settings);
 	return findings.problem_count == 0 ? CLI_EXIT_OK : CLI_EXIT_FAILURE;
 }
@@ -494,6 +543,7 @@ static const struct cli_command commands[] = {
 	    .purpose = "Tells whose the log directories of a property file are.",
 	    .options = info_options,
 	    .option_count = OT_ARRAY_COUNT(info_options),
+	    .rules = info_rules,
 	    .run = run_info,
 	},
 	{

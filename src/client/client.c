@@ -41,6 +41,7 @@ struct link {
 struct ot_client {
 	struct ot_io *io;
 	struct ot_timer timer;
+	struct link *waiting; /* for whose answer the loop runs; NULL: for none */
 	bool is_timed_out;
 	int64_t timeout_ms;
 	char *client_id;
@@ -60,7 +61,8 @@ break_link(struct link *link)
 {
 	link->is_broken = true;
 	ot_stream_want(link->stream, false, false);
-	ot_loop_stop(link->client->io);
+	if (link->client->waiting == link)
+		ot_loop_stop(link->client->io);
 }
 
 static void
@@ -121,7 +123,8 @@ static void
 on_readable(void *arg)
 {
 	struct link *link = arg;
-	ot_err err = read_frame(link);
+	/* Nobody waits for what comes in by itself: it is the end, or no answer of ours. */
+	ot_err err = link->client->waiting == link ? read_frame(link) : OT_ERR_CLOSED;
 	if (err == OT_ERR_AGAIN)
 		return;
 	if (err != OT_OK) {
@@ -177,11 +180,13 @@ exchange(struct link *link)
 	link->frame = NULL;
 	link->is_answered = false;
 	client->is_timed_out = false;
+	client->waiting = link;
 	ot_stream_want(link->stream, link->is_connected, true);
 	ot_timer_arm(client->io, &client->timer,
 	    ot_io_now_exact(client->io) + (ot_mono_ns)client->timeout_ms * OT_NS_PER_MS);
 	ot_loop_run(client->io);
 	ot_timer_cancel(client->io, &client->timer);
+	client->waiting = NULL;
 	if (link->is_answered)
 		return OT_OK;
 	return client->is_timed_out ? OT_ERR_REQUEST_TIMED_OUT : OT_ERR_CLOSED;
@@ -299,9 +304,14 @@ connect_host(struct ot_client *client, const char *host, uint16_t port, int32_t 
 
 /* ---- nodes --------------------------------------------------------------------------------- */
 
+/* One whose peer is still there, if there is one. */
 static struct link *
 any_link(struct ot_client *client)
 {
+	for (size_t i = 0; i < client->link_count; i++) {
+		if (!client->links[i]->is_broken)
+			return client->links[i];
+	}
 	return client->link_count > 0 ? client->links[0] : NULL;
 }
 
@@ -362,9 +372,12 @@ link_to(struct ot_client *client, int32_t node, struct link **ret, struct ot_why
 	for (int attempt = 0; attempt < 2; attempt++) {
 		for (size_t i = 0; i < client->node_count; i++) {
 			const struct ot_client_node *known = &client->nodes[i];
-			if (known->id == node || node == OT_NODE_ANY)
-				return connect_host(client, known->host, known->port, known->id,
-				    ret, why);
+			if (known->id != node && node != OT_NODE_ANY)
+				continue;
+			ot_err err =
+			    connect_host(client, known->host, known->port, known->id, ret, why);
+			if (err == OT_OK || known->id == node)
+				return err;
 		}
 		if (node == OT_NODE_ANY || attempt > 0)
 			break;

@@ -629,6 +629,8 @@ on_leader(void *arg, int32_t leader_id, int32_t epoch, const struct ot_metalog_e
 		append_abort(controller);
 	else
 		replay_end(controller);
+	if (controller->events->on_leader != NULL && !controller->is_failed)
+		controller->events->on_leader(controller->arg);
 }
 
 static void

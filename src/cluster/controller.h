@@ -34,6 +34,9 @@ struct ot_controller_events {
 	 * all that was committed; operations are taken from then on. */
 	void (*on_active)(void *arg, bool is_active);
 
+	/* ot_controller_leader() says somebody else. May be NULL. */
+	void (*on_leader)(void *arg);
+
 	/* The metadata log failed. What was published stays valid; operations end with an error. */
 	void (*on_failure)(void *arg, ot_err err, const char *why);
 };

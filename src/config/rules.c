@@ -103,8 +103,22 @@ check_cordoned(const struct checker *check)
 }
 
 static void
+check_selector(const struct checker *check)
+{
+	const enum ot_broker_key key = OT_BROKER_REPLICA_SELECTOR_CLASS;
+	if (ot_settings_text(check->settings, key) == NULL ||
+	    ot_settings_names_class(check->settings, key, "LeaderSelector") ||
+	    ot_settings_names_class(check->settings, key, "RackAwareReplicaSelector"))
+		return;
+	broken(check, key,
+	    "LeaderSelector and RackAwareReplicaSelector are known, others are Java classes that "
+	    "a native program cannot load");
+}
+
+static void
 check_replication(const struct checker *check)
 {
+	check_selector(check);
 	check_order(check, OT_BROKER_REPLICA_FETCH_WAIT_MAX_MS, OT_BROKER_REPLICA_SOCKET_TIMEOUT_MS,
 	    "or followers give up while the leader still waits");
 	check_order(check, OT_BROKER_REPLICA_FETCH_WAIT_MAX_MS, OT_BROKER_REPLICA_LAG_TIME_MAX_MS,

@@ -421,6 +421,15 @@ ot_settings_text(const struct ot_settings *settings, enum ot_broker_key key)
 	return value->is_null ? NULL : value->text.data;
 }
 
+bool
+ot_settings_names_class(const struct ot_settings *settings, enum ot_broker_key key,
+    const char *simple_name)
+{
+	const char *name = ot_settings_text(settings, key);
+	const char *dot = name != NULL ? strrchr(name, '.') : NULL;
+	return name != NULL && strcmp(dot != NULL ? dot + 1 : name, simple_name) == 0;
+}
+
 const struct ot_config_value *
 ot_settings_list(const struct ot_settings *settings, enum ot_broker_key key)
 {

@@ -120,6 +120,11 @@ const char *ot_settings_text(const struct ot_settings *settings, enum ot_broker_
 const struct ot_config_value *ot_settings_list(const struct ot_settings *settings,
     enum ot_broker_key key);
 
+/* Whether the setting names that class, with or without a package; false when it names none.
+ * @owner any thread   @blocks never */
+bool ot_settings_names_class(const struct ot_settings *settings, enum ot_broker_key key,
+    const char *simple_name);
+
 /* Whether somebody set the key, so that its value is not just the default. @owner any thread */
 bool ot_settings_is_set(const struct ot_settings *settings, enum ot_broker_key key);
 

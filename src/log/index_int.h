@@ -76,7 +76,7 @@ void log_index_set_count(struct log_index *index, uint32_t count);
 OT_MUST_USE ot_err log_index_open(struct log_index *index, struct ot_fs *fs, const char *path,
     bool is_writable);
 
-/* Closes the file; nothing may wait to be written. */
+/* Closes the file. Entries that wait to be written go on waiting. */
 void log_index_close(struct log_index *index);
 
 /* Room for `count` more entries in memory: pushing them cannot fail then. OT_ERR_NO_MEMORY. */
@@ -94,7 +94,7 @@ uint32_t log_index_pending(const struct log_index *index);
 /* Writes what waits into the open file, and lets go of older entries in memory. */
 OT_MUST_USE ot_err log_index_write(struct log_index *index);
 
-/* Frees the tail; nothing may wait to be written. */
+/* Frees the tail, unless something of it waits to be written. */
 void log_index_forget_tail(struct log_index *index);
 
 /* Whether the entry is in memory; else reading it needs the open file. */

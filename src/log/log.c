@@ -76,6 +76,7 @@ log_free(struct ot_log *log)
 	ot_free(log->staged);
 	ot_free(log->retired);
 	ot_free(log->snapshots);
+	log_hints_free(log);
 	ot_free(log->dir);
 	log->magic = 0;
 	ot_free(log);
@@ -136,6 +137,26 @@ settle_epochs(struct log_opening *opening, bool is_lost)
 	is_changed = log_epochs_cut_start(&log->epochs, log->start_offset) || is_changed;
 	log->is_epoch_file_stale = log->is_epoch_file_stale || is_changed;
 	return OT_OK;
+}
+
+static bool
+has_pending(const struct log_segment *segment)
+{
+	return log_index_pending(&segment->offset_index) > 0 ||
+	       log_index_pending(&segment->time_index) > 0 ||
+	       log_index_pending(&segment->txn_index) > 0;
+}
+
+/* The recovery point vouches for indexes; those that found no space are beyond it, so that the next
+ * checkpoint writes them, and a recovery before it makes them anew. */
+static int64_t
+vouched_offset(const struct ot_log *log, int64_t recovery_point)
+{
+	for (uint32_t i = 0; i < log->segment_count; i++) {
+		if (has_pending(log->segments[i]))
+			return OT_MIN(recovery_point, log->segments[i]->base_offset);
+	}
+	return recovery_point;
 }
 
 /* Nothing stays open or in memory that an idle log does not need. */
@@ -233,6 +254,7 @@ ot_log_open(const struct ot_log_open_args *args, struct ot_log **ret_log,
 		log->recovery_point = log->end_offset;
 		if (!args->is_clean)
 			log->recovery_point = OT_MIN(opening.recovery_point, log->end_offset);
+		log->recovery_point = vouched_offset(log, log->recovery_point);
 		*ret_log = log;
 	} else if (opening.log != NULL) {
 		log_free(opening.log);
@@ -310,6 +332,7 @@ ot_log_idle(struct ot_log *log)
 	ot_free(log->staged);
 	log->staged = NULL;
 	log->staged_capacity = 0;
+	log_hints_free(log);
 	for (uint32_t i = 0; i < log->segment_count; i++) {
 		struct log_segment *segment = log->segments[i];
 		if (log_segment_write_indexes(log, segment) != OT_OK)
@@ -390,6 +413,8 @@ ot_log_get_stats(const struct ot_log *log, struct ot_log_stats *ret_stats)
 	                     log->epochs.capacity * sizeof(log->epochs.entries[0]) +
 	                     log->retired_capacity * sizeof(log->retired[0]) +
 	                     log_producers_bytes_memory(&log->producers);
+	if (log->hints != NULL)
+		stats.bytes_memory += LOG_HINT_SETS * sizeof(log->hints[0]);
 	for (uint32_t i = 0; i < log->segment_count; i++) {
 		const struct log_segment *segment = log->segments[i];
 		stats.bytes += segment->bytes;

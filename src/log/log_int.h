@@ -11,7 +11,9 @@
 enum {
 	LOG_MAGIC = 0x4c4f4721,
 	LOG_PATH_BYTES = 1024, /* of a file's whole path; a longer folder is refused at opening */
-	LOG_HINT_COUNT = 16,
+	LOG_HINT_SETS = 64, /* a power of two */
+	LOG_HINT_WAYS = 2,
+	LOG_FEW_BYTES = 64 * 1024, /* so much may be one batch */
 	LOG_INACTIVE_OPEN_MAX = 8,
 	LOG_WRITE_BACK_BYTES = 8 * 1024 * 1024,
 	LOG_RESERVE_BYTES_MIN = 256 * 1024, /* smaller segments reserve nothing */
@@ -120,9 +122,8 @@ struct ot_log {
 	int64_t staged_end;
 	size_t staged_bytes;
 
-	struct log_hint hints[LOG_HINT_COUNT];
-	uint32_t hint_next;
-	struct log_hint bound; /* of the last bound that was not the end */
+	struct log_hint (*hints)[LOG_HINT_WAYS]; /* by hash of the offset; NULL until the first */
+	struct log_hint bound;                   /* of the last bound that was not the end */
 
 	struct log_retired *retired;
 	uint32_t retired_count;
@@ -214,6 +215,10 @@ OT_MUST_USE ot_err log_segment_finish_time(struct log_segment *segment);
 /* Writes what the indexes hold in memory. */
 OT_MUST_USE ot_err log_segment_write_indexes(struct ot_log *log, struct log_segment *segment);
 
+/* The same for who opens a log: what finds no space stays in memory, where searches find it too.
+ * What was stored can be read then, and deleted, so that there is space again. */
+OT_MUST_USE ot_err log_segment_write_or_keep(struct ot_log *log, struct log_segment *segment);
+
 /* The active segment; there always is one. */
 struct log_segment *log_active(const struct ot_log *log);
 
@@ -290,6 +295,9 @@ OT_MUST_USE ot_err log_replay_producers(struct ot_log *log, int64_t from, bool i
 /* ---- log.c --------------------------------------------------------------------------------- */
 
 void log_hints_clear(struct ot_log *log);
+
+/* Forgets them and gives their memory back. */
+void log_hints_free(struct ot_log *log);
 
 /* Gives a log without segments an empty one that begins at `offset`. */
 OT_MUST_USE ot_err log_begin_at(struct ot_log *log, int64_t offset, ot_wall_ms now);

@@ -239,8 +239,11 @@ static ot_err
 check_owner(struct ot_logdir *logdir, const struct ot_logdir_open_args *args, struct ot_why *why)
 {
 	struct ot_logdir_meta meta = { .node_id = -1 };
-	ot_err err = ot_logdir_read_meta(logdir->fs, logdir->path, &meta, why);
+	struct ot_why damage = { "" };
+	ot_err err = ot_logdir_read_meta(logdir->fs, logdir->path, &meta, &damage);
 	struct ot_logdir_meta before = meta;
+	if (damage.text[0] != '\0')
+		ot_why_set(why, "In the log directory %s: %s", logdir->path, damage.text);
 	if (err == OT_OK || err == OT_ERR_NOT_FOUND)
 		err = settle_meta(&meta, args, why);
 	if (err != OT_OK)
@@ -264,6 +267,7 @@ ot_logdir_open(const struct ot_logdir_open_args *args, struct ot_logdir **ret_lo
 	struct ot_logdir *logdir = OT_NEW(struct ot_logdir);
 	logdir->fs = args->fs;
 	logdir->path = ot_must_strdup(args->path);
+	ot_why_set(why, "%s", "");
 	ot_err err = log_make_folder(args->fs, args->path);
 	if (err == OT_OK)
 		err = lock(logdir, why);
@@ -273,6 +277,9 @@ ot_logdir_open(const struct ot_logdir_open_args *args, struct ot_logdir **ret_lo
 		*ret_logdir = logdir;
 	else
 		ot_logdir_close(logdir);
+	if (err != OT_OK && why != NULL && why->text[0] == '\0')
+		ot_why_set(why, "The log directory %s cannot be used: %s.", args->path,
+		    ot_err_message(err));
 	return err;
 }
 
@@ -604,7 +611,7 @@ parse_checkpoint_row(struct log_rows *rows, struct ot_checkpoint_row *ret_row)
 	    !log_rows_int(rows, &ret_row->offset) || !log_rows_end_row(rows))
 		return false;
 	ret_row->partition = (int32_t)partition;
-	return partition >= 0 && partition <= INT32_MAX;
+	return partition >= 0 && partition <= INT32_MAX && ret_row->offset >= 0;
 }
 
 ot_err

@@ -17,24 +17,47 @@
 void
 log_hints_clear(struct ot_log *log)
 {
-	for (uint32_t i = 0; i < LOG_HINT_COUNT; i++)
-		log->hints[i].offset = -1;
+	for (uint32_t i = 0; log->hints != NULL && i < LOG_HINT_SETS; i++) {
+		for (uint32_t way = 0; way < LOG_HINT_WAYS; way++)
+			log->hints[i][way].offset = -1;
+	}
 	log->bound.offset = -1;
+}
+
+void
+log_hints_free(struct ot_log *log)
+{
+	ot_free(log->hints);
+	log->hints = NULL;
+	log->bound.offset = -1;
+}
+
+/* The places where the hint of that offset may stand, the newest first. */
+static struct log_hint *
+hint_set(const struct ot_log *log, int64_t offset)
+{
+	uint64_t mixed = (uint64_t)offset * 0x9e3779b97f4a7c15ull;
+	return log->hints[mixed >> 32 & (LOG_HINT_SETS - 1)];
 }
 
 static void
 keep_hint(struct ot_log *log, const struct log_segment *segment, int64_t offset, uint64_t place)
 {
-	for (uint32_t i = 0; i < LOG_HINT_COUNT; i++) {
-		if (log->hints[i].offset == offset)
+	if (log->hints == NULL) {
+		log->hints = ot_alloc_raw(LOG_HINT_SETS * sizeof(log->hints[0]));
+		if (log->hints == NULL)
 			return;
+		log_hints_clear(log);
 	}
-	log->hints[log->hint_next] = (struct log_hint){
+	struct log_hint *set = hint_set(log, offset);
+	if (set[0].offset == offset)
+		return;
+	memmove(set + 1, set, (LOG_HINT_WAYS - 1) * sizeof(set[0]));
+	set[0] = (struct log_hint){
 		.offset = offset,
 		.segment_base = segment->base_offset,
 		.place = place,
 	};
-	log->hint_next = (log->hint_next + 1) % LOG_HINT_COUNT;
 }
 
 /* Where a batch that holds or follows `offset` begins, when a reader was there before. */
@@ -42,8 +65,8 @@ static bool
 find_hint(const struct ot_log *log, const struct log_segment *segment, int64_t offset,
     uint64_t *ret_place)
 {
-	for (uint32_t i = 0; i < LOG_HINT_COUNT; i++) {
-		const struct log_hint *hint = &log->hints[i];
+	for (uint32_t i = 0; log->hints != NULL && i < LOG_HINT_WAYS; i++) {
+		const struct log_hint *hint = &hint_set(log, offset)[i];
 		if (hint->offset != offset || hint->segment_base != segment->base_offset)
 			continue;
 		*ret_place = hint->place;
@@ -130,11 +153,40 @@ walk_to_cut(struct log_segment *segment, const struct ot_log_read_args *args, ui
 	return OT_OK;
 }
 
+/* A reader that asks for little may get one batch alone: its header says so, and no index is looked
+ * into. */
+static ot_err
+take_first(struct ot_log *log, struct log_segment *segment, const struct ot_log_read_args *args,
+    uint64_t end, struct ot_log_read *read, bool *ret_is_done)
+{
+	uint8_t window[LOG_SCAN_WINDOW_SMALL];
+	struct log_scan scan;
+	struct log_scan_batch batch;
+	if (args->bytes_max > LOG_FEW_BYTES)
+		return OT_OK;
+	log_scan_init(&scan, segment->file, read->place, end, window, sizeof(window));
+	log_scan_expect(&scan, args->bytes_max);
+	if (!args->may_block && !log_is_hot(log, segment, read->place) && log_scan_is_cold(&scan))
+		return log_say_cold(segment->file, scan.place, sizeof(window), read);
+	ot_err err = log_scan_next(&scan, &batch, NULL);
+	if (err != OT_OK || batch.bytes < args->bytes_max)
+		return err;
+	bool is_taken = batch.bytes == args->bytes_max || args->is_one_at_least;
+	read->bytes = is_taken ? batch.bytes : 0;
+	read->next_offset = is_taken ? batch.last_offset + 1 : batch.base_offset;
+	*ret_is_done = true;
+	return OT_OK;
+}
+
 /* Cuts [place, end) between two batches, so that at most bytes_max are left. */
 static ot_err
 cut_range(struct ot_log *log, struct log_segment *segment, const struct ot_log_read_args *args,
     uint64_t end, struct ot_log_read *read)
 {
+	bool is_done = false;
+	ot_err err = take_first(log, segment, args, end, read, &is_done);
+	if (err != OT_OK || is_done)
+		return err;
 	uint64_t walk = 0;
 	struct ot_log_read cold = { 0 };
 	struct log_index_search search = {
@@ -142,7 +194,7 @@ cut_range(struct ot_log *log, struct log_segment *segment, const struct ot_log_r
 		.is_by_place = true,
 		.may_block = args->may_block,
 	};
-	ot_err err = log_segment_floor(log, segment, &search, &walk, &cold);
+	err = log_segment_floor(log, segment, &search, &walk, &cold);
 	if (err == OT_ERR_AGAIN)
 		*read = cold;
 	if (err != OT_OK)

@@ -111,6 +111,14 @@ struct recovery {
 	bool is_cut; /* an invalid batch was found */
 };
 
+/* A file that is missing, and finds no space, is made by the write that does. */
+static ot_err
+open_to_write(struct ot_log *log, struct log_segment *segment, struct log_index *index)
+{
+	ot_err err = log_segment_open_index(log, segment, index, true);
+	return err == OT_ERR_NO_SPACE && index->written == 0 ? OT_OK : err;
+}
+
 /* A size of no whole entries leaves bytes behind the last. */
 static ot_err
 cut_odd_bytes(struct log_index *index)
@@ -132,9 +140,9 @@ keep_entries(struct log_opening *opening, struct log_segment *segment, uint32_t 
 	if (offset_count > 0)
 		err = count_prefix(opening, segment, &segment->time_index, limit, &time_count);
 	if (err == OT_OK)
-		err = log_segment_open_index(opening->log, segment, &segment->offset_index, true);
+		err = open_to_write(opening->log, segment, &segment->offset_index);
 	if (err == OT_OK)
-		err = log_segment_open_index(opening->log, segment, &segment->time_index, true);
+		err = open_to_write(opening->log, segment, &segment->time_index);
 	if (err == OT_OK && time_count > 0)
 		err = log_index_get_time(&segment->time_index, segment->base_offset, time_count - 1,
 		    &last);
@@ -198,8 +206,9 @@ note_batch(struct recovery *recovery, const struct log_scan_batch *batch)
 		log_epochs_assign(&log->epochs, batch->info.leader_epoch, batch->base_offset);
 		log->is_epoch_file_stale = true;
 	}
-	if (log_index_pending(&segment->offset_index) >= NOTES_PER_WRITE)
-		err = log_segment_write_indexes(log, segment);
+	uint32_t pending = log_index_pending(&segment->offset_index);
+	if (pending > 0 && pending % NOTES_PER_WRITE == 0)
+		err = log_segment_write_or_keep(log, segment);
 	return err;
 }
 
@@ -323,17 +332,19 @@ static ot_err
 finish_indexes(struct log_opening *opening, struct log_segment *segment)
 {
 	ot_err err = log_segment_finish_time(segment);
-	if (err == OT_OK)
-		err = log_segment_write_indexes(opening->log, segment);
-	return err;
+	return err == OT_OK ? log_segment_write_or_keep(opening->log, segment) : err;
 }
 
 /* The recovery point vouches for what lies before it. */
 static ot_err
 sync_indexes(struct log_segment *segment)
 {
-	ot_err err = ot_file_sync(segment->offset_index.file);
-	return err == OT_OK ? ot_file_sync(segment->time_index.file) : err;
+	ot_err err = OT_OK;
+	if (segment->offset_index.file != NULL)
+		err = ot_file_sync(segment->offset_index.file);
+	if (err == OT_OK && segment->time_index.file != NULL)
+		err = ot_file_sync(segment->time_index.file);
+	return err;
 }
 
 /* Rebuilds the indexes of a segment whose records are trusted, and checks these on the way. */

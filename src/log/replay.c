@@ -217,7 +217,7 @@ replay_segment(struct replay *replay, struct log_segment *segment)
 			replay->result->bytes_replayed += batch.bytes;
 	} while (err == OT_OK);
 	if (err == OT_OK)
-		err = log_segment_write_indexes(log, segment);
+		err = log_segment_write_or_keep(log, segment);
 	/* Rebuilt below the recovery point, which vouches for it. */
 	if (err == OT_OK && segment->is_txn_odd && segment->txn_index.file != NULL)
 		err = ot_file_sync(segment->txn_index.file);

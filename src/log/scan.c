@@ -29,6 +29,12 @@ log_scan_init(struct log_scan *scan, struct ot_file *file, uint64_t place, uint6
 	};
 }
 
+void
+log_scan_expect(struct log_scan *scan, size_t bytes)
+{
+	scan->bytes_before = bytes;
+}
+
 /* Lets the window hold [place, place + bytes), or what the file has of it. */
 static ot_err
 look(struct log_scan *scan, uint64_t place, size_t bytes, size_t read_bytes, const uint8_t **ret_at,

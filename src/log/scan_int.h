@@ -41,6 +41,9 @@ struct log_scan_batch {
 void log_scan_init(struct log_scan *scan, struct ot_file *file, uint64_t place, uint64_t end,
     uint8_t *window, size_t window_bytes);
 
+/* Says how large the next batch is likely to be: of large ones only the header is read. */
+void log_scan_expect(struct log_scan *scan, size_t bytes);
+
 /* Whether the next step would read pages that are not in memory. @blocks never */
 bool log_scan_is_cold(const struct log_scan *scan);
 

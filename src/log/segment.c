@@ -225,6 +225,13 @@ log_segment_write_indexes(struct ot_log *log, struct log_segment *segment)
 	return OT_OK;
 }
 
+ot_err
+log_segment_write_or_keep(struct ot_log *log, struct log_segment *segment)
+{
+	ot_err err = log_segment_write_indexes(log, segment);
+	return err == OT_ERR_NO_SPACE ? OT_OK : err;
+}
+
 /* ---- the list of segments ------------------------------------------------------------------ */
 
 struct log_segment *

@@ -318,6 +318,30 @@ open_dir(struct ot_dirs *dirs, const struct ot_dirs_conf *conf, size_t index, st
 	return err;
 }
 
+static size_t
+path_length(const char *path)
+{
+	size_t length = strlen(path);
+	while (length > 1 && path[length - 1] == '/')
+		length--;
+	return length;
+}
+
+/* A directory that is named twice; NULL: none. (By another path, its lock tells.) */
+static const char *
+find_twice(const struct ot_dirs_conf *conf)
+{
+	for (size_t i = 1; i < conf->path_count; i++) {
+		size_t length = path_length(conf->paths[i]);
+		for (size_t j = 0; j < i; j++) {
+			if (path_length(conf->paths[j]) == length &&
+			    memcmp(conf->paths[j], conf->paths[i], length) == 0)
+				return conf->paths[j];
+		}
+	}
+	return NULL;
+}
+
 ot_err
 ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs, struct ot_why *why)
 {
@@ -325,6 +349,11 @@ ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs, struct 
 	if (conf->path_count > DIRS_COUNT_MAX) {
 		ot_why_set(why, "log.dirs has %zu directories, at most %d can be used",
 		    conf->path_count, DIRS_COUNT_MAX);
+		return OT_ERR_INVALID_CONFIG;
+	}
+	const char *twice = find_twice(conf);
+	if (twice != NULL) {
+		ot_why_set(why, "log.dirs names the directory %s twice.", twice);
 		return OT_ERR_INVALID_CONFIG;
 	}
 	struct ot_dirs *dirs = OT_NEW(struct ot_dirs);
@@ -451,6 +480,11 @@ ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
 	ot_err err = OT_OK;
 	if (!place->is_found) {
 		/* What a topic of that name left, which has been deleted since. */
+		struct ot_fs_stat stat;
+		if (ot_fs_stat(dirs->fs, place->path, &stat) == OT_OK)
+			OT_WARN("replica",
+			    "%s is of an earlier topic of that name, which was deleted: removed",
+			    place->path);
 		err = ot_fs_remove_all(dirs->fs, place->path);
 		if (err == OT_OK)
 			err = ot_fs_mkdir(dirs->fs, place->path);
@@ -463,8 +497,8 @@ ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_place *place,
 }
 
 ot_err
-ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, const struct ot_uuid *unique,
-    char **ret_path)
+ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, enum ot_partition_dir_kind kind,
+    const struct ot_uuid *unique, char **ret_path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
@@ -472,7 +506,7 @@ ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, const struct
 	char deleted[OT_LOGDIR_NAME_BYTES_MAX + 1];
 	if (!ot_partition_dir_parse(name, &folder))
 		return OT_ERR_MALFORMED;
-	folder.kind = OT_PARTITION_DELETED;
+	folder.kind = kind;
 	ot_partition_dir_name(&folder, unique, deleted);
 	ot_err err = ot_logdir_rename(dirs->items[dir].logdir, name, deleted);
 	if (err != OT_OK)
@@ -521,6 +555,20 @@ static bool
 is_unclaimed(const struct found *found)
 {
 	return found->is_folder && !ot_once_is_taken(&found->claim);
+}
+
+void
+ot_dirs_visit_strays(struct ot_dirs *dirs,
+    bool (*visit)(void *arg, struct ot_str topic, int32_t index, size_t dir), void *arg)
+{
+	struct found *found, *next;
+	HASH_ITER(hh, dirs->by_key, found, next) {
+		bool is_stray = is_unclaimed(found) && !ot_uuid_is_zero(&found->topic_id);
+		if (is_stray && visit(arg, found->topic, found->index, found->dir)) {
+			bool is_taken = ot_once_take(&found->claim);
+			OT_ASSERT(is_taken);
+		}
+	}
 }
 
 /* The rows that the files are to have: those given, and those of folders that nobody has touched,

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "io/fs.h"
+#include "log/logdir.h"
 
 struct ot_dirs;
 
@@ -72,10 +73,17 @@ OT_MUST_USE ot_err ot_dirs_prepare(struct ot_dirs *dirs, const struct ot_dirs_pl
     const struct ot_uuid *topic_id);
 
 /* Gives a folder up: renames it to a name that no partition has, durably, so that a partition of
- * the same name can have the place. What became of it is for ot_fs_remove_all(); after a crash the
- * next start removes it. `ret_path` is the heap's. @owner worker   @blocks: worker */
+ * the same name can have the place. As OT_PARTITION_DELETED it is for ot_fs_remove_all(), and after
+ * a crash the next start removes it; as OT_PARTITION_STRAY it stays. `ret_path` is the heap's.
+ * @owner worker   @blocks: worker */
 OT_MUST_USE ot_err ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path,
-    const struct ot_uuid *unique, char **ret_path);
+    enum ot_partition_dir_kind kind, const struct ot_uuid *unique, char **ret_path);
+
+/* Visits folders that were there at the start, are of a topic by its id, and that no topic of the
+ * metadata has had: for who knows that the first image was whole. A visit that returns true takes
+ * the folder; it is not visited again then, and its rows are forgotten. @owner any thread */
+void ot_dirs_visit_strays(struct ot_dirs *dirs,
+    bool (*visit)(void *arg, struct ot_str topic, int32_t index, size_t dir), void *arg);
 
 /* What the checkpoint files say of one partition. */
 struct ot_dirs_row {

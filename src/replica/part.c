@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/report.h"
+#include "log/logdir.h"
 
 uint32_t
 ot_part_owner_index(struct ot_str topic, int32_t index, uint32_t shard_count)
@@ -63,19 +64,42 @@ run_open(struct ot_job *job)
 		open->err = ot_log_open(&open->open_args, &open->log, &open->opened);
 }
 
+/* What passes without a person: the disk has room again, the process memory or descriptors. */
+static bool
+is_shortage(ot_err err)
+{
+	return err == OT_ERR_NO_SPACE || err == OT_ERR_NO_FILES || err == OT_ERR_NO_MEMORY;
+}
+
 static void
 report_open(const struct ot_part *part, const struct log_job *open)
 {
 	const struct ot_log_open_result *result = &open->opened;
-	if (open->err != OT_OK)
-		OT_ERROR("replica", "%s is offline: %s. %s", part->conf.place.path,
-		    ot_err_message(open->err), result->why.text);
+	const char *path = part->conf.place.path;
+	if (is_shortage(open->err)) {
+		/* It is said once, however often it is tried. */
+		if (!part->is_open_short)
+			OT_ERROR("replica",
+			    "%s is offline: %s. It is tried again until it can be opened", path,
+			    ot_err_message(open->err));
+		return;
+	}
+	if (part->is_open_short && open->err == OT_OK)
+		OT_INFO("replica", "%s is open: there is room again", path);
+	if (open->err == OT_ERR_CORRUPT_FILE)
+		/* What a person can decide, once there is no other replica to copy it from. */
+		OT_ERROR("replica",
+		    "%s is offline, since records that were safe on the disk are damaged: %s. To "
+		    "give up all from there on, stop the broker, remove %s beside it, and start",
+		    path, result->why.text, ot_checkpoint_name(OT_CHECKPOINT_RECOVERY_POINT));
+	else if (open->err != OT_OK)
+		OT_ERROR("replica", "%s is offline: %s. %s", path, ot_err_message(open->err),
+		    result->why.text);
 	else if (result->bytes_truncated > 0)
-		OT_WARN("replica", "%s: cut %llu bytes off the end: %s", part->conf.place.path,
+		OT_WARN("replica", "%s: cut %llu bytes off the end: %s", path,
 		    (unsigned long long)result->bytes_truncated, result->why.text);
 	if (result->indexes_rebuilt > 0)
-		OT_INFO("replica", "%s: rebuilt %u indexes", part->conf.place.path,
-		    result->indexes_rebuilt);
+		OT_INFO("replica", "%s: rebuilt %u indexes", path, result->indexes_rebuilt);
 }
 
 /* What the checkpoint said, as far as there is a log. */
@@ -111,6 +135,8 @@ open_is_done(struct ot_job *job)
 	else
 		part->state = OT_PART_OFFLINE;
 	part->limit_until = open->limit_until;
+	part->is_open_short = is_shortage(open->err);
+	part->reopen_ticks = PART_REOPEN_TICKS;
 	ot_free(open);
 	if (!part->is_close_wanted)
 		part->conf.on_open(part->conf.arg, part);
@@ -143,14 +169,30 @@ ot_part_create(const struct ot_part_conf *conf, const struct ot_log_open_args *a
 	return part;
 }
 
+static void
+start_opening(struct ot_part *part)
+{
+	struct log_job *open = create_job(part, run_open, open_is_done);
+	open->open_args = part->open_args;
+	part_submit(part, &open->job);
+}
+
 void
 ot_part_open(struct ot_part *part)
 {
 	part_enter(part);
 	OT_ASSERT(part->state == OT_PART_OPENING && part->job_count == 0);
-	struct log_job *open = create_job(part, run_open, open_is_done);
-	open->open_args = part->open_args;
-	part_submit(part, &open->job);
+	start_opening(part);
+}
+
+/* Until then it answers KAFKA_STORAGE_ERROR, and its clients come again. */
+static void
+reopen_if_due(struct ot_part *part)
+{
+	if (part->state != OT_PART_OFFLINE || !part->is_open_short || part->job_count > 0)
+		return;
+	if (--part->reopen_ticks == 0)
+		start_opening(part);
 }
 
 /* ---- closing ------------------------------------------------------------------------------- */
@@ -381,6 +423,7 @@ ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
 {
 	part_enter(part);
 	part_settle(part);
+	reopen_if_due(part);
 	if (part->state != OT_PART_ONLINE)
 		return;
 	note_use(part);

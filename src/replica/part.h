@@ -54,6 +54,7 @@ struct ot_append {
 	    *blob; /* holds `records`; must stand until done; NULL: the caller keeps them */
 	struct ot_bytes records; /* whole batches; patched in place */
 	int16_t acks;            /* 0, 1, -1 */
+	int64_t timeout_ms;      /* acks=-1: the longest wait for the ISR; 0: no end */
 	enum ot_append_origin origin;
 	bool is_zstd_refused; /* Produce below version 7 */
 	ot_err txn_err;       /* a client's transactional batch gets this; OT_OK: it may come in */
@@ -68,14 +69,17 @@ struct ot_append {
 	struct ot_part_bad_record *bad_records; /* heap; free with ot_free(); NULL mostly */
 	int32_t bad_record_count;
 
-	struct ot_list link;  /* the partition's */
-	bool is_sync_awaited; /* the partition's */
+	struct ot_list link;   /* the partition's, as the rest */
+	struct ot_timer timer; /* of timeout_ms */
+	bool is_sync_awaited;
 };
 
 /* Validates, stages, and later answers. Refusals: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS,
  * INVALID_REQUIRED_ACKS, CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE,
  * RECORD_LIST_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE, OUT_OF_ORDER_SEQUENCE_NUMBER,
- * INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, `txn_err`, and what ot_log_stage() adds.
+ * INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, `txn_err`, and what ot_log_stage() adds. After
+ * REQUEST_TIMED_OUT the records are in the log, with the offsets that are told, and will stay there
+ * unless another leader comes.
  * @owner owner   @blocks never */
 void ot_part_append(struct ot_part *part, struct ot_append *append);
 
@@ -104,13 +108,16 @@ struct ot_part_read {
 	int32_t replica_id;
 	int64_t replica_epoch; /* of the broker (KIP-903); -1: it did not say */
 	int64_t replica_log_start;
+	bool is_replica_known; /* the same fetch reads again: it tells nothing new of the replica */
 	void (*done)(struct ot_part_read *read);
 
 	ot_err err;
 	int64_t high_watermark;
 	int64_t last_stable_offset;
 	int64_t log_start_offset;
-	int32_t current_leader_epoch; /* with FENCED_ and UNKNOWN_LEADER_EPOCH */
+	int64_t readable_end;         /* for this reader, when it was planned; -1: it was not */
+	int64_t end;                  /* ot_part_end() for its watcher at that time */
+	int32_t current_leader_epoch; /* of the partition here */
 	int32_t diverging_epoch;      /* -1: none */
 	int64_t diverging_end_offset;
 	struct ot_file *file; /* a reference, the reader's to drop; NULL: no bytes */
@@ -130,10 +137,13 @@ struct ot_part_read {
  * @owner owner   @blocks never */
 void ot_part_read(struct ot_part *part, struct ot_part_read *read);
 
-/* Someone who wants to know when more can be read. `on_more` is called each time the readable end
- * moves (a replica's with each append, a consumer's with the high watermark), and when the
- * partition stops being readable; cancel before the watcher goes. A partition that closes lets its
- * watchers go and calls each a last time. */
+/* What has to move so that more can be read: the log's end for a replica, else the high watermark.
+ * @owner owner */
+int64_t ot_part_end(const struct ot_part *part, bool is_replica);
+
+/* Someone who wants to know when more can be read. `on_more` is called each time ot_part_end()
+ * moves, and when the partition stops being readable; cancel before the watcher goes. A partition
+ * that closes lets its watchers go and calls each a last time. */
 struct ot_part_watcher {
 	struct ot_list link;
 	void (*on_more)(struct ot_part_watcher *watcher);
@@ -143,6 +153,19 @@ struct ot_part_watcher {
 /* @owner owner   @blocks never */
 void ot_part_watch(struct ot_part *part, struct ot_part_watcher *watcher);
 void ot_part_unwatch(struct ot_part_watcher *watcher);
+
+/* What the leader knows of another replica. */
+struct ot_part_follower {
+	int32_t id;
+	int64_t log_start;
+	int64_t log_end;      /* -1: it has not fetched from this leader yet */
+	ot_mono_ns caught_up; /* when it last had all that there was; 0: never */
+	bool is_in_sync;      /* in the ISR that is committed */
+};
+
+/* False when the partition is not led here, or `id` is none of its other replicas. @owner owner */
+bool ot_part_follower(const struct ot_part *part, int32_t id,
+    struct ot_part_follower *ret_follower) OT_MUST_USE;
 
 /* ---- other questions ----------------------------------------------------------------------- */
 
@@ -162,6 +185,8 @@ OT_MUST_USE ot_err ot_part_check_leader(const struct ot_part *part, int32_t lead
 struct ot_part_find {
 	int64_t timestamp; /* or one of OT_LIST_ */
 	int32_t leader_epoch;
+	bool is_replica;          /* the end is the log's then, not a consumer's */
+	bool is_follower_allowed; /* a debugger, which asks followers too */
 	enum ot_isolation isolation;
 	int32_t
 	    starts_max; /* version 0: this many starts of segments are wanted; 0: an offset is */
@@ -225,8 +250,10 @@ struct ot_part_conf {
 struct ot_part *ot_part_create(const struct ot_part_conf *conf,
     const struct ot_log_open_args *args);
 
-/* Loads the log in a worker, then on_open. Once, and not after ot_part_close(). @owner owner
- * @blocks never */
+/* Loads the log in a worker, then on_open. Once, and not after ot_part_close(). A shortage (space,
+ * descriptors, memory) leaves it OFFLINE; ot_part_tick() tries again, each attempt ends with
+ * on_open.
+ * @owner owner   @blocks never */
 void ot_part_open(struct ot_part *part);
 
 /* Whether a partition that is CLOSED left a log that need not be scanned. @owner owner */
@@ -285,10 +312,12 @@ struct ot_part_isr_wish {
  * @owner owner   @blocks never */
 bool ot_part_take_isr_wish(struct ot_part *part, struct ot_part_isr_wish *ret_wish) OT_MUST_USE;
 
-/* The controller's answer; `role` has what it committed (OT_OK), else NULL. Anything but a final
- * refusal makes the partition wish again. Ignored if a newer role came first.
+/* The controller's answer to `wish`, of which only the epochs count; `role` has what it committed
+ * (OT_OK), else NULL. Anything but a final refusal makes the partition wish again. Ignored if a
+ * newer role came first: a wish that was taken since is still under way.
  * @owner owner   @blocks never */
-void ot_part_isr_answered(struct ot_part *part, ot_err err, const struct ot_part_role *role);
+void ot_part_isr_answered(struct ot_part *part, const struct ot_part_isr_wish *wish, ot_err err,
+    const struct ot_part_role *role);
 
 /* ---- following ------------------------------------------------------------------------------ */
 
@@ -349,8 +378,8 @@ void ot_part_set_settings(struct ot_part *part, const struct ot_part_settings *s
  * closed in a worker, then on_closed. @owner owner   @blocks never */
 void ot_part_close(struct ot_part *part, enum ot_log_close_how how);
 
-/* The steady work that time brings: chores of the log, flush.ms, and with `is_retention_due`
- * retention and the expiry of producers. @owner owner */
+/* The steady work that time brings: opening anew, chores of the log, flush.ms, and with
+ * `is_retention_due` retention and the expiry of producers. @owner owner */
 void ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due);
 
 /* Starts a sync that moves the recovery point, if none runs. @owner owner */

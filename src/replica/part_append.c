@@ -27,7 +27,7 @@ enum {
 static void
 refuse(struct ot_part *part, struct ot_append *append, ot_err err)
 {
-	(void)part;
+	ot_timer_cancel(part->conf.owner->io, &append->timer);
 	append->err = err;
 	append->base_offset = -1;
 	append->log_start_offset = -1;
@@ -40,6 +40,7 @@ answer(struct ot_part *part, struct ot_append *append)
 {
 	int32_t maximal = OT_MAX(part->isr_count, part->wanted_count);
 	bool is_under_min = append->acks == -1 && maximal < part_min_isr(part);
+	ot_timer_cancel(part->conf.owner->io, &append->timer);
 	append->err = is_under_min ? OT_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND : OT_OK;
 	append->log_start_offset = ot_log_start_offset(part->log);
 	append->done(append);
@@ -61,6 +62,16 @@ part_fail_appends(struct ot_part *part, ot_err err)
 	fail_list(part, &part->unreplicated, err);
 	fail_list(part, &part->unsynced, err);
 	fail_list(part, &part->staged, err);
+}
+
+/* As Kafka, it leaves the offsets in the answer. */
+static void
+on_timeout(struct ot_timer *timer)
+{
+	struct ot_append *append = OT_CONTAINER_OF(timer, struct ot_append, timer);
+	ot_list_remove(&append->link);
+	append->err = OT_ERR_REQUEST_TIMED_OUT;
+	append->done(append);
 }
 
 /* ---- validation ---------------------------------------------------------------------------- */
@@ -134,6 +145,7 @@ must_open(const struct ot_part *part, const struct intake *intake)
 		return false;
 	return settings->timestamp_before_ms != INT64_MAX ||
 	       (settings->timestamp_after_ms != INT64_MAX &&
+		   intake->info.max_timestamp > intake->now &&
 		   intake->info.max_timestamp - intake->now > settings->timestamp_after_ms);
 }
 
@@ -300,6 +312,7 @@ part_stage_fetched(struct ot_part *part, struct ot_append *append)
 {
 	append->base_offset = append->end_offset = -1;
 	append->is_sync_awaited = false;
+	ot_timer_init(&append->timer, on_timeout);
 	append->append_time = OT_NO_TIMESTAMP;
 	append->bad_records = NULL;
 	append->bad_record_count = 0;
@@ -338,6 +351,7 @@ ot_part_append(struct ot_part *part, struct ot_append *append)
 	append->base_offset = -1;
 	append->end_offset = -1;
 	append->is_sync_awaited = false;
+	ot_timer_init(&append->timer, on_timeout);
 	append->append_time = OT_NO_TIMESTAMP;
 	append->bad_records = NULL;
 	append->bad_record_count = 0;
@@ -446,7 +460,7 @@ part_write_staged(struct ot_turn_work *work)
 		fail_unwritten(part, &unwritten, err);
 	part_advance(part);
 	if (has_grown)
-		part_wake_replicas(part);
+		part_wake_kind(part, true);
 	if (ot_log_failure(part->log) != OT_OK)
 		part_go_offline(part, ot_log_failure(part->log));
 	else
@@ -558,12 +572,12 @@ replicated_end(const struct ot_part *part)
 }
 
 void
-part_wake_replicas(struct ot_part *part)
+part_wake_kind(struct ot_part *part, bool is_replica)
 {
 	OT_LIST_FOREACH_SAFE(link, &part->watchers) {
 		struct ot_part_watcher *watcher =
 		    OT_CONTAINER_OF(link, struct ot_part_watcher, link);
-		if (watcher->is_replica)
+		if (watcher->is_replica == is_replica)
 			watcher->on_more(watcher);
 	}
 }
@@ -571,11 +585,18 @@ part_wake_replicas(struct ot_part *part)
 void
 part_wake_watchers(struct ot_part *part)
 {
-	OT_LIST_FOREACH_SAFE(link, &part->watchers) {
-		struct ot_part_watcher *watcher =
-		    OT_CONTAINER_OF(link, struct ot_part_watcher, link);
-		watcher->on_more(watcher);
-	}
+	part_wake_kind(part, true);
+	part_wake_kind(part, false);
+}
+
+/* Only who really waits has a timer: with the leader alone in the ISR nobody does. */
+static void
+await_replication(struct ot_part *part, struct ot_append *append)
+{
+	if (append->timeout_ms <= 0 || ot_timer_is_armed(&append->timer))
+		return;
+	append->log_start_offset = ot_log_start_offset(part->log);
+	ot_timer_arm_in_ms(part->conf.owner->io, &append->timer, append->timeout_ms);
 }
 
 static void
@@ -584,8 +605,10 @@ answer_replicated(struct ot_part *part)
 	OT_LIST_FOREACH_SAFE(link, &part->unreplicated) {
 		struct ot_append *append = OT_CONTAINER_OF(link, struct ot_append, link);
 		if (append->acks == -1 && append->end_offset > part->high_watermark &&
-		    !OT_PLANT(ACK_BEFORE_REPLICATION))
+		    !OT_PLANT(ACK_BEFORE_REPLICATION)) {
+			await_replication(part, append);
 			continue;
+		}
 		ot_list_remove(link);
 		answer(part, append);
 	}
@@ -604,5 +627,5 @@ part_advance(struct ot_part *part)
 	}
 	answer_replicated(part);
 	if (has_moved)
-		part_wake_watchers(part);
+		part_wake_kind(part, false);
 }

@@ -125,7 +125,7 @@ take_marks(struct ot_part *part, const struct ot_part_fetched *fetched)
 	if (start > ot_log_start_offset(part->log))
 		(void)!ot_log_advance_start(part->log, start);
 	if (has_moved)
-		part_wake_watchers(part);
+		part_wake_kind(part, false);
 }
 
 static void

@@ -13,6 +13,7 @@ enum {
 	PART_HOT_BYTES = 32 * 1024 * 1024, /* the last so many are taken for cached */
 	PART_HOT_TICKS = 20,               /* and for so long after the last append */
 	PART_IDLE_TICKS = 120,             /* then the log gives files and memory back */
+	PART_REOPEN_TICKS = 4,             /* between attempts to open that met a shortage */
 };
 
 struct ot_part {
@@ -73,6 +74,10 @@ struct ot_part {
 	int64_t hot_offset_next; /* [owner] becomes hot_offset after so many more bytes */
 	uint64_t hot_bytes;      /* [owner] appended since hot_offset_next */
 
+	/* Opening met a shortage (space, descriptors, memory): tried again while OFFLINE. */
+	bool is_open_short;    /* [owner] */
+	uint32_t reopen_ticks; /* [owner] until the next attempt */
+
 	uint32_t quiet_ticks; /* [owner] since the last append */
 	uint32_t idle_ticks;  /* [owner] since the last append or read */
 };
@@ -124,8 +129,10 @@ void part_fail_appends(struct ot_part *part, ot_err err);
  * wakes watchers. @owner owner */
 void part_advance(struct ot_part *part);
 
-/* part_append.c. Tells all watchers that they should look again. @owner owner */
+/* part_append.c. Tells all watchers, or those of one kind, that they should look again.
+ * @owner owner */
 void part_wake_watchers(struct ot_part *part);
+void part_wake_kind(struct ot_part *part, bool is_replica);
 
 /* part_append.c. Starts a sync for those who wait for one, if none runs. @owner owner */
 void part_sync(struct ot_part *part, enum ot_log_sync_scope scope);
@@ -168,9 +175,6 @@ OT_MUST_USE ot_err part_apply_limit(struct ot_fs *fs, const char *dir,
 OT_MUST_USE ot_err part_remove_limit(struct ot_fs *fs, const char *dir);
 /* Its log was synced to this point: the limit may have become needless. @owner owner */
 void part_note_recovery_point(struct ot_part *part);
-
-/* part_append.c. Tells replicas that there is more. @owner owner */
-void part_wake_replicas(struct ot_part *part);
 
 /* part.c. Starts what the log wants done by now. @owner owner */
 void part_start_chore(struct ot_part *part, ot_wall_ms now);

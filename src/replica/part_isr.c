@@ -174,6 +174,23 @@ part_note_fetch(struct ot_part *part, const struct ot_part_read *read)
 	part_advance(part);
 }
 
+bool
+ot_part_follower(const struct ot_part *part, int32_t id, struct ot_part_follower *ret_follower)
+{
+	part_enter(part);
+	const struct part_peer *peer = part->is_leader ? find_peer(part, id) : NULL;
+	if (peer == NULL)
+		return false;
+	*ret_follower = (struct ot_part_follower){
+		.id = id,
+		.log_start = peer->log_start,
+		.log_end = peer->end_offset,
+		.caught_up = peer->was_caught_up ? peer->caught_up : 0,
+		.is_in_sync = is_in_sync(part, id),
+	};
+	return true;
+}
+
 /* ---- the high watermark --------------------------------------------------------------------- */
 
 int64_t
@@ -304,14 +321,17 @@ must_wait_for_metadata(ot_err err)
 }
 
 void
-ot_part_isr_answered(struct ot_part *part, ot_err err, const struct ot_part_role *role)
+ot_part_isr_answered(struct ot_part *part, const struct ot_part_isr_wish *wish, ot_err err,
+    const struct ot_part_role *role)
 {
 	part_enter(part);
 	if (err == OT_OK && role != NULL) {
 		ot_part_set_role(part, role);
 		return;
 	}
-	if (part->wanted_isr == NULL || must_wait_for_metadata(err))
+	bool is_current = wish->leader_epoch == part->leader_epoch &&
+	                  wish->partition_epoch == part->partition_epoch;
+	if (!is_current || part->wanted_isr == NULL || must_wait_for_metadata(err))
 		return;
 	/* A refusal alone shows that the wish does not hold. What is wanted then is asked with the
 	 * next fetch or tick. */

@@ -31,13 +31,25 @@ check_read(const struct ot_part *part, const struct ot_part_read *read)
 }
 
 static int64_t
-readable_end(const struct ot_part *part, enum ot_isolation isolation)
+readable_end(const struct ot_part *part, bool is_replica, enum ot_isolation isolation)
 {
-	if (OT_PLANT(READ_PAST_WATERMARK))
+	if (is_replica || OT_PLANT(READ_PAST_WATERMARK))
 		return ot_log_end_offset(part->log);
 	return isolation == OT_READ_COMMITTED
 	           ? ot_log_last_stable_offset(part->log, part->high_watermark)
 	           : part->high_watermark;
+}
+
+static void
+find_epoch_end(struct ot_part *part, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset)
+{
+	/* The current epoch ends where the log does; it need not have a record yet. */
+	if (epoch == part->leader_epoch) {
+		*ret_epoch = epoch;
+		*ret_end_offset = ot_log_end_offset(part->log);
+		return;
+	}
+	ot_log_epoch_end(part->log, epoch, ret_epoch, ret_end_offset);
 }
 
 /* KIP-595: the reader's last epoch must end here where it says, or it has to truncate. */
@@ -48,10 +60,7 @@ check_divergence(struct ot_part *part, struct ot_part_read *read)
 	int64_t end_offset = -1;
 	if (read->last_fetched_epoch < 0)
 		return OT_OK;
-	ot_err err = ot_part_epoch_end(part, read->leader_epoch, read->last_fetched_epoch, &epoch,
-	    &end_offset);
-	if (err != OT_OK)
-		return err;
+	find_epoch_end(part, read->last_fetched_epoch, &epoch, &end_offset);
 	/* Older than anything here: as Kafka, the reader begins anew where the log does. */
 	if (epoch < 0 || end_offset < 0 || read->offset < ot_log_start_offset(part->log))
 		return OT_ERR_OFFSET_OUT_OF_RANGE;
@@ -113,7 +122,8 @@ finish_read(struct ot_part *part, struct ot_part_read *read)
 	read->place = read->plan.place;
 	read->bytes = read->plan.bytes;
 	if (read->replica_id >= 0) {
-		part_note_fetch(part, read);
+		if (!read->is_replica_known)
+			part_note_fetch(part, read);
 		read->high_watermark = part->high_watermark;
 	}
 	give(read, OT_OK);
@@ -170,12 +180,13 @@ plan_read(struct ot_part *part, struct ot_part_read *read)
 {
 	struct ot_log_read_args args = {
 		.offset = read->offset,
-		.bound_offset = read->replica_id >= 0 ? ot_log_end_offset(part->log)
-		                                      : readable_end(part, read->isolation),
+		.bound_offset = readable_end(part, read->replica_id >= 0, read->isolation),
 		.bytes_max = read->bytes_max > 0 ? (size_t)read->bytes_max : 0,
 		.is_one_at_least = read->is_one_at_least,
 	};
 	part->idle_ticks = 0;
+	read->readable_end = args.bound_offset;
+	read->end = ot_part_end(part, read->replica_id >= 0);
 	ot_err err = ot_log_plan_read(part->log, &args, &read->plan);
 	if (err == OT_ERR_AGAIN)
 		warm(part, read, index_is_warm);
@@ -198,6 +209,7 @@ ot_part_read(struct ot_part *part, struct ot_part_read *read)
 	read->diverging_epoch = -1;
 	read->diverging_end_offset = -1;
 	read->high_watermark = read->last_stable_offset = read->log_start_offset = -1;
+	read->readable_end = read->end = -1;
 	read->current_leader_epoch = part->leader_epoch;
 	read->plan = (struct ot_log_read){ 0 };
 	ot_err err = check_read(part, read);
@@ -213,6 +225,14 @@ ot_part_read(struct ot_part *part, struct ot_part_read *read)
 		give(read, err);
 	else
 		plan_read(part, read);
+}
+
+int64_t
+ot_part_end(const struct ot_part *part, bool is_replica)
+{
+	part_enter(part);
+	return is_replica && part->log != NULL ? ot_log_end_offset(part->log)
+	                                       : part->high_watermark;
 }
 
 void
@@ -241,9 +261,9 @@ tell(struct ot_part_find *find, ot_err err)
 /* A new leader does not know yet how far the one before had got: what it would tell could be less
  * than it was before (KIP-207). */
 static bool
-is_behind_its_epoch(const struct ot_part *part)
+is_behind_its_epoch(const struct ot_part *part, const struct ot_part_find *find)
 {
-	return part->high_watermark < part->epoch_start;
+	return !find->is_replica && part->high_watermark < part->epoch_start;
 }
 
 static void
@@ -259,13 +279,14 @@ find_is_done(struct ot_job *job)
 	struct ot_part *part = find->part;
 	ot_err err = ot_log_find_end(part->log, find->log_job, &find->found);
 	if (err == OT_OK)
-		err = ot_part_check_leader(part, find->leader_epoch);
+		err = part_check_reader(part, find->leader_epoch, find->is_follower_allowed);
 	else
 		err = OT_ERR_KAFKA_STORAGE_ERROR;
 	/* A record that not all in-sync replicas have is not there yet. */
-	if (err == OT_OK && find->found.offset >= readable_end(part, find->isolation)) {
+	if (err == OT_OK &&
+	    find->found.offset >= readable_end(part, find->is_replica, find->isolation)) {
 		find->found = (struct ot_log_found){ -1, OT_NO_TIMESTAMP, OT_NO_LEADER_EPOCH };
-		err = is_behind_its_epoch(part) ? OT_ERR_OFFSET_NOT_AVAILABLE : OT_OK;
+		err = is_behind_its_epoch(part, find) ? OT_ERR_OFFSET_NOT_AVAILABLE : OT_OK;
 	}
 	tell(find, err);
 	part_job_is_over(part);
@@ -290,7 +311,7 @@ list_starts(struct ot_part *part, struct ot_part_find *find)
 {
 	struct ot_log_stats stats;
 	ot_log_get_stats(part->log, &stats);
-	int64_t bound = readable_end(part, find->isolation);
+	int64_t bound = readable_end(part, find->is_replica, find->isolation);
 	int32_t count_max =
 	    (int32_t)OT_MIN((int64_t)find->starts_max, (int64_t)stats.segment_count + 1);
 	find->starts = ot_alloc((size_t)OT_MAX(count_max, 1) * sizeof(*find->starts));
@@ -315,7 +336,7 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 	find->found = (struct ot_log_found){ -1, OT_NO_TIMESTAMP, OT_NO_LEADER_EPOCH };
 	find->starts = NULL;
 	find->start_count = 0;
-	ot_err err = ot_part_check_leader(part, find->leader_epoch);
+	ot_err err = part_check_reader(part, find->leader_epoch, find->is_follower_allowed);
 	if (err != OT_OK) {
 		tell(find, err);
 		return;
@@ -326,11 +347,12 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 	}
 	switch (find->timestamp) {
 	case OT_LIST_LATEST:
-		if (is_behind_its_epoch(part)) {
+		if (is_behind_its_epoch(part, find)) {
 			tell(find, OT_ERR_OFFSET_NOT_AVAILABLE);
 			return;
 		}
-		find->found = ot_log_find_latest(part->log, readable_end(part, find->isolation));
+		find->found = ot_log_find_latest(part->log,
+		    readable_end(part, find->is_replica, find->isolation));
 		tell(find, OT_OK);
 		return;
 	case OT_LIST_EARLIEST:
@@ -387,14 +409,7 @@ ot_part_epoch_end(struct ot_part *part, int32_t current_leader_epoch, int32_t ep
 {
 	part_enter(part);
 	ot_err err = ot_part_check_leader(part, current_leader_epoch);
-	if (err != OT_OK)
-		return err;
-	/* The current epoch ends where the log does; it need not have a record yet. */
-	if (epoch == part->leader_epoch) {
-		*ret_epoch = epoch;
-		*ret_end_offset = ot_log_end_offset(part->log);
-		return OT_OK;
-	}
-	ot_log_epoch_end(part->log, epoch, ret_epoch, ret_end_offset);
-	return OT_OK;
+	if (err == OT_OK)
+		find_epoch_end(part, epoch, ret_epoch, ret_end_offset);
+	return err;
 }

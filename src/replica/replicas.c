@@ -7,11 +7,15 @@
  *   old partition:  closing --closed--> folder renamed --> what it was is removed --> forgotten
  *   its heir:       waiting -----------------\--> opens
  *
- * A crash before the rename leaves a folder with the id of a topic that is not in the metadata, one
- * after it a "-delete" folder; the next start removes both (dirs.h).
+ * A crash after the rename leaves a "-delete" folder, which the next start removes. One before it
+ * leaves a folder with the id of a topic that is not in the metadata, and so does a deletion while
+ * this broker was away: the first image finds it. A topic of that name in the image says that the
+ * folder's was deleted, and it goes; else it is renamed to "-stray" and kept, as Kafka does, since
+ * metadata that were lost or put back would look the same.
  */
 #include "replica/replicas.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/map.h"
@@ -37,6 +41,7 @@ struct removal {
 	struct ot_replicas *replicas;
 	struct replica *heir; /* waits for the folder; NULL: nobody */
 	size_t dir;
+	bool is_stray;    /* kept under another name */
 	char *path;       /* where the folder is; heap */
 	char *moved_path; /* where it is since its place is free; NULL: not yet; heap */
 	struct ot_uuid unique;
@@ -411,7 +416,8 @@ run_giving_up(struct ot_job *job)
 {
 	struct removal *removal = OT_CONTAINER_OF(job, struct removal, job);
 	removal->err = ot_dirs_give_up(removal->replicas->conf.dirs, removal->dir, removal->path,
-	    &removal->unique, &removal->moved_path);
+	    removal->is_stray ? OT_PARTITION_STRAY : OT_PARTITION_DELETED, &removal->unique,
+	    &removal->moved_path);
 }
 
 /* A folder that could not be renamed is in the heir's way; its opening removes it or fails. */
@@ -425,7 +431,12 @@ folder_is_given_up(struct ot_job *job)
 		heir->waits_for = NULL;
 		ot_part_open(heir->part);
 	}
-	if (removal->err != OT_OK) {
+	if (removal->err == OT_OK && removal->is_stray)
+		OT_WARN("replica",
+		    "%s is of a topic that the metadata do not have: kept as %s, remove it if the "
+		    "topic was deleted",
+		    removal->path, removal->moved_path);
+	if (removal->err != OT_OK || removal->is_stray) {
 		end_removal(removal);
 		return;
 	}
@@ -435,12 +446,12 @@ folder_is_given_up(struct ot_job *job)
 
 /* From now on the folder's next owner has to wait. */
 static struct removal *
-create_removal(struct ot_replicas *replicas, const struct replica *replica)
+create_removal(struct ot_replicas *replicas, size_t dir, const char *path)
 {
 	struct removal *removal = OT_NEW(struct removal);
 	removal->replicas = replicas;
-	removal->dir = replica->dir;
-	removal->path = ot_must_strdup(ot_part_dir(replica->part));
+	removal->dir = dir;
+	removal->path = ot_must_strdup(path);
 	removal->unique = ot_io_random_uuid(replicas->conf.shard->io);
 	ot_list_push_back(&replicas->removals, &removal->link);
 	return removal;
@@ -493,7 +504,8 @@ static void
 close_replica(struct ot_replicas *replicas, struct replica *replica, bool is_deleted)
 {
 	if (is_deleted && replica->waits_for == NULL)
-		replica->removal = create_removal(replicas, replica);
+		replica->removal =
+		    create_removal(replicas, replica->dir, ot_part_dir(replica->part));
 	HASH_DELETE(hh, replicas->by_key, replica);
 	tell_resign(replica);
 	tell_unfollow(replica);
@@ -576,6 +588,21 @@ apply_settings_of(void *arg, const struct ot_topic_image *topic)
 	return true;
 }
 
+static bool
+put_stray_aside(void *arg, struct ot_str topic, int32_t index, size_t dir)
+{
+	struct ot_replicas *replicas = arg;
+	if (!is_ours(replicas, topic, index))
+		return false;
+	char path[sizeof(((struct ot_dirs_place *)0)->path)];
+	snprintf(path, sizeof(path), "%s/%.*s-%d", ot_dirs_path(replicas->conf.dirs, dir),
+	    OT_STR_ARG(topic), index);
+	struct removal *removal = create_removal(replicas, dir, path);
+	removal->is_stray = true;
+	start_removal(removal);
+	return true;
+}
+
 static void
 apply_topic(struct application *application, const struct ot_topic_delta *delta)
 {
@@ -623,6 +650,8 @@ ot_replicas_apply(struct ot_replicas *replicas, const struct ot_image *before,
 		if (delta.topics[i].after != NULL)
 			apply_topic(&application, &delta.topics[i]);
 	}
+	if (before == NULL)
+		ot_dirs_visit_strays(replicas->conf.dirs, put_stray_aside, replicas);
 	if (delta.is_settings_changed && before != NULL)
 		ot_image_visit_topics(after, apply_settings_of, &application);
 	replicas->retention_interval_ms =

@@ -29,7 +29,7 @@ enum {
 	CONN_SEND_BYTES_PER_TURN =
 	    4 * 1024 * 1024, /* per connection, so that one cannot starve all */
 	/* Smaller file ranges are copied, through a buffer of the shard: see plan_range(). */
-	CONN_RANGE_COPY_BYTES_MAX = 65536,
+	CONN_RANGE_COPY_BYTES_MAX = 8192,
 	CONN_COPY_BYTES = 256 * 1024,
 	API_KEY_PRODUCE = 0,
 };

@@ -9,12 +9,15 @@ OTTLA_KILLS says how often the broker is killed (40); a failure names the seed, 
 import os
 import random
 import select
+import signal
+import threading
 import time
 
 import confluent_kafka
 import pytest
 
 import wire
+from harness import wait_until
 from wire import error_name
 
 KILLS = int(os.environ.get("OTTLA_KILLS", "40"))
@@ -229,3 +232,136 @@ def test_librdkafkas_idempotent_producer_survives(make_broker, codec):
         found.append(int(message.value()))
     consumer.close()
     assert end == sent and found == list(range(sent))
+
+
+class Topics:
+    """Topics that come and go, are written, trimmed and retained; what was acknowledged of each."""
+
+    def __init__(self, broker, random_):
+        self.broker, self.random = broker, random_
+        self.live = {}      # name -> [[start, end] by partition]
+        self.doing = None   # the change without an answer: ("create" or "delete", name)
+        self.connection = None
+
+    def connect(self):
+        self.connection = self.broker.connect()
+
+    def create(self, name):
+        if name in self.live:
+            return
+        self.doing = ("create", name)
+        assert wire.create_topic(self.connection, name, 2).ErrorCode == 0
+        self.live[name] = [[0, 0], [0, 0]]
+
+    def delete(self, name):
+        if name not in self.live:
+            return
+        self.doing = ("delete", name)
+        answer = self.connection.call("DeleteTopics", 5, TopicNames=[name], TimeoutMs=5000)
+        assert answer.Responses[0].ErrorCode == 0
+        del self.live[name]
+
+    def produce(self, name):
+        if name not in self.live:
+            return
+        partition = self.random.randrange(2)
+        offsets = self.live[name][partition]
+        padding = bytes(self.random.choice((10, 5000, 40000)))
+        values = [b"%d " % (offsets[1] + i) + padding
+                  for i in range(self.random.choice((1, 5, 20)))]
+        row = wire.produce(self.connection, name, partition, wire.batch(values))
+        if error_name(row.ErrorCode) != "NOT_LEADER_OR_FOLLOWER":  # it opens
+            assert (error_name(row.ErrorCode), row.BaseOffset) == ("NONE", offsets[1])
+            offsets[1] += len(values)
+
+    def trim(self, name):
+        if name not in self.live:
+            return
+        partition = self.random.randrange(2)
+        offsets = self.live[name][partition]
+        to = self.random.randint(*offsets)
+        row = self.connection.call("DeleteRecords", 1, TimeoutMs=5000, Topics=[
+            {"Name": name, "Partitions": [{"PartitionIndex": partition, "Offset": to}]}]
+        ).Topics[0].Partitions[0]
+        if error_name(row.ErrorCode) != "NOT_LEADER_OR_FOLLOWER":
+            assert error_name(row.ErrorCode) == "NONE"
+            offsets[0] = max(offsets[0], to)
+
+    def retain(self, name):
+        if name in self.live:
+            self.connection.call("IncrementalAlterConfigs", 1, Resources=[
+                {"ResourceType": 2, "ResourceName": name, "Configs": [
+                    {"Name": "retention.bytes", "ConfigOperation": 0,
+                     "Value": str(self.random.choice((-1, 3 << 20)))}]}])
+
+    def run_until_killed(self, after):
+        changes = (self.create, self.delete, self.trim, self.retain) + 4 * (self.produce,)
+        process = self.broker.process
+        killer = threading.Timer(after, process.kill)
+        killer.start()
+        try:
+            while True:
+                self.random.choice(changes)(f"topic-{self.random.randrange(4)}")
+                self.doing = None
+        except wire.Closed:
+            killer.join()
+            assert process.wait() == -signal.SIGKILL, self.broker.tail()
+            self.broker.end()
+            self.broker.check_report()
+
+    def check(self):
+        names = {topic.Name for topic in self.connection.call("Metadata", 9, Topics=None).Topics}
+        kind, name = self.doing or (None, None)
+        if kind == "create" and name in names:
+            self.live[name] = [[0, 0], [0, 0]]
+        elif kind == "delete" and name not in names:
+            self.live.pop(name)
+        self.doing = None
+        assert names == set(self.live)
+        for name, partitions in self.live.items():
+            for partition, offsets in enumerate(partitions):
+                self.check_partition(name, partition, offsets)
+        wait_until(lambda: self.folders() == {f"{name}-{i}" for name in self.live for i in (0, 1)},
+                   "the folders to be those of the topics")
+
+    def check_partition(self, name, partition, offsets):
+        """Of what was written no record is missing, beyond what trimming and retention took."""
+        self.broker.wait_leader(name, partition)
+        start = wire.fetch(self.connection, name, partition, 0).LogStartOffset
+        found = wire.fetch_all(self.connection, name, partition, start)
+        end = start + len(found)
+        assert end >= offsets[1], f"{name}-{partition} ends at {end}, not at {offsets[1]}"
+        assert [item.offset for item in found] == list(range(start, end))
+        assert [int(item.value.split()[0]) for item in found] == list(range(start, end))
+        offsets[:] = start, end
+
+    def folders(self):
+        """What a kill kept from being removed may be kept aside as a stray."""
+        return {name for name in os.listdir(self.broker.data)
+                if name.startswith("topic-") and not name.endswith(("-stray", "-checkpoint"))}
+
+
+def test_topics_that_come_and_go(make_broker):
+    """Goal: kills in the middle of creating, deleting, trimming and retaining leave the topics that
+    were acknowledged, with all their records, and no folder that is in anyone's way."""
+    random_ = random.Random(SEED)
+    broker = make_broker({**DURABLE, "log.segment.delete.delay.ms": "50",
+                          "log.retention.check.interval.ms": "50",
+                          "log.flush.start.offset.checkpoint.interval.ms": "200"})
+    topics = Topics(broker, random_)
+    try:
+        for _ in range(max(5, KILLS // 2)):
+            topics.connect()
+            topics.run_until_killed(random_.uniform(0.02, 0.4))
+            topics.connection.close()
+            while random_.random() < 0.3:
+                broker.start(wait=False)
+                time.sleep(random_.uniform(0, 0.01))
+                broker.kill()
+            broker.start()
+            topics.connect()
+            topics.check()
+            topics.connection.close()
+    except Exception:
+        print(f"repeat with OTTLA_SEED={SEED}")
+        raise

@@ -78,6 +78,12 @@ def test_in_the_tree_an_unbuilt_program_is_named(tmp_path):
     ("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "consumer-groups"),
     ("org.apache.kafka.tools.ProducerPerformance", "producer-perf-test"),
     ("kafka.tools.DumpLogSegments", "dump-log"),
+    ("kafka.admin.PreferredReplicaLeaderElectionCommand", "preferred-replica-election"),
+    ("org.apache.kafka.tools.LeaderElectionCommand", "leader-election"),
+    ("kafka.admin.ReassignPartitionsCommand", "reassign-partitions"),
+    ("org.apache.kafka.tools.reassign.ReassignPartitionsCommand", "reassign-partitions"),
+    ("kafka.tools.ReplicaVerificationTool", "replica-verification"),
+    ("org.apache.kafka.tools.MetadataQuorumCommand", "metadata-quorum"),
 ])
 def test_run_class_knows_old_and_new_classes(installed, name, tool):
     """Goal: scripts that call kafka-run-class.sh with a class go on working."""

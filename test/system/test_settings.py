@@ -221,7 +221,8 @@ def delete_records(connection, offset, partition=0, topic="t"):
 
 
 def test_delete_records(make_broker):
-    """Goal: the start moves to any offset at once, whole segments go, it holds over kill -9."""
+    """Goal: the start moves to any offset at once, whole segments go, it holds over a stop. (A kill may
+    bring back what went within log.flush.start.offset.checkpoint.interval.ms, as in Kafka.)"""
     broker = make_broker(RETENTION)
     with broker.connect() as connection:
         make(connection, segment_bytes=1 << 20)
@@ -332,6 +333,19 @@ def test_a_folder_of_another_broker_or_cluster_is_refused(make_broker):
     both = {"log.dirs": f"{broker.data},{stranger.data}", "broker.id": "41"}
     report = refused(make_broker(both, start=False))
     assert ids[0] in report and ids[1] in report
+
+
+def test_log_directories_that_cannot_be_used_are_named(make_broker, tmp_path):
+    """Goal: whoever reads why the broker did not start knows which directory it is about."""
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("x")
+    (folder / "meta.properties").parent.mkdir()
+    (folder / "meta.properties").write_text("nonsense")
+    for log_dirs, words in ((file, f"{file} cannot be used"),
+                            (file / "below", f"{file}/below cannot be used"),
+                            (folder, f"{folder}: Line 1 of meta.properties"),
+                            (f"{folder}/a,{folder}/a/", f"{folder}/a twice")):
+        assert words in refused(make_broker({"log.dirs": str(log_dirs)}, start=False))
 
 
 def test_a_folder_in_use_is_refused(make_broker):

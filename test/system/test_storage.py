@@ -36,6 +36,13 @@ def numbers(broker, partition=0, offset=0):
         return [int(item.value.split()[0]) for item in found]
 
 
+def first_words(broker, offset):
+    """The first words of all records from `offset` on."""
+    broker.wait_leader("t", 0)
+    with broker.connect() as connection:
+        return [item.value.split()[0] for item in wire.fetch_all(connection, "t", 0, offset)]
+
+
 def path_of(broker, name, partition=0):
     return os.path.join(broker.partition_folder("t", partition), name)
 
@@ -109,6 +116,13 @@ def remove_partition_files(broker):
             os.remove(path_of(broker, name))
 
 
+def negate_checkpoints(broker):
+    for name in os.listdir(broker.data):
+        if name.endswith("-offset-checkpoint"):
+            with open(os.path.join(broker.data, name), "w", encoding="ascii") as file:
+                file.write("0\n1\nt 0 -7\n")
+
+
 def damage_checkpoints(broker):
     for name in os.listdir(broker.data):
         if name.endswith("-checkpoint"):
@@ -118,7 +132,7 @@ def damage_checkpoints(broker):
 
 @pytest.mark.parametrize("harm", [
     remove_indexes, damage_indexes, cut_indexes, remove_checkpoints, damage_checkpoints,
-    remove_partition_files])
+    negate_checkpoints,    remove_partition_files])
 @pytest.mark.parametrize("crashed", [False, True])
 def test_derived_files_are_rebuilt(filled, harm, crashed):
     """Goal: everything beside the segments may be lost or damaged; all records are there, from any
@@ -195,6 +209,27 @@ def test_a_tail_that_is_not_whole_is_cut(filled, harm):
     assert numbers(filled) == list(range(count + 1))
 
 
+@pytest.mark.parametrize("harm", [append_garbage, cut_last])
+def test_damage_of_what_was_safe_is_left_to_a_person(filled, harm):
+    """Goal: no crash has damaged what lies before a recovery point or a clean stop: the partition goes
+    offline with its records as they are, the others serve; what the report says brings all up to the
+    damage back."""
+    count = harm(last_segment(filled))
+    size = os.path.getsize(last_segment(filled))
+    filled.start()
+    filled.wait_report("t-0 is offline, since records that were safe on the disk are damaged: .*"
+                       "remove recovery-point-offset-checkpoint")
+    assert numbers(filled, 1) == list(range(10))
+    with filled.connect() as connection:
+        assert error_name(wire.fetch(connection, "t", 0, 0).ErrorCode) == "KAFKA_STORAGE_ERROR"
+    filled.stop()
+    assert os.path.getsize(last_segment(filled)) == size
+    os.remove(os.path.join(filled.data, "recovery-point-offset-checkpoint"))
+    filled.start()
+    assert numbers(filled) == list(range(count))
+    assert numbers(filled, 1) == list(range(10))
+
+
 def test_a_partition_that_cannot_be_opened_goes_offline_alone(filled):
     """Goal: an environment's fault fences what it touches: one partition answers
     KAFKA_STORAGE_ERROR, the broker and the others serve; mended and started again it is back.
@@ -219,8 +254,8 @@ def test_a_partition_that_cannot_be_opened_goes_offline_alone(filled):
 
 
 def test_folders_of_unknown_topics_do_no_harm(filled):
-    """Goal: a folder that the metadata does not know is not served, not in the way, and reported; what
-    a deletion left behind is removed."""
+    """Goal: a folder of a topic that the metadata do not have is not served and not in the way: it is
+    kept under another name, and the report says so. What a deletion left behind is removed."""
     shutil.copytree(filled.partition_folder("t", 1), filled.partition_folder("stranger", 0))
     shutil.copytree(filled.partition_folder("t", 1), os.path.join(
         filled.data, "t-7.0123456789abcdef0123456789abcdef-delete"))
@@ -231,6 +266,10 @@ def test_folders_of_unknown_topics_do_no_harm(filled):
         assert names == {"t"}
         wait_until(lambda: not any(name.endswith("-delete") for name in os.listdir(filled.data)),
                    "the leftovers to go")
+        filled.wait_report(r"stranger-0 is of a topic that the metadata do not have: kept as .*-stray")
+        kept = [name for name in os.listdir(filled.data) if name.endswith("-stray")]
+        assert len(kept) == 1 and kept[0].startswith("stranger-0.")
+        assert filled.segments("t", 1)[0] in os.listdir(os.path.join(filled.data, kept[0]))
         assert error_name(create(connection, "stranger").ErrorCode) == "NONE"
         assert wire.produce(connection, "stranger", 0, wire.batch([b"x"])).BaseOffset == 0
 
@@ -283,3 +322,42 @@ def test_a_full_disk(make_broker, tmp_path, kind):
     if kind != "tmpfs":
         broker.restart(kill=True)
         assert numbers(broker) == list(range(stored + 1))
+
+
+@pytest.mark.skipif("ext4" not in KINDS, reason="no small file system that outlives a broker")
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_start_on_a_full_disk(make_broker, tmp_path, kill):
+    """Goal: a broker that starts on a full disk serves what is there and deletes it; with room again
+    its partitions take more, those too that were made while there was none for their folders.
+    Method: the metadata lie on another disk, so that topics can be made on the full one."""
+    disk = str(tmp_path / "disk")
+    broker = make_broker({"log.dirs": os.path.join(disk, "data"), **SMALL_SEGMENTS,
+                          "metadata.log.dir": str(tmp_path / "metadata"),
+                          "log.segment.delete.delay.ms": "0"},
+                         command=harness.on_small_disk(disk, 24 << 20, "ext4"), start=False)
+    broker.start()
+    with broker.connect() as connection:
+        create(connection, "t")
+        stored = 0
+        for size in (100_000, 1000):
+            while wire.produce(connection, "t", 0, wire.batch(
+                    [b"%d " % stored + bytes(size)])).ErrorCode == 0:
+                stored += 1
+        assert stored > 100
+        for i in range(5):
+            wire.create_topic(connection, f"late-{i}")
+        broker.wait_report("late-4-0 is offline: The disk is full")
+    broker.restart(kill)
+    assert numbers(broker) == list(range(stored))
+    with broker.connect() as connection:
+        row = wire.produce(connection, "t", 0, wire.batch([bytes(100_000)]))
+        assert error_name(row.ErrorCode) == "KAFKA_STORAGE_ERROR"
+        answer = connection.call("DeleteRecords", 1, TimeoutMs=5000, Topics=[
+            {"Name": "t", "Partitions": [{"PartitionIndex": 0, "Offset": stored - 1}]}])
+        assert answer.Topics[0].Partitions[0].LowWatermark == stored - 1
+        for name in ("t", *(f"late-{i}" for i in range(5))):
+            wait_until(lambda: wire.produce(connection, name, 0, wire.batch([b"yes"])).ErrorCode == 0,
+                       f"{name} to take records", pause=0.1)
+    assert first_words(broker, stored - 1) == [b"%d" % (stored - 1), b"yes"]
+    broker.restart()
+    assert first_words(broker, stored - 1) == [b"%d" % (stored - 1), b"yes"]

@@ -64,13 +64,17 @@ TOOLS = [tool["name"] for tool in json.loads(
     subprocess.run([OTTLA, "help", "--format", "json"], stdout=subprocess.PIPE, check=True).stdout)]
 
 
+LAUNCHED = {name[len("kafka-"):-len(".sh")] for name in os.listdir(BIN)
+            if name.startswith("kafka-") and os.path.islink(os.path.join(BIN, name))}
+
+
 def test_every_launcher_has_its_tool():
-    launchers = {name[len("kafka-"):-len(".sh")] for name in os.listdir(BIN)
-                 if name.startswith("kafka-") and os.path.islink(os.path.join(BIN, name))}
-    assert launchers <= set(TOOLS)
+    """And what Kafka does not have has no launcher."""
+    assert set(TOOLS) - LAUNCHED == {"dev", "node", "server"}
+    assert LAUNCHED <= set(TOOLS)
 
 
-@pytest.mark.parametrize("name", [name for name in TOOLS if name != "server"])
+@pytest.mark.parametrize("name", [name for name in TOOLS if name in LAUNCHED])
 def test_options_are_told(name):
     """Goal: without arguments a tool tells its options and fails; asked for them it does not fail;
     the JSON that man pages are made from has the same options."""
@@ -632,6 +636,36 @@ def test_storage(make_broker, tmp_path):
     broker.start()
     assert call("cluster", "cluster-id", "-b", broker.bootstrap)[0] == f"Cluster ID: {cluster_id}\n"
     assert "give 22 letters" in call("storage", "format", "-t", "x", "-c", path, status=1)[1]
+
+
+def test_the_rest_as_json(broker, tool, tmp_path):
+    """Goal: what the tools of old print for people is there for programs, too."""
+    produce(broker_with_topic(broker, "t", keep_old=True), "t", 0, b"x", b"y")
+    assert json.loads(tool("get-offsets", "--output", "json")) == [
+        {"topic": "t", "partition": 0, "offset": 2}]
+    path = tmp_path / "offsets.json"
+    path.write_text('{"partitions": [{"topic": "t", "partition": 0, "offset": 1},'
+                    '{"topic": "u", "partition": 0, "offset": 1}]}')
+    assert json.loads(tool("delete-records", "--offset-json-file", path, "--output", "json",
+                           status=1)) == [
+        {"topic": "t", "partition": 0, "low_watermark": 1},
+        {"topic": "u", "partition": 0, "error": "UNKNOWN_TOPIC_OR_PARTITION"}]
+    endpoints = json.loads(call("cluster", "list-endpoints", "-b", broker.bootstrap, "--output",
+                                "json")[0])
+    assert endpoints == [{"id": 0, "host": "127.0.0.1", "port": broker.port, "rack": None,
+                          "is_fenced": False, "endpoint_type": "broker"}]
+    cluster_id = json.loads(call("cluster", "cluster-id", "-b", broker.bootstrap, "--output",
+                                 "json")[0])["cluster_id"]
+    told = json.loads(tool("broker-api-versions", "--output", "json"))
+    assert told[0]["id"] == 0 and told[0]["port"] == broker.port
+    api = next(api for api in told[0]["apis"] if api["key"] == 20)
+    assert api["name"] == "DeleteTopics" and api["usable_version"] == api["max_version"]
+    config = os.path.join(broker.folder, "server.properties")
+    info = json.loads(call("storage", "info", "-c", config, "--output", "json")[0])
+    assert info["log_dirs"] == [broker.data] and info["problems"] == []
+    assert info["metadata"]["cluster.id"] == cluster_id and info["metadata"]["node.id"] == 0
+    assert call("cluster", "cluster-id", "-b", broker.bootstrap, "--output", "xml", status=1)[1] \
+        .startswith("'xml' is no value of --output; give one of: text json\n")
 
 
 def test_storage_tells_of_features(broker, tmp_path):

@@ -124,7 +124,8 @@ rig_on_crash(void *arg)
 	if (rig->broker == NULL)
 		return;
 	rig_enter(rig, rig->ios[RIG_SHARDS]);
-	broker_stop(rig->broker, OT_OK, "");
+	/* Nobody is asked for anything any more. */
+	broker_stop(rig->broker, OT_ERR_CLOSED, "the machine has stopped");
 	ot_shard_enter(NULL);
 	ot_sim_host_drain(rig->host);
 	assert_true(rig->is_stopped);

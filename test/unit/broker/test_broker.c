@@ -288,7 +288,7 @@ begin_load(struct load *load, uint64_t seed)
 	*load = (struct load){ 0 };
 	rig_init(&load->rig, seed,
 	    "log.segment.bytes=20000\nlog.flush.offset.checkpoint.interval.ms=50\n"
-	    "log.retention.check.interval.ms=40\n");
+	    "log.retention.check.interval.ms=40\nlog.retention.ms=-1\n");
 	rig_start(&load->rig);
 	link_open(&load->rig, &link);
 	assert_ok(link_create_topic(&link, "t", PARTITIONS, "flush.messages", "1"));

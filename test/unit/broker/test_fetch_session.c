@@ -30,7 +30,7 @@ room_fini(struct room *room)
 
 /* A session of partitions 0 to count - 1 of one topic; 0: there is no place. */
 static int32_t
-open_session(struct room *room, int32_t count)
+open_session_of(struct room *room, int32_t count, bool is_replica)
 {
 	struct ot_fetch_request request;
 	struct ot_fetch_request_topic topic;
@@ -47,13 +47,19 @@ open_session(struct room *room, int32_t count)
 	topic.partitions_count = count;
 	request.topics = &topic;
 	request.topics_count = 1;
-	struct fetch_session *session =
-	    fetch_session_create(room->sessions, room->io, (uint32_t)count, false);
+	struct fetch_session *session = fetch_session_create(room->sessions, room->io,
+	    &(struct fetch_session_args){ (uint32_t)count, .is_replica = is_replica });
 	if (session == NULL)
 		return 0;
 	fetch_session_update(session, &request);
 	assert_int_equal(session->part_count, count);
 	return session->id;
+}
+
+static int32_t
+open_session(struct room *room, int32_t count)
+{
+	return open_session_of(room, count, false);
 }
 
 static bool
@@ -140,6 +146,39 @@ test_smaller_sessions_give_way_to_larger(void **state)
 	room_fini(&room);
 }
 
+static void
+test_followers_come_first(void **state)
+{
+	(void)state;
+	/* Goal: clients, however many, cannot take the sessions of followers, whose fetches would
+	 * name all partitions each time then. A follower's takes the smallest of the clients' at
+	 * once, and of followers' only as clients do among themselves. */
+	struct room room;
+	room_init(&room);
+	int32_t follower = open_session_of(&room, 1, true);
+	int32_t large = open_session(&room, 6);
+	int32_t small = open_session(&room, 2);
+	int32_t second = open_session_of(&room, 1, true);
+	assert_true(second > 0);
+	assert_false(is_there(&room, small));
+	int32_t third = open_session_of(&room, 1, true);
+	assert_true(third > 0);
+	assert_false(is_there(&room, large));
+	assert_int_equal(open_session_of(&room, 8, true), 0);
+	for (int i = 0; i < 3; i++) {
+		ot_sim_world_run_for_ms(room.world, MINUTE_MS);
+		use(&room, follower);
+		use(&room, second);
+		use(&room, third);
+	}
+	assert_int_equal(open_session(&room, 8), 0);
+	assert_int_equal(open_session_of(&room, 1, true), 0);
+	assert_true(open_session_of(&room, 2, true) > 0);
+	assert_int_equal(
+	    is_there(&room, follower) + is_there(&room, second) + is_there(&room, third), 2);
+	room_fini(&room);
+}
+
 int
 main(void)
 {
@@ -147,6 +186,7 @@ main(void)
 		cmocka_unit_test(test_young_sessions_stay),
 		cmocka_unit_test(test_unused_sessions_give_way),
 		cmocka_unit_test(test_smaller_sessions_give_way_to_larger),
+		cmocka_unit_test(test_followers_come_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

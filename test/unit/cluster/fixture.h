@@ -345,8 +345,11 @@ fixture_holds_active(void *arg)
 static inline void
 fixture_start_controller(struct fixture *fixture)
 {
-	static const struct ot_controller_events events = { fixture_on_image, fixture_on_active,
-		fixture_on_failure };
+	static const struct ot_controller_events events = {
+		.on_image = fixture_on_image,
+		.on_active = fixture_on_active,
+		.on_failure = fixture_on_failure,
+	};
 
 	fixture->log = memory_log_create(fixture->io, fixture->disk);
 	fixture->is_active = fixture->is_closed = false;

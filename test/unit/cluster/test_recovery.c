@@ -72,7 +72,9 @@ is_up(const struct machine *machine)
 static void
 start(struct machine *machine)
 {
-	static const struct ot_controller_events events = { on_image, on_active, on_failure };
+	static const struct ot_controller_events events = { .on_image = on_image,
+		.on_active = on_active,
+		.on_failure = on_failure };
 	struct ot_metalog *log;
 
 	machine->io = ot_sim_io_create(machine->host);

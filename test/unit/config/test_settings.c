@@ -420,6 +420,8 @@ rules_between_settings(void **state)
 		{ "log.dirs=/a\ncordoned.log.dirs=/b", "entries of log.dirs" },
 		{ "replica.fetch.wait.max.ms=40000", "replica.socket.timeout.ms (30000) must be" },
 		{ "replica.lag.time.max.ms=100", "replica.lag.time.max.ms=100" },
+		{ "replica.selector.class=com.example.NearestSelector",
+		    "RackAwareReplicaSelector" },
 		{ "offsets.commit.required.acks=5", "offsets.commit.required.acks=5" },
 		{ "queued.max.request.bytes=1000", "socket.request.max.bytes (104857600)" },
 		{ "max.connections.per.ip=0", "max.connections.per.ip.overrides" },
@@ -435,8 +437,14 @@ rules_between_settings(void **state)
 	for (size_t i = 0; i < OT_ARRAY_COUNT(rows); i++)
 		assert_refused(rows[i].text, rows[i].part);
 	struct ot_settings *settings;
-	assert_ok(room_create("log.segment.bytes=1024\nbroker.heartbeat.interval.ms=9000\n", &notes,
-	    &settings));
+	assert_ok(room_create("log.segment.bytes=1024\nbroker.heartbeat.interval.ms=9000\n"
+			      "replica.selector.class="
+			      "org.apache.kafka.common.replica.RackAwareReplicaSelector\n",
+	    &notes, &settings));
+	assert_true(ot_settings_names_class(settings, OT_BROKER_REPLICA_SELECTOR_CLASS,
+	    "RackAwareReplicaSelector"));
+	assert_false(
+	    ot_settings_names_class(settings, OT_BROKER_REPLICA_SELECTOR_CLASS, "LeaderSelector"));
 	assert_true(room_has_note(&notes, false, "message.max.bytes (1048588) is more than"));
 	assert_true(room_has_note(&notes, false, "broker.heartbeat.interval.ms (9000)"));
 	ot_settings_unref(settings);

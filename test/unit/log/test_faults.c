@@ -8,6 +8,7 @@
  * it has). */
 #include "life.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { STEPS = 60, CALLS_MAX = 3000 };
@@ -213,6 +214,81 @@ test_full_disk_and_back(void **state)
 	life_end(life);
 }
 
+/* Three segments with more index entries than a rebuild writes at once. */
+static void
+fill_segments(struct kit *kit)
+{
+	kit->settings.index_interval_bytes = 1;
+	kit->settings.segment_bytes = 400 * 1000;
+	kit_open(kit, true);
+	kit_append_many(kit, 14000);
+	assert_true(kit->log->segment_count >= 3);
+}
+
+static void
+remove_indexes(struct kit *kit)
+{
+	char name[64];
+	for (uint32_t i = 0; i < kit->log->segment_count; i++) {
+		static const char *const suffixes[] = { "index", "timeindex" };
+		for (size_t k = 0; k < OT_ARRAY_COUNT(suffixes); k++) {
+			snprintf(name, sizeof(name), "%020lld.%s",
+			    (long long)kit->log->segments[i]->base_offset, suffixes[k]);
+			kit_remove_file(kit, name);
+		}
+	}
+}
+
+static void
+test_opening_on_a_full_disk(void **state)
+{
+	(void)state;
+	/* Goal: a log whose indexes must be made anew opens without space for them: all can be read
+	 * and deleted, appends are refused. With space again the next checkpoint writes the
+	 * indexes, and the recovery point waits for them. Method: indexes removed, or not, after a
+	 * clean stop, or none; no write succeeds while it is opened. */
+	for (int i = 0; i < 4; i++) {
+		bool is_clean = (i & 1) != 0, is_removed = (i & 2) != 0;
+		struct kit kit;
+		struct ot_log_staged staged;
+		struct ot_sim_disk *disk = ot_sim_disk_create(1);
+		kit_init(&kit, ot_sim_disk_fs(disk));
+		fill_segments(&kit);
+		assert_ok(kit_sync(&kit, OT_LOG_SYNC_CHECKPOINT));
+		if (is_removed)
+			remove_indexes(&kit);
+		kit.recovery_point = ot_log_end_offset(kit.log);
+		kit_append_many(&kit, 100);
+		int64_t end = ot_log_end_offset(kit.log);
+		if (is_clean && !is_removed)
+			kit_close(&kit);
+		else
+			kit_drop(&kit);
+		ot_sim_disk_fail_at(disk, OT_SIM_WRITE | OT_SIM_RESERVE, 1, OT_ERR_NO_SPACE, true);
+		kit_open(&kit, is_clean);
+		assert_int_equal(kit_check_read(&kit, 0, 20000), end);
+		if (is_removed)
+			assert_int_equal(ot_log_recovery_point(kit.log), 0);
+		assert_ok(kit_stage(&kit, &(struct kit_batch){ 0 }, &staged));
+		assert_int_equal(kit_write(&kit), OT_ERR_NO_SPACE);
+		assert_ok(ot_log_advance_start(kit.log, 6));
+		ot_log_idle(kit.log);
+		assert_int_equal(kit_check_read(&kit, 6, 20000), end - 6);
+		ot_sim_disk_fail_at(disk, 0, 0, OT_OK, false);
+		kit_append_many(&kit, 1);
+		assert_ok(kit_sync(&kit, OT_LOG_SYNC_CHECKPOINT));
+		assert_int_equal(ot_log_recovery_point(kit.log), end + 1);
+		kit_check_indexes(&kit);
+		kit_close(&kit);
+		kit_open(&kit, true);
+		assert_int_equal(kit.result.indexes_rebuilt, 0);
+		kit_check_indexes(&kit);
+		kit_close(&kit);
+		kit_fini(&kit);
+		ot_sim_disk_destroy(disk);
+	}
+}
+
 int
 main(void)
 {
@@ -226,6 +302,7 @@ main(void)
 		cmocka_unit_test(test_disk_is_full_at_each_write),
 		cmocka_unit_test(test_each_allocation_fails),
 		cmocka_unit_test(test_full_disk_and_back),
+		cmocka_unit_test(test_opening_on_a_full_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,6 +236,57 @@ test_bounded_reads(void **state)
 }
 
 static void
+test_readers_side_by_side(void **state)
+{
+	(void)state;
+	/* Goal: hundreds of readers, each at a place of its own, get each batch once and whole, for
+	 * any limit around the size of one batch or two; their places cost no memory in an idle
+	 * log. Method: in turns; the limit is taken as an argument of the reader's number. */
+	enum { BATCHES = 40, READERS = 300 };
+	struct kit kit;
+	struct ot_log_read read;
+	struct ot_log_stats before, after;
+	int64_t next[READERS] = { 0 };
+	kit_init(&kit, NULL);
+	kit_open(&kit, true);
+	for (int i = 0; i < BATCHES; i++)
+		kit_append(&kit, &(struct kit_batch){ .record_count = 10, .value_bytes = 500 });
+	ot_log_idle(kit.log);
+	ot_log_get_stats(kit.log, &before);
+	size_t bytes = (size_t)(before.bytes / BATCHES);
+	for (int turn = 0; turn < BATCHES; turn++) {
+		for (int i = turn % 7; i < READERS; i += 1 + turn % 3) {
+			struct ot_log_read_args args = {
+				.offset = next[i],
+				.bound_offset = 10 * BATCHES,
+				.bytes_max = bytes / 2 + (size_t)i * bytes / 100,
+				.is_one_at_least = i % 2 == 0,
+				.may_block = true,
+			};
+			assert_ok(ot_log_plan_read(kit.log, &args, &read));
+			if (next[i] == args.bound_offset)
+				continue;
+			size_t count = OT_MIN(args.bytes_max / bytes,
+			    (size_t)(args.bound_offset - next[i]) / 10);
+			count = OT_MAX(count, args.is_one_at_least ? 1u : 0u);
+			assert_int_equal(read.bytes, count * bytes);
+			assert_int_equal(read.next_offset, next[i] + 10 * (int64_t)count);
+			if (count > 0)
+				assert_int_equal(read.place, (uint64_t)next[i] / 10 * bytes);
+			next[i] = read.next_offset;
+			ot_file_unref(read.file);
+		}
+	}
+	ot_log_get_stats(kit.log, &after);
+	assert_true(after.bytes_memory > before.bytes_memory);
+	ot_log_idle(kit.log);
+	ot_log_get_stats(kit.log, &after);
+	assert_int_equal(after.bytes_memory, before.bytes_memory);
+	kit_close(&kit);
+	kit_fini(&kit);
+}
+
+static void
 test_leaders_batches_keep_their_offsets(void **state)
 {
 	(void)state;
@@ -277,6 +328,7 @@ main(void)
 		cmocka_unit_test(test_roll_by_time_and_request),
 		cmocka_unit_test(test_roll_by_full_index_and_far_offset),
 		cmocka_unit_test(test_bounded_reads),
+		cmocka_unit_test(test_readers_side_by_side),
 		cmocka_unit_test(test_leaders_batches_keep_their_offsets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,7 +272,7 @@ test_checkpoints(void **state)
 {
 	(void)state;
 	static const char *const wrong[] = { "", "1\n0\n", "0\n2\na 0 1\n", "0\n1\na 0\n",
-		"0\n1\na b 1\n", "0\n1\na 0 1\nb 0 1\n", "0\n1\na -1 5\n" };
+		"0\n1\na b 1\n", "0\n1\na 0 1\nb 0 1\n", "0\n1\na -1 5\n", "0\n1\na 0 -5\n" };
 	const struct ot_checkpoint_row rows[] = {
 		{ OT_STR_LIT("topic"), 0, 123 },
 		{ OT_STR_LIT("__consumer_offsets"), 49, 9223372036854775807 },

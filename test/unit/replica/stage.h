@@ -27,6 +27,7 @@ struct stage {
 	struct ot_part *part;
 	struct ot_part_settings settings;
 	struct ot_uuid topic_id;
+	int64_t append_timeout_ms; /* of appends from now on */
 	unsigned opened;
 	unsigned closed;
 	/* What the last partition that closed told. */
@@ -308,6 +309,7 @@ stage_append(struct stage *stage, int16_t acks, const struct stage_batch *batch)
 	append->append = (struct ot_append){
 		.records = { append->bytes.data, (int32_t)append->bytes.bytes },
 		.acks = acks,
+		.timeout_ms = stage->append_timeout_ms,
 		.origin = OT_ORIGIN_CLIENT,
 		.done = stage_append_is_done,
 	};

@@ -82,6 +82,43 @@ test_refusals(void **state)
 	stage_fini(&stage);
 }
 
+static void
+test_acks_all_in_vain(void **state)
+{
+	(void)state;
+	/* Goal: acks=all waits for the in-sync replicas as long as its request says and no longer;
+	 * the record stays, and the watermark does not move for it. acks=1 does not wait, and who
+	 * is answered in time has no timer left. Method: an ISR of two, of which one never
+	 * fetches; then one of the leader alone. */
+	struct stage stage;
+	stage_init(&stage, 1);
+	stage_open_part(&stage);
+	stage_set_role(&stage, STAGE_NODE, STAGE_EPOCH, STAGE_EPOCH + 1, 2, 2);
+	stage.append_timeout_ms = 500;
+	struct stage_append *append = stage_append(&stage, -1, &one_record);
+	assert_ok(stage_append_and_wait(&stage, 1, &one_record, NULL));
+	stage_run_for_ms(&stage, 490);
+	assert_false(append->is_done);
+	stage_run_for_ms(&stage, 20);
+	assert_true(append->is_done);
+	assert_int_equal(append->append.err, OT_ERR_REQUEST_TIMED_OUT);
+	assert_int_equal(append->append.base_offset, 0);
+	stage_free_append(append);
+	assert_int_equal(log_end(&stage), 2);
+	assert_int_equal(ot_part_high_watermark(stage.part), 0);
+	append = stage_append(&stage, -1, &one_record);
+	stage_run_for_ms(&stage, 100);
+	assert_false(append->is_done);
+	stage_set_role(&stage, STAGE_NODE, STAGE_EPOCH, STAGE_EPOCH + 2, 2, 1);
+	assert_true(append->is_done);
+	assert_ok(append->append.err);
+	stage_free_append(append);
+	stage_run_for_ms(&stage, 1000);
+	assert_int_equal(ot_part_high_watermark(stage.part), 3);
+	stage_close_part(&stage);
+	stage_fini(&stage);
+}
+
 /* ---- syncs -------------------------------------------------------------------------------- */
 
 static bool
@@ -321,6 +358,54 @@ test_full_disk_and_recovery(void **state)
 	stage_close_part(&stage);
 	assert_true(stage.is_clean);
 	stage_fini(&stage);
+}
+
+static bool
+is_online(void *arg)
+{
+	return ot_part_state(((struct stage *)arg)->part) == OT_PART_ONLINE;
+}
+
+static void
+test_opening_meets_a_shortage(void **state)
+{
+	(void)state;
+	/* Goal: a partition that cannot be opened for want of space or of descriptors answers
+	 * KAFKA_STORAGE_ERROR, is opened by a later tick and serves then; it can also be closed
+	 * while it waits. Method: its folder cannot be made, or its files not opened. */
+	static const struct {
+		unsigned calls;
+		ot_err err;
+	} shortages[] = { { OT_SIM_MKDIR, OT_ERR_NO_SPACE }, { OT_SIM_OPEN, OT_ERR_NO_FILES } };
+	for (size_t i = 0; i < 2 * OT_ARRAY_COUNT(shortages); i++) {
+		struct stage stage;
+		stage_init(&stage, 1);
+		ot_sim_disk_fail_at(stage.disk, shortages[i / 2].calls, 1, shortages[i / 2].err,
+		    true);
+		stage_create_part(&stage);
+		ot_part_lead(stage.part, STAGE_EPOCH, 1);
+		for (int ticks = 0; ticks < 20; ticks++) {
+			ot_part_tick(stage.part, ot_io_wall(stage.shard->io), true);
+			stage_run_for_ms(&stage, 500);
+		}
+		assert_in_range(stage.opened, 2, 20);
+		assert_int_equal(stage_append_and_wait(&stage, 1, &one_record, NULL),
+		    OT_ERR_KAFKA_STORAGE_ERROR);
+		if (i % 2 == 0) {
+			ot_sim_disk_fail_at(stage.disk, 0, 0, OT_OK, false);
+			for (int ticks = 0; ticks < 20 && !is_online(&stage); ticks++) {
+				ot_part_tick(stage.part, ot_io_wall(stage.shard->io), true);
+				stage_run_for_ms(&stage, 500);
+			}
+			assert_true(is_online(&stage));
+			stage_append_many(&stage, 3, &one_record);
+			assert_int_equal(ot_part_high_watermark(stage.part), 3);
+		}
+		stage_close_part(&stage);
+		assert_int_equal(stage.is_clean, i % 2 == 0);
+		ot_sim_disk_fail_at(stage.disk, 0, 0, OT_OK, false);
+		stage_fini(&stage);
+	}
 }
 
 struct retry {
@@ -842,6 +927,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_written_appends_are_answered),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_acks_all_in_vain),
 		cmocka_unit_test(test_flush_messages_waits_for_the_disk),
 		cmocka_unit_test(test_flush_messages_of_several),
 		cmocka_unit_test(test_duplicate_waits_for_the_first),
@@ -849,6 +935,7 @@ main(void)
 		cmocka_unit_test(test_full_disk_during_a_checkpoint),
 		cmocka_unit_test(test_flush_ms),
 		cmocka_unit_test(test_full_disk_and_recovery),
+		cmocka_unit_test(test_opening_meets_a_shortage),
 		cmocka_unit_test(test_append_from_the_answer),
 		cmocka_unit_test(test_changes_in_the_middle_of_a_turn),
 		cmocka_unit_test(test_append_from_the_answer_in_a_change),
