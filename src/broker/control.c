@@ -245,9 +245,11 @@ broker_control_post(struct broker *broker, struct ot_shard *home, struct broker_
 static void
 look_for_leader(struct broker_control *control)
 {
+	/* While it closes, appends that fail may end its activity; the controller is not ours then. */
+	if (control->is_closing)
+		return;
 	struct ot_controller_leader leader = ot_controller_leader(control->controller);
-	if (!control->is_closing)
-		broker_channel_set_leader(control->channel, &leader, control->is_active);
+	broker_channel_set_leader(control->channel, &leader, control->is_active);
 }
 
 static void
