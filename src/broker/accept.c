@@ -207,6 +207,8 @@ listen_at(struct broker *broker, struct broker_listener *listener, struct ot_why
 	if (err != OT_OK)
 		return err;
 	listener->port = ot_listener_port(listener->listener);
+	if (conf->advertised_host == NULL) /* a controller's: nobody is told of it */
+		return OT_OK;
 	if (conf->advertised_host[0] != '\0')
 		snprintf(listener->advertised_host, sizeof(listener->advertised_host), "%s",
 		    conf->advertised_host);

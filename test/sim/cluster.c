@@ -68,10 +68,10 @@ on_switch(void *arg, struct ot_io *io)
 
 /* Runs a few calls as the broker's control thread. */
 static void
-begin_stop(struct cluster_broker *self)
+begin_stop(struct cluster_broker *self, ot_err err, const char *why)
 {
 	enter(self, control_io(self));
-	broker_stop(self->broker, OT_OK, "");
+	broker_stop(self->broker, err, why);
 	ot_shard_enter(NULL);
 	ot_io_ring(control_io(self));
 }
@@ -160,7 +160,7 @@ on_crash(void *arg)
 	bool is_power_lost = self->has_lost_power;
 
 	if (self->broker != NULL) {
-		begin_stop(self);
+		begin_stop(self, OT_ERR_CLOSED, "the machine has ended");
 		ot_sim_host_drain(self->host);
 		if (!self->is_stopped)
 			OT_PANIC("broker %d did not end after its machine had", self->id);
@@ -246,7 +246,7 @@ cluster_stop(struct cluster *cluster, int32_t id)
 	struct cluster_broker *self = cluster_broker(cluster, id);
 
 	if (self->broker != NULL && !self->is_stopped && ot_sim_host_is_up(self->host))
-		begin_stop(self);
+		begin_stop(self, OT_OK, "");
 }
 
 void

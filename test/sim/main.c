@@ -3,6 +3,7 @@
  * Each seed runs in a process of its own, several at once, so that a panic ends one seed and no
  * more. A seed that failed is run again with fewer and fewer faults, to find what is enough for it.
  */
+#include <execinfo.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -133,6 +134,19 @@ run_seed(uint64_t seed, const struct plan_options *plan_options, struct outcome 
 	ret->is_complete = true;
 }
 
+/* Says where a process ends that did not mean to. */
+static void
+on_signal(int number)
+{
+	void *frames[40];
+
+	(void)fflush(stdout);
+	(void)dprintf(STDOUT_FILENO, "signal %d at:\n", number);
+	backtrace_symbols_fd(frames, backtrace(frames, OT_ARRAY_COUNT(frames)), STDOUT_FILENO);
+	(void)signal(number, SIG_DFL);
+	(void)raise(number);
+}
+
 /* ---- processes ------------------------------------------------------------------------------ */
 
 struct job {
@@ -164,6 +178,9 @@ begin_job(struct job *job, uint64_t seed, const struct plan_options *plan_option
 	close(ends[0]);
 	(void)dup2(fileno(job->output), STDOUT_FILENO);
 	(void)dup2(fileno(job->output), STDERR_FILENO);
+	(void)signal(SIGSEGV, on_signal);
+	(void)signal(SIGABRT, on_signal);
+	(void)signal(SIGALRM, on_signal);
 	alarm(SEED_SECONDS_MAX);
 	run_seed(seed, plan_options, &outcome);
 	(void)fflush(stdout);
@@ -264,6 +281,8 @@ print_command(uint64_t seed, const struct plan_options *plan_options)
 	printf("  test/sim/sim --seed=%" PRIu64, seed);
 	if (plan_options->broker_count > 0)
 		printf(" --brokers=%d", plan_options->broker_count);
+	if (plan_options->factor_most > 0)
+		printf(" --replicas=%d", plan_options->factor_most);
 	if (plan_options->fault_limit != UINT64_MAX)
 		printf(" --fault-limit=%" PRIu64, plan_options->fault_limit);
 	if (plan_options->without != 0)
@@ -429,8 +448,8 @@ static int
 usage(void)
 {
 	(void)fprintf(stderr,
-	    "usage: sim [--seed=N | --seeds=A-B] [--jobs=N] [--brokers=N] [--fault-limit=N]\n"
-	    "           [--only=FAULT]... [--trace=LINES] [--verbose] [--reports] [--twice]\n"
+	    "usage: sim [--seed=N | --seeds=A-B] [--jobs=N] [--brokers=N] [--replicas=N]\n"
+	    "           [--fault-limit=N] [--only=FAULT]... [--trace=LINES] [--verbose] [--reports] [--twice]\n"
 	    "           [--no-minimise]\n");
 	return 2;
 }
@@ -476,6 +495,9 @@ take_option(int letter, const char *value)
 	case 'b':
 		options.plan.broker_count = read_number(value, 1, CLUSTER_BROKERS_MAX);
 		return options.plan.broker_count > 0;
+	case 'x':
+		options.plan.factor_most = read_number(value, 1, CLUSTER_BROKERS_MAX);
+		return options.plan.factor_most > 0;
 	case 'f':
 		options.plan.fault_limit = strtoull(value, NULL, 10);
 		return true;
@@ -516,6 +538,7 @@ main(int argc, char **argv)
 		{ "seeds", required_argument, NULL, 'r' },
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "brokers", required_argument, NULL, 'b' },
+		{ "replicas", required_argument, NULL, 'x' },
 		{ "fault-limit", required_argument, NULL, 'f' },
 		{ "only", required_argument, NULL, 'w' },
 		{ "trace", required_argument, NULL, 't' },

@@ -23,6 +23,7 @@ struct sim_topic {
 struct sim_plan {
 	uint64_t seed;
 	int32_t broker_count;
+	int32_t factor_most; /* replicas; 0: no bound */
 	int32_t controller_count;
 	uint32_t shard_count;
 	bool is_local;
