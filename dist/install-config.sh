@@ -13,6 +13,6 @@ for file in "$from"/*.properties; do
 	if [ -e "$to/$name" ]; then
 		name=$name.new
 	fi
-	sed 's|^log\.dirs=/tmp/kafka-logs|log.dirs=/var/lib/ottla|' "$file" >"$to/$name"
+	sed 's|^\(log\.dirs\?\)=/tmp/kafka-logs|\1=/var/lib/ottla|' "$file" >"$to/$name"
 	chmod 644 "$to/$name"
 done

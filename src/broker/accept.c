@@ -11,6 +11,9 @@
 
 /* ---- connections --------------------------------------------------------------------------- */
 
+/* Beside those of the settings: the controllers' address, and a port of its own. */
+enum { LIFE_CONTROL_LISTENERS_MAX = 2 };
+
 /* A connection that was accepted and not let in yet. */
 struct waiting_connection {
 	struct ot_list link;
@@ -219,32 +222,69 @@ listen_at(struct broker *broker, struct broker_listener *listener, struct ot_why
 
 /* zookeeper.connect and its successors name where the controller answers: here, if the address is
  * this machine's and nobody has it. */
-static void
-listen_for_control(struct broker *broker)
+bool
+life_take_control_address(struct broker *broker, const char *number)
 {
 	const struct ot_settings *settings = broker->settings;
-	if (settings->control_listener == NULL || !settings->control_listener_is_made)
-		return;
+	struct broker_life *life = broker->life;
+	if (life->has_control_address || settings->control_listener == NULL ||
+	    !settings->control_listener_is_made)
+		return life->has_control_address;
 	struct broker_listener *listener = &broker->listeners[broker->listener_count];
 	struct ot_why why = { "" };
-	listener->broker = broker;
-	listener->conf = settings->control_listener;
-	if (listen_at(broker, listener, &why) == OT_OK)
-		broker->listener_count++;
-	else
-		OT_WARN("broker",
-		    "no control listener at %s:%u, which %s names: the address is not this "
-		    "machine's or is in use. Tools reach this broker by --bootstrap-server only",
-		    listener->conf->host, listener->conf->port,
-		    ot_broker_table.defs[settings->controllers_key].name);
+	life->address_conf = *settings->control_listener;
+	if (number != NULL)
+		life->address_conf.host = number;
+	*listener = (struct broker_listener){ .broker = broker, .conf = &life->address_conf };
+	if (listen_at(broker, listener, &why) != OT_OK)
+		return false;
+	broker->listener_count++;
+	life->has_control_address = true;
+	return true;
+}
+
+bool
+life_has_control_address(const struct broker *broker)
+{
+	return broker->life->has_control_address;
+}
+
+/* A controller must answer somewhere: where the address is another's, at a port of its own, of the
+ * host at which other brokers reach it. */
+static ot_err
+listen_elsewhere(struct broker *broker, struct ot_why *why)
+{
+	const struct ot_settings *settings = broker->settings;
+	const struct ot_listener_conf *own =
+	    ot_settings_listener(settings, settings->inter_broker_listener);
+	struct broker_listener *listener = &broker->listeners[broker->listener_count];
+	struct ot_listener_conf *conf = &broker->life->control_conf;
+	*conf = *settings->control_listener;
+	conf->host = own->host;
+	conf->port = conf->advertised_port = 0;
+	conf->advertised_host = own->advertised_host;
+	*listener = (struct broker_listener){ .broker = broker, .conf = conf };
+	ot_err err = listen_at(broker, listener, why);
+	broker->listener_count += err == OT_OK;
+	return err;
+}
+
+static ot_err
+listen_for_control(struct broker *broker, struct ot_why *why)
+{
+	const struct ot_settings *settings = broker->settings;
+	if (settings->control_listener == NULL || !settings->control_listener_is_made ||
+	    life_take_control_address(broker, NULL))
+		return OT_OK;
+	return listen_elsewhere(broker, why);
 }
 
 ot_err
 life_open_listeners(struct broker *broker, struct ot_why *why)
 {
 	const struct ot_settings *settings = broker->settings;
-	broker->listeners =
-	    ot_must_alloc((settings->listener_count + 1) * sizeof(*broker->listeners));
+	broker->listeners = ot_must_alloc(
+	    (settings->listener_count + LIFE_CONTROL_LISTENERS_MAX) * sizeof(*broker->listeners));
 	for (size_t i = 0; i < settings->listener_count; i++) {
 		struct broker_listener *listener = &broker->listeners[i];
 		listener->broker = broker;
@@ -260,8 +300,7 @@ life_open_listeners(struct broker *broker, struct ot_why *why)
 			return err;
 		broker->listener_count++;
 	}
-	listen_for_control(broker);
-	return OT_OK;
+	return listen_for_control(broker, why);
 }
 
 void

@@ -14,6 +14,7 @@
 enum {
 	METADATA_VERSION_NULL_TOPICS = 1,
 	METADATA_VERSION_AUTO_CREATE = 4,
+	METADATA_VERSION_LISTENER_ERROR = 6, /* KIP-226 */
 	METADATA_VERSION_BY_ID = 12, /* ids are in requests since 10, and mean something since 12 */
 };
 
@@ -75,8 +76,24 @@ leader_error(struct broker_shard *self, const struct ot_request *request,
 	if (partition->leader == OT_NO_LEADER ||
 	    ot_image_broker(self->image, partition->leader) == NULL)
 		return OT_ERR_LEADER_NOT_AVAILABLE;
-	return broker_endpoint(self, request, partition->leader) == NULL ? OT_ERR_LISTENER_NOT_FOUND
-	                                                                 : OT_OK;
+	if (broker_endpoint(self, request, partition->leader) != NULL)
+		return OT_OK;
+	bool is_error_known =
+	    request->api->key != OT_API_METADATA ||
+	    request->header.request_api_version >= METADATA_VERSION_LISTENER_ERROR;
+	return is_error_known ? OT_ERR_LISTENER_NOT_FOUND : OT_ERR_LEADER_NOT_AVAILABLE;
+}
+
+/* Any broker passes on what is the controller's, so clients may take any for it: the active one if
+ * they can reach it, else this one. */
+static int32_t
+controller_id(struct broker_shard *self, const struct ot_request *request)
+{
+	int32_t active = ot_image_controller(self->image);
+	int32_t own = self->broker->node_id;
+	if (active >= 0 && broker_endpoint(self, request, active) != NULL)
+		return active;
+	return broker_endpoint(self, request, own) != NULL ? own : -1;
 }
 
 /* ---- Metadata ------------------------------------------------------------------------------ */
@@ -89,7 +106,7 @@ fill_partition(struct metadata_op *op, const struct ot_partition_image *partitio
 	struct ot_ids replicas = ot_partition_replicas(partition);
 	answer->partition_index = partition->index;
 	answer->error_code = (int16_t)leader_error(op->self, op->request, partition);
-	answer->leader_id = partition->leader;
+	answer->leader_id = answer->error_code == OT_OK ? partition->leader : OT_NO_LEADER;
 	answer->leader_epoch = partition->leader_epoch;
 	answer->replica_nodes = copy_ids(arena, replicas, &answer->replica_nodes_count);
 	answer->isr_nodes = copy_ids(arena, ot_partition_isr(partition), &answer->isr_nodes_count);
@@ -222,7 +239,7 @@ answer_metadata(struct metadata_op *op)
 	fill_brokers(op);
 	fill_topics(op);
 	op->response.cluster_id = ot_str_from(ot_image_cluster_id(op->self->image));
-	op->response.controller_id = ot_image_controller(op->self->image);
+	op->response.controller_id = controller_id(op->self, op->request);
 	if (op->body->include_cluster_authorized_operations)
 		op->response.cluster_authorized_operations = OPERATIONS_OF_CLUSTER;
 	if (op->is_no_memory)
@@ -418,7 +435,7 @@ broker_handle_describe_cluster(struct broker_shard *self, struct ot_request *req
 	ot_describe_cluster_response_init(&response);
 	ot_err err = fill_cluster_brokers(self, request, body, &response);
 	response.cluster_id = ot_str_from(ot_image_cluster_id(self->image));
-	response.controller_id = ot_image_controller(self->image);
+	response.controller_id = controller_id(self, request);
 	if (body->include_cluster_authorized_operations)
 		response.cluster_authorized_operations = OPERATIONS_OF_CLUSTER;
 	if (err != OT_OK)
@@ -447,7 +464,7 @@ describe_partition(struct describe_op *op, const struct ot_partition_image *part
 	struct ot_ids replicas = ot_partition_replicas(partition);
 	answer->partition_index = partition->index;
 	answer->error_code = (int16_t)leader_error(op->self, op->request, partition);
-	answer->leader_id = partition->leader;
+	answer->leader_id = answer->error_code == OT_OK ? partition->leader : OT_NO_LEADER;
 	answer->leader_epoch = partition->leader_epoch;
 	answer->replica_nodes = copy_ids(arena, replicas, &answer->replica_nodes_count);
 	answer->isr_nodes = copy_ids(arena, ot_partition_isr(partition), &answer->isr_nodes_count);

@@ -72,6 +72,7 @@ typedef void broker_handler(struct broker_shard *self, struct ot_request *reques
 
 /* @owner the request's shard   @blocks never */
 void broker_handle_allocate_producer_ids(struct broker_shard *self, struct ot_request *request);
+void broker_handle_add_raft_voter(struct broker_shard *self, struct ot_request *request);
 void broker_handle_alter_configs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_alter_partition(struct broker_shard *self, struct ot_request *request);
 void broker_handle_alter_partition_reassignments(struct broker_shard *self,
@@ -90,6 +91,7 @@ void broker_handle_describe_cluster(struct broker_shard *self, struct ot_request
 void broker_handle_describe_configs(struct broker_shard *self, struct ot_request *request);
 void broker_handle_describe_groups(struct broker_shard *self, struct ot_request *request);
 void broker_handle_describe_log_dirs(struct broker_shard *self, struct ot_request *request);
+void broker_handle_describe_quorum(struct broker_shard *self, struct ot_request *request);
 void broker_handle_describe_topic_partitions(struct broker_shard *self, struct ot_request *request);
 void broker_handle_elect_leaders(struct broker_shard *self, struct ot_request *request);
 void broker_handle_fetch(struct broker_shard *self, struct ot_request *request);
@@ -108,7 +110,9 @@ void broker_handle_offset_commit(struct broker_shard *self, struct ot_request *r
 void broker_handle_offset_delete(struct broker_shard *self, struct ot_request *request);
 void broker_handle_offset_fetch(struct broker_shard *self, struct ot_request *request);
 void broker_handle_offset_for_leader_epoch(struct broker_shard *self, struct ot_request *request);
+void broker_handle_ottla_join(struct broker_shard *self, struct ot_request *request);
 void broker_handle_produce(struct broker_shard *self, struct ot_request *request);
+void broker_handle_remove_raft_voter(struct broker_shard *self, struct ot_request *request);
 void broker_handle_sync_group(struct broker_shard *self, struct ot_request *request);
 void broker_handle_unregister_broker(struct broker_shard *self, struct ot_request *request);
 
@@ -137,6 +141,7 @@ struct broker_forward {
 	struct ot_request *request;
 	const void *body; /* of the request's API */
 	void *response;   /* the same */
+	void *op;         /* the handler's */
 };
 
 /* Decodes, lets `begin` start the operation on the control thread, and answers with what it filled

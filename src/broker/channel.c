@@ -1,8 +1,9 @@
 #include "broker/channel_int.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "wire/link.h"
-#include "wire/msg_gen.h"
 
 enum {
 	CHANNEL_RETRY_MS = 50,
@@ -51,56 +52,33 @@ wait_again(struct broker_channel *channel, struct broker_call *call)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-#define FIRST_ERROR(response, items) \
-	((response)->items##_count > 0 ? (response)->items[0].error_code : 0)
-
-/* The error that stands for the whole answer: a controller that is not the active one puts
- * NOT_CONTROLLER into each place that there is. */
+/* The first error code that an answer has a place for, in the order of its fields: its own, or that
+ * of the first of its results. A controller that is not the active one puts NOT_CONTROLLER into all
+ * of them. */
 static int16_t
-whole_error(const struct broker_call *call)
+first_error(const struct ot_msg_struct *type, int16_t version, const uint8_t *data)
 {
-	const void *response = call->response;
-	switch (call->api->key) {
-	case OT_API_CREATE_TOPICS:
-		return FIRST_ERROR((const struct ot_create_topics_response *)response, topics);
-	case OT_API_DELETE_TOPICS:
-		return FIRST_ERROR((const struct ot_delete_topics_response *)response, responses);
-	case OT_API_CREATE_PARTITIONS:
-		return FIRST_ERROR((const struct ot_create_partitions_response *)response, results);
-	case OT_API_ALTER_CONFIGS:
-		return FIRST_ERROR((const struct ot_alter_configs_response *)response, responses);
-	case OT_API_INCREMENTAL_ALTER_CONFIGS:
-		return FIRST_ERROR((const struct ot_incremental_alter_configs_response *)response,
-		    responses);
-	case OT_API_ELECT_LEADERS:
-		return ((const struct ot_elect_leaders_response *)response)->error_code;
-	case OT_API_ALTER_PARTITION_REASSIGNMENTS:
-		return ((const struct ot_alter_partition_reassignments_response *)response)
-		    ->error_code;
-	case OT_API_LIST_PARTITION_REASSIGNMENTS:
-		return ((const struct ot_list_partition_reassignments_response *)response)
-		    ->error_code;
-	case OT_API_UPDATE_FEATURES:
-		return ((const struct ot_update_features_response *)response)->error_code;
-	case OT_API_UNREGISTER_BROKER:
-		return ((const struct ot_unregister_broker_response *)response)->error_code;
-	case OT_API_ALLOCATE_PRODUCER_IDS:
-		return ((const struct ot_allocate_producer_ids_response *)response)->error_code;
-	case OT_API_BROKER_REGISTRATION:
-		return ((const struct ot_broker_registration_response *)response)->error_code;
-	case OT_API_BROKER_HEARTBEAT:
-		return ((const struct ot_broker_heartbeat_response *)response)->error_code;
-	case OT_API_ALTER_PARTITION:
-		return ((const struct ot_alter_partition_response *)response)->error_code;
-	case OT_API_CONTROLLER_REGISTRATION:
-		return ((const struct ot_controller_registration_response *)response)->error_code;
-	case OT_API_ASSIGN_REPLICAS_TO_DIRS:
-		return ((const struct ot_assign_replicas_to_dirs_response *)response)->error_code;
-	case OT_API_DESCRIBE_QUORUM:
-		return ((const struct ot_describe_quorum_response *)response)->error_code;
-	default:
-		OT_PANIC("no call to the controller");
+	const struct ot_msg_field *nested = NULL;
+	for (uint16_t i = 0; i < type->field_count; i++) {
+		const struct ot_msg_field *field = &type->fields[i];
+		if (!ot_versions_have(field->present, version))
+			continue;
+		int16_t code = 0;
+		if (field->kind == OT_FIELD_INT16 && !field->is_array &&
+		    strcmp(field->name, "ErrorCode") == 0) {
+			memcpy(&code, data + field->offset, sizeof(code));
+			return code;
+		}
+		if (nested == NULL && field->kind == OT_FIELD_STRUCT && field->is_array)
+			nested = field;
 	}
+	int32_t count = 0;
+	const uint8_t *items = NULL;
+	if (nested != NULL) {
+		memcpy(&count, data + nested->count_offset, sizeof(count));
+		memcpy(&items, data + nested->offset, sizeof(items));
+	}
+	return count > 0 ? first_error(nested->type, version, items) : 0;
 }
 
 static bool
@@ -115,7 +93,8 @@ call_is_answered(struct ot_link_call *remote, ot_err err)
 	struct broker_call *call = OT_CONTAINER_OF(remote, struct broker_call, remote);
 	struct broker_channel *channel = call->channel;
 	bool was_refused =
-	    err == OT_OK && ot_err_from_wire(whole_error(call)) == OT_ERR_NOT_CONTROLLER;
+	    err == OT_OK && first_error(call->api->response->body, call->version,
+				     call->response) == OT_ERR_NOT_CONTROLLER;
 	bool was_undone = was_refused || (err != OT_OK && !remote->was_sent);
 	bool may_repeat = was_undone || call->is_idempotent;
 	if (err == OT_OK && !was_refused) {
@@ -194,7 +173,19 @@ broker_channel_take(struct broker_channel *channel, struct broker_call *call)
 	pump(channel);
 }
 
-/* What was sent to who led before is answered by it, or ends with the connection. */
+/* Who led before may be gone without a word: what was sent to it ends now, as by a closed
+ * connection. */
+static void
+recall_sent(struct broker_channel *channel)
+{
+	OT_LIST_FOREACH_SAFE(node, &channel->sent) {
+		struct broker_call *call = OT_CONTAINER_OF(node, struct broker_call, link);
+		ot_link_cancel(&call->remote);
+		call_is_answered(&call->remote, OT_ERR_CLOSED);
+	}
+}
+
+/* While nobody leads, who led before may still answer; a new address ends its connection. */
 void
 broker_channel_set_leader(struct broker_channel *channel, const struct ot_controller_leader *leader,
     bool is_self)
@@ -204,6 +195,8 @@ broker_channel_set_leader(struct broker_channel *channel, const struct ot_contro
 	channel->has_leader = !is_self && leader->id >= 0 && leader->host != NULL;
 	if (channel->has_leader)
 		ot_link_set_address(channel->link, leader->host, leader->port);
+	if (is_self)
+		recall_sent(channel);
 	pump(channel);
 }
 

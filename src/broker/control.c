@@ -249,6 +249,9 @@ look_for_leader(struct broker_control *control)
 	if (control->is_closing)
 		return;
 	struct ot_controller_leader leader = ot_controller_leader(control->controller);
+	/* Elected and not yet able, or no longer: nobody. */
+	if (leader.id == control->broker->node_id && !control->is_active)
+		leader = (struct ot_controller_leader){ .id = -1 };
 	broker_channel_set_leader(control->channel, &leader, control->is_active);
 }
 
@@ -312,7 +315,7 @@ create_helpers(struct broker_control *control)
 		.cluster_id = control->args.cluster_id,
 		.incarnation = control->args.incarnation,
 		.on_change = look_at_fencing,
-		.on_failure = control->args.on_failure,
+		.on_failure = on_failure,
 		.arg = control,
 	};
 	ot_shard_enter(control->shard);
@@ -353,25 +356,10 @@ broker_control_start(struct broker_control *control)
 	ot_controller_start(control->controller);
 }
 
-/* Whether somebody else could lead. */
-static bool
-has_others(const struct broker_control *control)
-{
-	const struct ot_image *image = ot_controller_image(control->controller);
-	const struct ot_broker_image *other = ot_image_broker_from(image, 0);
-	for (; other != NULL; other = ot_image_broker_from(image, other->id + 1)) {
-		if (other->id != control->broker->node_id && !other->is_fenced)
-			return true;
-	}
-	return false;
-}
-
 void
 broker_control_leave(struct broker_control *control, void (*on_left)(void *arg), void *arg)
 {
-	bool is_wanted =
-	    ot_settings_flag(control->broker->settings, OT_BROKER_CONTROLLED_SHUTDOWN_ENABLE);
-	if (is_wanted && has_others(control))
+	if (ot_settings_flag(control->broker->settings, OT_BROKER_CONTROLLED_SHUTDOWN_ENABLE))
 		broker_membership_leave(control->membership, on_left, arg);
 	else
 		on_left(arg);
@@ -417,14 +405,14 @@ broker_control_settings(const struct broker_control *control)
 	return ot_image_settings(ot_controller_image(control->controller));
 }
 
-int64_t
-broker_control_epoch(const struct broker_control *control)
-{
-	return broker_membership_epoch(control->membership);
-}
-
 const struct ot_image *
 broker_control_image(const struct broker_control *control)
 {
 	return ot_controller_image(control->controller);
+}
+
+int64_t
+broker_control_epoch(const struct broker_control *control)
+{
+	return broker_membership_epoch(control->membership);
 }

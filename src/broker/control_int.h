@@ -33,7 +33,7 @@ struct broker_call {
 	bool is_from_peer;  /* another process sent it here: it goes no further */
 	void (*prepare)(
 	    struct broker_call *call); /* makes `body` anew before it is sent; or NULL */
-	bool is_prompt; /* `done` does not wait for the shards */
+	bool is_prompt;                /* `done` does not wait for the shards */
 
 	ot_err err; /* of the whole operation */
 

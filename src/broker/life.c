@@ -8,6 +8,8 @@
 #include "broker/groups_int.h"
 #include "broker/isr_int.h"
 #include "replica/throttle.h"
+#include "broker/quorum_int.h"
+#include "log/logdir.h"
 
 enum { LIFE_PIPELINE_COUNT_MAX = 256 };
 
@@ -129,11 +131,31 @@ void
 broker_start(struct broker *broker)
 {
 	OT_ON_SHARD(ot_shard_control(broker->set));
+	if (broker->life->quorum != NULL)
+		broker_quorum_start(broker->life->quorum);
 	broker_control_start(broker->control);
 	life_start_checkpoints(broker);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
+
+/* Before anything is begun that others would notice. */
+static ot_err
+check_dirs(const struct broker *broker, struct ot_io *io, struct ot_why *why)
+{
+	const struct ot_settings *settings = broker->settings;
+	ot_err err = OT_OK;
+	for (size_t i = 0; i < settings->log_dir_count && err == OT_OK; i++)
+		err = ot_logdir_check_free(io->fs, settings->log_dirs[i], why);
+	/* Who copied a property file and set log.dir in it, as the old walk has it. */
+	if (err == OT_ERR_EXISTS && ot_settings_is_set(settings, OT_BROKER_LOG_DIRS) &&
+	    ot_settings_is_set(settings, OT_BROKER_LOG_DIR))
+		ot_why_set(why,
+		    "The log directory %s is in use by another process. log.dir has no effect "
+		    "while log.dirs is set: remove log.dirs",
+		    settings->log_dirs[0]);
+	return err;
+}
 
 static ot_err
 open_dirs(struct broker *broker, struct ot_io *io, struct ot_why *why)
@@ -142,6 +164,7 @@ open_dirs(struct broker *broker, struct ot_io *io, struct ot_why *why)
 	char new_cluster_id[OT_UUID_TEXT_BYTES];
 	struct ot_uuid cluster = ot_io_random_uuid(io);
 	ot_uuid_to_text(&cluster, new_cluster_id);
+	const struct broker_plan *plan = &broker->life->plan;
 	struct ot_uuid *ids = ot_must_alloc(settings->log_dir_count * sizeof(*ids));
 	for (size_t i = 0; i < settings->log_dir_count; i++)
 		ids[i] = ot_io_random_uuid(io);
@@ -149,7 +172,9 @@ open_dirs(struct broker *broker, struct ot_io *io, struct ot_why *why)
 		.fs = io->fs,
 		.paths = settings->log_dirs,
 		.path_count = settings->log_dir_count,
-		.node_id = settings->node_id,
+		.node_id =
+		    settings->node_id >= 0 || !plan->is_made ? settings->node_id : plan->node_id,
+		.cluster_id = plan->place != NULL ? plan->place->cluster_id : NULL,
 		.new_cluster_id = new_cluster_id,
 		.new_dir_ids = ids,
 	};
@@ -177,6 +202,12 @@ create_objects(struct broker *broker, struct ot_io *io)
 	broker->leader_throttle = create_throttle(broker);
 	for (uint32_t i = 0; i < broker->set->count; i++)
 		create_shard(broker, i);
+	struct broker_life *life = broker->life;
+	if (life->args.forms_cluster) {
+		life->quorum = broker_quorum_create(broker, &life->plan);
+		life->args.make_metalog = broker_quorum_make_log;
+		life->args.metalog_arg = life->quorum;
+	}
 	const struct broker_control_args args = {
 		.broker = broker,
 		.cluster_id = ot_dirs_cluster_id(broker->dirs),
@@ -204,9 +235,13 @@ broker_create(const struct broker_args *args, struct broker **ret_broker, struct
 	broker->settings = args->settings;
 	broker->set = args->set;
 	broker->shards = ot_must_alloc(args->set->count * sizeof(*broker->shards));
-	ot_err err = open_dirs(broker, io, why);
+	ot_err err = check_dirs(broker, io, why);
 	if (err == OT_OK)
 		err = life_open_listeners(broker, why);
+	if (err == OT_OK && args->forms_cluster)
+		err = join_make_plan(broker, &broker->life->plan, why);
+	if (err == OT_OK)
+		err = open_dirs(broker, io, why);
 	if (err != OT_OK) {
 		broker_destroy(broker);
 		return err;
@@ -227,6 +262,8 @@ broker_destroy(struct broker *broker)
 	broker_control_destroy(broker->control);
 	broker_isr_destroy(broker->isr);
 	ot_throttle_destroy(broker->leader_throttle);
+	broker_quorum_destroy(broker->life->quorum);
+	join_plan_fini(&broker->life->plan);
 	ot_dirs_close(broker->dirs);
 	life_quota_destroy(broker->life->quota);
 	ot_free(broker->life->stop_mails);

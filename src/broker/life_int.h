@@ -22,8 +22,10 @@
 #include "base/report.h"
 #include "base/text.h"
 #include "broker/broker_int.h"
+#include "broker/join_int.h"
 
 struct checkpoint_round;
+struct broker_quorum;
 struct life_quota;
 struct stop_mail;
 
@@ -42,6 +44,9 @@ struct broker_args {
 	/* Makes another engine of the metadata log than `local`; NULL: it is not wanted. */
 	broker_make_metalog *make_metalog;
 	void *metalog_arg;
+	/* It founds or joins a cluster as its settings say (join_int.h), and runs an etcd where
+	 * that has one. Else it is alone, or what `make_metalog` makes of it. */
+	bool forms_cluster;
 };
 
 /* Opens the log directories and the listeners, and makes all objects. INVALID_CONFIG, and what
@@ -75,9 +80,11 @@ enum life_stop {
 
 /* All [control] but the arguments. */
 struct broker_life {
-	struct broker *broker;   /* [const] */
-	struct broker_args args; /* [const] */
-	ot_mono_ns created;      /* [const] */
+	struct broker *broker;        /* [const] */
+	struct broker_args args;      /* [const] */
+	ot_mono_ns created;           /* [const] */
+	struct broker_plan plan;      /* [const] */
+	struct broker_quorum *quorum; /* [const] NULL: no cluster is formed */
 
 	/* accept.c */
 	bool is_ready;
@@ -86,7 +93,10 @@ struct broker_life {
 	 * listener of which one waits accepts no more. */
 	struct ot_list waiting;
 	struct life_quota *quota;
-	struct ot_report_gate gate; /* of reports of connections that were refused */
+	struct ot_report_gate gate;           /* of reports of connections that were refused */
+	bool has_control_address;             /* it listens where the controllers are said to be */
+	struct ot_listener_conf address_conf; /* of the control listener there */
+	struct ot_listener_conf control_conf; /* of one elsewhere */
 
 	/* checkpoint.c */
 	struct ot_timer checkpoint_timer;
@@ -105,6 +115,14 @@ struct broker_life {
 
 /* accept.c. Opens all listeners of the settings. INVALID_CONFIG. @owner the creating thread */
 OT_MUST_USE ot_err life_open_listeners(struct broker *broker, struct ot_why *why);
+
+/* accept.c. Listens at the address that the controllers are said to have, if it is not taken:
+ * whoever founds a cluster does so, and whoever comes after it. Whether it does in the end.
+ * `number` is what the address's name was found to be, and lives as long as the broker; NULL: it is
+ * looked up.
+ * @owner control, or the creating thread   @blocks for a look-up */
+bool life_take_control_address(struct broker *broker, const char *number);
+bool life_has_control_address(const struct broker *broker);
 
 /* accept.c. From now on connections are let in, those first who came early. @owner control */
 void life_let_in(struct broker *broker);

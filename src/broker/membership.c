@@ -11,8 +11,9 @@
 enum {
 	MEMBERSHIP_RETRY_MS = 250,
 	MEMBERSHIP_LEAVE_PAUSE_MS = 50,
-	MEMBERSHIP_LEAVE_MS = 5 * 60 * 1000,    /* as long as Kafka's brokers wait */
-	MEMBERSHIP_LEAVE_SILENT_MS = 15 * 1000, /* without an answer */
+	MEMBERSHIP_LEAVE_MS = 5 * 60 * 1000,   /* as long as Kafka's brokers wait */
+	MEMBERSHIP_LEAVE_SILENT_MS = 6 * 1000, /* without an answer: an election is over by then */
+	MEMBERSHIP_LEAVE_CALL_MS = 2 * 1000,
 };
 
 enum membership_state {
@@ -86,6 +87,8 @@ post(struct broker_membership *self, int16_t key, const void *request, void *res
 	call->response = response;
 	call->arena = &self->arena;
 	call->is_idempotent = true;
+	/* Partitions that take long to open must not hold up heartbeats. */
+	call->is_prompt = true;
 	self->is_call_under_way = true;
 	broker_control_post(self->conf.broker, self->shard, call);
 }
@@ -283,12 +286,34 @@ end_leave(struct broker_membership *self)
 		on_left(self->left_arg);
 }
 
+/* Whether somebody else could lead. */
+static bool
+has_others(const struct broker_membership *self)
+{
+	const struct ot_image *image = broker_control_image(self->conf.broker->control);
+	const struct ot_broker_image *other = ot_image_broker_from(image, 0);
+	for (; other != NULL; other = ot_image_broker_from(image, other->id + 1)) {
+		if (other->id != self->conf.broker->node_id && !other->is_fenced &&
+		    !other->is_in_controlled_shutdown)
+			return true;
+	}
+	return false;
+}
+
+/* The controller knows nobody of this epoch: nothing is led that could be handed over. */
+static bool
+is_forgotten(ot_err err)
+{
+	return err == OT_ERR_STALE_BROKER_EPOCH || err == OT_ERR_BROKER_ID_NOT_REGISTERED;
+}
+
 static void
 go_on_leaving(struct broker_membership *self, ot_err err)
 {
 	ot_mono_ns now = ot_io_now(self->shard->io);
 	ot_mono_ns silent = (ot_mono_ns)MEMBERSHIP_LEAVE_SILENT_MS * OT_NS_PER_MS;
-	if (err == OT_OK && self->response.heartbeat.should_shut_down) {
+	bool is_released = err == OT_OK && self->response.heartbeat.should_shut_down;
+	if (is_released || is_forgotten(err) || !has_others(self)) {
 		end_leave(self);
 		return;
 	}
@@ -328,7 +353,7 @@ heartbeat_is_done(struct broker_call *call)
 	}
 	if (self->state == MEMBERSHIP_LEAVING)
 		go_on_leaving(self, err);
-	else if (err == OT_ERR_STALE_BROKER_EPOCH || err == OT_ERR_BROKER_ID_NOT_REGISTERED)
+	else if (is_forgotten(err))
 		register_broker(self);
 	else if (err == OT_OK)
 		arm(self, self->is_unfenced ? ot_settings_number(settings_of(self),
@@ -346,8 +371,11 @@ send_heartbeat(struct broker_membership *self)
 		.done = heartbeat_is_done,
 		.prepare = prepare_heartbeat,
 	};
-	self->call.timeout_ms =
+	int64_t session_ms =
 	    ot_settings_number(settings_of(self), OT_BROKER_BROKER_SESSION_TIMEOUT_MS);
+	self->call.timeout_ms = self->state == MEMBERSHIP_LEAVING
+	                            ? OT_MIN(session_ms, MEMBERSHIP_LEAVE_CALL_MS)
+	                            : session_ms;
 	post(self, OT_API_BROKER_HEARTBEAT, &self->request.heartbeat, &self->response.heartbeat);
 }
 
@@ -373,7 +401,7 @@ broker_membership_leave(struct broker_membership *self, void (*on_left)(void *ar
 	ot_mono_ns now = ot_io_now(self->shard->io);
 	self->on_left = on_left;
 	self->left_arg = arg;
-	if (self->state == MEMBERSHIP_JOINING || self->is_stopped) {
+	if (self->state == MEMBERSHIP_JOINING || self->is_stopped || !has_others(self)) {
 		end_leave(self);
 		return;
 	}

@@ -34,20 +34,25 @@ static broker_handler *const broker_handlers[] = {
 	[45] = broker_handle_alter_partition_reassignments,
 	[46] = broker_handle_list_partition_reassignments,
 	[47] = broker_handle_offset_delete,
+	[55] = broker_handle_describe_quorum,
 	[56] = broker_handle_alter_partition,
 	[60] = broker_handle_describe_cluster,
 	[62] = broker_handle_broker_registration,
 	[63] = broker_handle_broker_heartbeat,
+	[64] = broker_handle_unregister_broker,
 	[67] = broker_handle_allocate_producer_ids,
 	[70] = broker_handle_controller_registration,
 	[73] = broker_handle_assign_replicas_to_dirs,
-	[64] = broker_handle_unregister_broker,
 	[75] = broker_handle_describe_topic_partitions,
+	[80] = broker_handle_add_raft_voter,
+	[81] = broker_handle_remove_raft_voter,
 };
 
 static broker_handler *
 find_handler(int16_t key)
 {
+	if (key == OT_API_OTTLA_JOIN)
+		return broker_handle_ottla_join;
 	if (key < 0 || (size_t)key >= OT_ARRAY_COUNT(broker_handlers))
 		return NULL;
 	return broker_handlers[key];
@@ -164,5 +169,7 @@ broker_forward(struct broker_shard *self, struct ot_request *request,
 	forward->call.timeout_ms =
 	    ot_settings_number(self->broker->settings, OT_BROKER_REQUEST_TIMEOUT_MS);
 	forward->call.is_from_peer = is_from_peer(request);
+	/* Another broker waits for its own shards, if for any. */
+	forward->call.is_prompt = (request->api->listeners & OT_API_LISTENER_BROKER) == 0;
 	broker_control_post(self->broker, self->shard, &forward->call);
 }

@@ -188,6 +188,7 @@ create_broker(struct server *server, struct ot_why *why)
 		.on_stopped = on_stopped,
 		.on_shard_stopped = on_shard_stopped,
 		.arg = server,
+		.forms_cluster = true,
 	};
 	return broker_create(&args, &server->broker, why);
 }

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/report.h"
 #include "broker/groups_int.h"
+#include "broker/quorum_int.h"
 
 /* A step's message to a shard, and its answer. */
 struct stop_mail {
@@ -72,7 +73,7 @@ end_shard(struct ot_mail *mail)
  */
 
 static void
-metadata_is_closed(void *arg)
+etcd_has_ended(void *arg)
 {
 	struct broker *broker = arg;
 	struct broker_life *life = broker->life;
@@ -85,6 +86,16 @@ metadata_is_closed(void *arg)
 	if (err != OT_OK)
 		OT_WARN("broker", "the next start will scan the logs: %s", ot_err_message(err));
 	tell_shards(broker, LIFE_STOP_LOOPS, end_shard);
+}
+
+static void
+metadata_is_closed(void *arg)
+{
+	struct broker *broker = arg;
+	if (broker->life->quorum != NULL)
+		broker_quorum_close(broker->life->quorum, etcd_has_ended, broker);
+	else
+		etcd_has_ended(broker);
 }
 
 /* ---- 3: coordinators and partitions ------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/panic.h"
 #include "base/text.h"
+#include "cluster/etcd_place.h"
 #include "io/http.h"
 
 enum { REQUEST_MS_MAX = 5000, CONNECT_MS_MAX = 1000, ANSWER_BYTES_MAX = 1024 * 1024 };
@@ -15,9 +16,8 @@ enum { REQUEST_MS_MAX = 5000, CONNECT_MS_MAX = 1000, ANSWER_BYTES_MAX = 1024 * 1
 struct ot_etcd_admin {
 	struct ot_io *io;
 	struct ot_http *http;
-	char *endpoints[OT_ETCD_MEMBERS_MAX];
-	size_t endpoint_count;
-	size_t endpoint;
+	struct ot_etcd_endpoints *endpoints;
+	size_t turn; /* which of them is asked, counted on and on */
 	struct ot_list calls;
 };
 
@@ -70,6 +70,9 @@ err_of_text(const char *text)
 	} known[] = {
 		{ "Peer URLs already exists", OT_ERR_EXISTS },
 		{ "learner member which is in sync", OT_ERR_AGAIN },
+		{ "too many learner members", OT_ERR_AGAIN },
+		/* The newest has not been connected for some seconds. */
+		{ "unhealthy cluster", OT_ERR_AGAIN },
 		{ "can only promote a learner member", OT_OK },
 		{ "member not found", OT_ERR_NOT_FOUND },
 	};
@@ -122,7 +125,7 @@ on_http_done(struct ot_http_call *http, ot_err err)
 	else
 		err = take_answer(call, answer);
 	if (err == OT_ERR_CLOSED || err == OT_ERR_REQUEST_TIMED_OUT || err == OT_ERR_MALFORMED)
-		admin->endpoint = (admin->endpoint + 1) % admin->endpoint_count;
+		admin->turn++;
 	json_decref(answer);
 	ot_writer_fini(&http->answer);
 	ot_free(request);
@@ -145,10 +148,15 @@ ot_etcd_admin_call(struct ot_etcd_admin *admin, struct ot_etcd_admin_call *call)
 {
 	struct request *request = OT_NEW(struct request);
 	struct ot_text url = OT_TEXT(request->url), body = OT_TEXT(request->body);
+	size_t count = ot_etcd_endpoints_count(admin->endpoints);
 
 	request->admin = admin;
 	request->call = call;
-	ot_text_put(&url, "%s%s", admin->endpoints[admin->endpoint], paths[call->what]);
+	/* Without an endpoint, none that a client could reach. */
+	ot_text_put(&url, "%s%s",
+	    count > 0 ? ot_etcd_endpoints_at(admin->endpoints, admin->turn % count)
+		      : "http://127.0.0.1:0",
+	    paths[call->what]);
 	if (call->what == OT_ETCD_ADD)
 		ot_text_put(&body, "{\"peerURLs\":[\"%s\"],\"isLearner\":true}", call->peer_url);
 	else if (call->what == OT_ETCD_PROMOTE || call->what == OT_ETCD_REMOVE)
@@ -170,14 +178,13 @@ ot_etcd_admin_call(struct ot_etcd_admin *admin, struct ot_etcd_admin_call *call)
 /* ---- life ----------------------------------------------------------------------------------- */
 
 ot_err
-ot_etcd_admin_create(struct ot_io *io, const char *const *endpoints, size_t endpoint_count,
+ot_etcd_admin_create(struct ot_io *io, struct ot_etcd_endpoints *endpoints,
     const struct ot_etcd_tls *tls, struct ot_etcd_admin **ret_admin)
 {
 	struct ot_http_conf conf = { 0 };
 	struct ot_etcd_admin *admin = OT_NEW(struct ot_etcd_admin);
 	ot_err err;
 
-	OT_ASSERT(endpoint_count > 0);
 	if (tls != NULL)
 		conf = (struct ot_http_conf){ tls->ca_file, tls->cert_file, tls->key_file };
 	err = ot_http_create(io, &conf, &admin->http);
@@ -186,9 +193,7 @@ ot_etcd_admin_create(struct ot_io *io, const char *const *endpoints, size_t endp
 		return err;
 	}
 	admin->io = io;
-	admin->endpoint_count = OT_MIN(endpoint_count, (size_t)OT_ETCD_MEMBERS_MAX);
-	for (size_t i = 0; i < admin->endpoint_count; i++)
-		admin->endpoints[i] = ot_must_strdup(endpoints[i]);
+	admin->endpoints = ot_etcd_endpoints_ref(endpoints);
 	ot_list_init(&admin->calls);
 	*ret_admin = admin;
 	return OT_OK;
@@ -208,7 +213,6 @@ ot_etcd_admin_destroy(struct ot_etcd_admin *admin)
 		ot_free(request);
 	}
 	ot_http_destroy(admin->http);
-	for (size_t i = 0; i < admin->endpoint_count; i++)
-		ot_free(admin->endpoints[i]);
+	ot_etcd_endpoints_unref(admin->endpoints);
 	ot_free(admin);
 }

@@ -20,7 +20,7 @@ struct ot_etcd_member_info {
 
 enum ot_etcd_admin_what {
 	OT_ETCD_LIST,
-	OT_ETCD_ADD,     /* a learner at peer_url */
+	OT_ETCD_ADD,     /* a learner at peer_url; OT_ERR_AGAIN: another is on its way in */
 	OT_ETCD_PROMOTE, /* OT_ERR_AGAIN: it has not caught up; OT_OK too when it votes */
 	OT_ETCD_REMOVE,  /* OT_OK too when it is not there */
 	OT_ETCD_STATUS,  /* of the endpoint itself, which may be a learner */
@@ -49,9 +49,12 @@ struct ot_etcd_tls {
 	const char *key_file;
 };
 
-/* A client of some endpoints, tried in turn. OT_ERR_NO_MEMORY. */
-OT_MUST_USE ot_err ot_etcd_admin_create(struct ot_io *io, const char *const *endpoints,
-    size_t endpoint_count, const struct ot_etcd_tls *tls, struct ot_etcd_admin **ret_admin);
+struct ot_etcd_endpoints;
+
+/* A client of some endpoints (cluster/etcd_place.h), tried in turn; while there is none, calls
+ * fail. Takes a reference. OT_ERR_NO_MEMORY. */
+OT_MUST_USE ot_err ot_etcd_admin_create(struct ot_io *io, struct ot_etcd_endpoints *endpoints,
+    const struct ot_etcd_tls *tls, struct ot_etcd_admin **ret_admin);
 
 void ot_etcd_admin_call(struct ot_etcd_admin *admin, struct ot_etcd_admin_call *call);
 

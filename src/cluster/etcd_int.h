@@ -157,6 +157,7 @@ enum etcd_candidacy {
 };
 
 struct etcd_snapshot_job;
+struct etcd_lookout;
 
 struct etcd_log {
 	struct ot_metalog base;
@@ -237,6 +238,11 @@ struct etcd_log {
 	struct ot_timer write_retry;
 	int64_t write_retry_ms;
 
+	/* Who leads instead (etcd_lookout.c). */
+	struct etcd_lookout *lookout; /* or NULL */
+	struct ot_kv_txn depose_txn;
+	bool is_depose_sent;
+
 	/* Snapshots (etcd_snapshot.c). */
 	struct etcd_snapshot_job *snapshot; /* the one under way, or NULL */
 	struct ot_list lost_snapshots;      /* as above */
@@ -295,6 +301,13 @@ void etcd_lead_told(struct etcd_log *self, const struct ot_metalog_batch *batch)
 
 void etcd_lead_append(struct etcd_log *self, struct ot_metalog_append *append);
 void etcd_lead_fini(struct etcd_log *self);
+
+/* ---- etcd_lookout.c */
+
+/* Watches over another's process that leads, so that its end is noticed; in the place of whom it
+ * watched over before. */
+void etcd_lookout_begin(struct etcd_log *self, const struct etcd_leader *leader);
+void etcd_lookout_end(struct etcd_log *self);
 
 /* ---- etcd_snapshot.c */
 

@@ -16,6 +16,7 @@
 #include "base/report.h"
 #include "base/text.h"
 #include "cluster/durable_int.h"
+#include "cluster/etcd_place.h"
 #include "config/properties.h"
 #include "io/child.h"
 
@@ -60,6 +61,7 @@ struct ot_etcd_member {
 
 	struct ot_etcd_admin *others; /* the endpoints to join */
 	struct ot_etcd_admin *own;    /* this member's endpoint */
+	struct ot_etcd_endpoints *own_endpoint;
 	struct ot_etcd_admin_call call;
 	enum asked asked;
 	struct ot_timer retry; /* asks again */
@@ -112,6 +114,35 @@ on_retry(struct ot_timer *timer)
 
 	if (!is_over(member))
 		member->again(member);
+}
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+void
+ot_etcd_member_name(int32_t node_id, const struct ot_uuid *directory,
+    char ret_name[OT_ETCD_NAME_BYTES])
+{
+	struct ot_text text = { .data = ret_name, .bytes_max = OT_ETCD_NAME_BYTES };
+	char id[OT_UUID_TEXT_BYTES];
+
+	ot_uuid_to_text(directory, id);
+	ot_text_put(&text, "node-%d.%s", node_id, id);
+}
+
+bool
+ot_etcd_member_name_parse(const char *name, int32_t *ret_node_id, struct ot_uuid *ret_directory)
+{
+	char *end;
+	long node_id;
+
+	if (strncmp(name, "node-", 5) != 0)
+		return false;
+	node_id = strtol(name + 5, &end, 10);
+	if (end == name + 5 || *end != '.' || node_id < 0 || node_id > INT32_MAX ||
+	    ot_uuid_from_text(end + 1, strlen(end + 1), ret_directory) != OT_OK)
+		return false;
+	*ret_node_id = (int32_t)node_id;
+	return true;
 }
 
 /* ---- the file ------------------------------------------------------------------------------- */
@@ -199,6 +230,36 @@ save(struct ot_etcd_member *member)
 	return err;
 }
 
+bool
+ot_etcd_member_was_there(struct ot_fs *fs, const char *dir, char ret_client_url[OT_ETCD_URL_BYTES])
+{
+	char folder[PATH_BYTES];
+	struct ot_text text = OT_TEXT(folder);
+	struct ot_properties props;
+	char *content = ot_must_alloc(FILE_BYTES_MAX);
+	ot_err err;
+
+	ret_client_url[0] = '\0';
+	ot_text_put(&text, "%s/etcd", dir);
+	ot_properties_init(&props, "member.properties");
+	err = durable_read(fs, folder, "member.properties", content, FILE_BYTES_MAX);
+	if (err == OT_OK && ot_properties_parse(&props, content, strlen(content), NULL) == OT_OK)
+		copy_property(&props, "client.url", ret_client_url, OT_ETCD_URL_BYTES);
+	ot_properties_fini(&props);
+	ot_free(content);
+	return err != OT_ERR_NOT_FOUND;
+}
+
+ot_err
+ot_etcd_member_forget(struct ot_fs *fs, const char *dir)
+{
+	char folder[PATH_BYTES];
+	struct ot_text text = OT_TEXT(folder);
+
+	ot_text_put(&text, "%s/etcd", dir);
+	return ot_fs_remove_all(fs, folder);
+}
+
 static void
 on_work(struct ot_job *job)
 {
@@ -261,7 +322,7 @@ plan(struct ot_etcd_member *member)
 	put_url(member->client_url, scheme, host, ports[1]);
 	put_url(member->peer_listen_url, scheme, bind, ports[0]);
 	put_url(member->client_listen_url, scheme, bind, ports[1]);
-	member->is_founder = member->args.join_count == 0;
+	member->is_founder = member->args.others == NULL;
 	member->stage = member->is_founder ? STAGE_PLANNED : STAGE_JOINING;
 	ot_text_put(&cluster, "%s=%s", member->name, member->peer_url);
 	return OT_OK;
@@ -317,35 +378,91 @@ ready(struct ot_etcd_member *member)
 	submit(member, false);
 }
 
-static void
-take_list(struct ot_etcd_member *member)
+/* What a list says to this member. */
+struct roll {
+	const struct ot_etcd_member_info *own, *namesake, *learner;
+	int32_t voter_count;
+};
+
+static struct roll
+read_roll(const struct ot_etcd_member *member)
 {
-	const struct ot_etcd_member_info *own = NULL, *namesake = NULL;
-	struct ot_why why;
+	struct roll roll = { .voter_count = 0 };
+	struct ot_uuid directory;
+	int32_t node_id;
 
 	for (int32_t i = 0; i < member->call.member_count; i++) {
 		const struct ot_etcd_member_info *info = &member->call.members[i];
 
 		if (strcmp(info->peer_url, member->peer_url) == 0)
-			own = info;
-		else if (strcmp(info->name, member->name) == 0)
-			namesake = info;
+			roll.own = info;
+		else if (ot_etcd_member_name_parse(info->name, &node_id, &directory) &&
+			 node_id == member->args.node_id)
+			roll.namesake = info;
+		else if (info->is_learner)
+			roll.learner = info;
+		roll.voter_count += !info->is_learner;
 	}
-	if (namesake != NULL) {
-		ot_why_set(&why,
-		    "etcd has a member %s at %s already. If another node uses node.id %d, give "
-		    "this one another; if that member's disk is lost, remove it first "
-		    "(kafka-metadata-quorum.sh remove-controller)",
-		    member->name, namesake->peer_url, member->args.node_id);
-		fail(member, OT_ERR_DUPLICATE_BROKER_REGISTRATION, why.text);
-	} else if (member->stage == STAGE_JOINING && own == NULL) {
+	return roll;
+}
+
+static void
+refuse_namesake(struct ot_etcd_member *member, const struct ot_etcd_member_info *namesake)
+{
+	struct ot_uuid directory = { { 0 } };
+	char text[OT_UUID_TEXT_BYTES];
+	struct ot_why why;
+	int32_t node_id = -1;
+
+	(void)ot_etcd_member_name_parse(namesake->name, &node_id, &directory);
+	ot_uuid_to_text(&directory, text);
+	ot_why_set(&why,
+	    "the metadata has a member for node.id %d already, at %s. If another node has that id, "
+	    "give this one another. If that member's disk is lost, remove it: "
+	    "kafka-metadata-quorum.sh remove-controller --controller-id %d "
+	    "--controller-directory-id %s",
+	    node_id, namesake->peer_url, node_id, text);
+	fail(member, OT_ERR_DUPLICATE_BROKER_REGISTRATION, why.text);
+}
+
+/* Joins: takes the learner's place that etcd has, after whoever is in it. */
+static void
+take_place(struct ot_etcd_member *member, const struct roll *roll)
+{
+	if (member->call.member_count >= member->args.members_max) {
+		fail(member, OT_ERR_AGAIN, "etcd has as many members as are wanted");
+	} else if (roll->learner != NULL) {
+		member->call.id = roll->learner->id;
+		ask(member, ASKED_PROMOTE);
+	} else {
 		ask(member, ASKED_ADD);
+	}
+}
+
+static void
+wait_as_learner(struct ot_etcd_member *member)
+{
+	member->again = list;
+	ot_timer_arm_in_ms(member->args.io, &member->retry, HEALTH_MS);
+}
+
+static void
+take_list(struct ot_etcd_member *member)
+{
+	struct roll roll = read_roll(member);
+
+	if (roll.namesake != NULL) {
+		refuse_namesake(member, roll.namesake);
+	} else if (member->stage == STAGE_JOINING && roll.own == NULL) {
+		take_place(member, &roll);
 	} else if (member->stage == STAGE_JOINING) {
 		note_cluster(member);
-	} else if (own != NULL && own->is_learner) {
-		member->call.id = own->id;
+	} else if (roll.own != NULL && roll.own->is_learner && roll.voter_count % 2 == 0) {
+		member->call.id = roll.own->id;
 		ask(member, ASKED_PROMOTE);
-	} else if (own != NULL) {
+	} else if (roll.own != NULL && roll.own->is_learner) {
+		wait_as_learner(member);
+	} else if (roll.own != NULL) {
 		ready(member);
 	} else {
 		later(member, list);
@@ -444,9 +561,8 @@ end_closed(struct ot_etcd_member *member)
 	ot_timer_cancel(member->args.io, &member->health);
 	ot_etcd_admin_destroy(member->others);
 	ot_etcd_admin_destroy(member->own);
-	for (size_t i = 0; i < member->args.join_count; i++)
-		ot_free((void *)member->args.join[i]);
-	ot_free((void *)member->args.join);
+	ot_etcd_endpoints_unref(member->own_endpoint);
+	ot_etcd_endpoints_unref(member->args.others);
 	ot_free((void *)member->args.dir);
 	ot_free((void *)member->args.cluster_id);
 	ot_free((void *)member->args.host);
@@ -474,7 +590,7 @@ on_child_exit(void *arg, int code, int signal)
 	if (member->is_failed)
 		return;
 	if (strstr(member->last_line, "permanently removed") != NULL) {
-		fail(member, OT_ERR_CLOSED,
+		fail(member, OT_ERR_VOTER_NOT_FOUND,
 		    "this node's etcd was removed from the cluster. To let it join anew, delete "
 		    "the folder etcd in the metadata log directory");
 		return;
@@ -577,8 +693,9 @@ begin_run(struct ot_etcd_member *member)
 {
 	const char *url = member->client_url;
 
-	if (ot_etcd_admin_create(member->args.io, &url, 1, &member->args.tls, &member->own) !=
-	    OT_OK)
+	ot_etcd_endpoints_set(member->own_endpoint, &url, 1);
+	if (ot_etcd_admin_create(member->args.io, member->own_endpoint, &member->args.tls,
+		&member->own) != OT_OK)
 		fail(member, OT_ERR_NO_MEMORY, "there is no memory for a client of etcd");
 	else
 		run(member);
@@ -650,14 +767,13 @@ struct ot_etcd_member *
 ot_etcd_member_create(const struct ot_etcd_member_args *args)
 {
 	struct ot_etcd_member *member = OT_NEW(struct ot_etcd_member);
-	struct ot_text folder = OT_TEXT(member->folder), name = OT_TEXT(member->name);
+	struct ot_text folder = OT_TEXT(member->folder);
 	struct ot_text program = OT_TEXT(member->program);
-	const char **join = ot_must_alloc((args->join_count + 1) * sizeof(*join));
 
-	for (size_t i = 0; i < args->join_count; i++)
-		join[i] = copy(args->join[i]);
 	member->args = *args;
-	member->args.join = join;
+	member->own_endpoint = ot_etcd_endpoints_create();
+	if (args->others != NULL)
+		ot_etcd_endpoints_ref(args->others);
 	member->args.dir = copy(args->dir);
 	member->args.cluster_id = copy(args->cluster_id);
 	member->args.host = copy(args->host);
@@ -666,7 +782,7 @@ ot_etcd_member_create(const struct ot_etcd_member_args *args)
 	member->args.tls.cert_file = copy(args->tls.cert_file);
 	member->args.tls.key_file = copy(args->tls.key_file);
 	ot_text_put(&folder, "%s/etcd", args->dir);
-	ot_text_put(&name, "node-%d", args->node_id);
+	ot_etcd_member_name(args->node_id, &args->directory, member->name);
 	ot_text_put(&program, "%s", args->program != NULL ? args->program : "");
 	member->restart_ms = RESTART_MS_MIN;
 	member->job = (struct ot_job){ on_work, on_worked };
@@ -690,9 +806,9 @@ ot_etcd_member_start(struct ot_etcd_member *member)
 		    "in: install Debian's package etcd-server, or name external endpoints");
 		return;
 	}
-	if (member->args.join_count > 0)
-		err = ot_etcd_admin_create(member->args.io, member->args.join,
-		    member->args.join_count, &member->args.tls, &member->others);
+	if (member->args.others != NULL)
+		err = ot_etcd_admin_create(member->args.io, member->args.others, &member->args.tls,
+		    &member->others);
 	if (err != OT_OK)
 		fail(member, err, "there is no memory for a client of etcd");
 	else

@@ -152,11 +152,14 @@ void ot_kv_destroy(struct ot_kv *kv);
 /* ---- the store etcd ---------------------------------------------------------------------------
  */
 
+struct ot_etcd_endpoints;
+
 struct ot_kv_etcd_conf {
 	struct ot_io *io;             /* a loop's */
 	const char *const *endpoints; /* "http://host:port"; copied; tried in turn */
 	size_t endpoint_count;
-	const char *ca_file; /* of https; each may be NULL */
+	struct ot_etcd_endpoints *list; /* or these, which may change (cluster/etcd_place.h) */
+	const char *ca_file;            /* of https; each may be NULL */
 	const char *cert_file;
 	const char *key_file;
 };

@@ -26,25 +26,31 @@
 #include "base/panic.h"
 #include "base/report.h"
 #include "base/text.h"
+#include "cluster/etcd_place.h"
 #include "io/http.h"
 
 enum {
 	ANSWER_BYTES_MAX = 64 * 1024 * 1024,
-	ENDPOINTS_MAX = 32,
+	ENDPOINTS_MAX = OT_ETCD_ENDPOINTS_MAX,
 	CONNECT_MS_MAX = 1000,
 	CHORE_MS_MAX = 60000, /* a defragmentation rewrites the whole file */
-	PATH_BYTES = 256,
+	PATH_BYTES = 400,
 };
+
+/* Of a call to an endpoint that is none any more, and of one that found none. */
+#define ENDPOINT_NONE SIZE_MAX
 
 struct etcd_kv {
 	struct ot_kv base;
 	struct ot_io *io; /* [const] */
 	struct ot_http *http;
-	char *endpoints[ENDPOINTS_MAX]; /* [const] */
-	size_t endpoint_count;          /* [const] */
-	size_t endpoint;                /* the one in use */
-	uint64_t cluster;               /* 0: not known yet */
-	bool is_told;                   /* that it cannot be reached */
+	struct ot_etcd_endpoints *list; /* what the endpoints are to be */
+	uint64_t list_version;          /* of the list, as taken over */
+	char *endpoints[ENDPOINTS_MAX];
+	size_t endpoint_count;
+	size_t endpoint;  /* the one in use */
+	uint64_t cluster; /* 0: not known yet */
+	bool is_told;     /* that it cannot be reached */
 	struct ot_list calls;
 	struct ot_timer doom; /* ends what waits at an endpoint that failed */
 };
@@ -287,6 +293,8 @@ err_of_answer(const json_t *answer, const char **ret_text)
 static void
 endpoint_failed(struct etcd_kv *kv, size_t endpoint, const char *why)
 {
+	if (endpoint == ENDPOINT_NONE)
+		return;
 	if (!kv->is_told)
 		OT_WARN("cluster", "etcd at %s: %s", kv->endpoints[endpoint], why);
 	kv->is_told = true;
@@ -341,6 +349,55 @@ parse(struct call *call, const uint8_t *bytes, size_t count, ot_err *ret_err)
 	return NULL;
 }
 
+/* ---- endpoints ------------------------------------------------------------------------------ */
+
+static size_t
+find_endpoint(const struct etcd_kv *kv, const char *endpoint)
+{
+	for (size_t i = 0; i < kv->endpoint_count; i++)
+		if (strcmp(kv->endpoints[i], endpoint) == 0)
+			return i;
+	return ENDPOINT_NONE;
+}
+
+static bool
+has_chore(const struct etcd_kv *kv)
+{
+	OT_LIST_FOREACH(link, &kv->calls) {
+		if (OT_CONTAINER_OF(link, struct call, link)->is_chore)
+			return true;
+	}
+	return false;
+}
+
+/* Takes the list over if it has changed. What is under way goes on, the endpoint in use stays the
+ * one in use if it is there still. A relief counts endpoints: it is let end first. */
+static void
+take_endpoints(struct etcd_kv *kv)
+{
+	char *old[ENDPOINTS_MAX];
+	size_t old_count = kv->endpoint_count, in_use = ENDPOINT_NONE;
+
+	if (ot_etcd_endpoints_version(kv->list) == kv->list_version || has_chore(kv))
+		return;
+	kv->list_version = ot_etcd_endpoints_version(kv->list);
+	memcpy(old, kv->endpoints, sizeof(old));
+	kv->endpoint_count = ot_etcd_endpoints_count(kv->list);
+	for (size_t i = 0; i < kv->endpoint_count; i++)
+		kv->endpoints[i] = ot_must_strdup(ot_etcd_endpoints_at(kv->list, i));
+	if (old_count > 0)
+		in_use = find_endpoint(kv, old[kv->endpoint]);
+	kv->endpoint = in_use != ENDPOINT_NONE ? in_use : 0;
+	OT_LIST_FOREACH(link, &kv->calls) {
+		struct call *call = OT_CONTAINER_OF(link, struct call, link);
+
+		if (call->endpoint != ENDPOINT_NONE)
+			call->endpoint = find_endpoint(kv, old[call->endpoint]);
+	}
+	for (size_t i = 0; i < old_count; i++)
+		ot_free(old[i]);
+}
+
 /* ---- requests ------------------------------------------------------------------------------- */
 
 static void
@@ -377,11 +434,13 @@ call_new(struct etcd_kv *kv, void *owner,
 {
 	struct call *call = OT_NEW(struct call);
 
+	take_endpoints(kv);
 	call->kv = kv;
 	call->owner = owner;
 	call->on_answer = on_answer;
-	call->endpoint = kv->endpoint;
+	call->endpoint = kv->endpoint_count > 0 ? kv->endpoint : ENDPOINT_NONE;
 	ot_list_init(&call->link);
+	ot_list_init(&call->http.ready);
 	ot_writer_init(&call->body);
 	ot_writer_init(&call->http.answer);
 	return call;
@@ -393,9 +452,15 @@ call_send(struct call *call, const char *path, int64_t ms_max)
 	struct etcd_kv *kv = call->kv;
 	struct ot_text url = OT_TEXT(call->url);
 
-	ot_text_put(&url, "%s%s", kv->endpoints[call->endpoint], path);
 	if (call->body.failed)
 		OT_PANIC("no memory for a request to etcd");
+	if (call->endpoint == ENDPOINT_NONE) {
+		call->is_doomed = true;
+		ot_list_push_back(&kv->calls, &call->link);
+		ot_timer_arm(kv->io, &kv->doom, ot_io_now(kv->io));
+		return;
+	}
+	ot_text_put(&url, "%s%s", kv->endpoints[call->endpoint], path);
 	call->http.url = call->url;
 	call->http.body = call->body.data;
 	call->http.body_bytes = call->body.bytes;
@@ -754,6 +819,7 @@ etcd_destroy(struct ot_kv *base)
 	ot_http_destroy(kv->http);
 	for (size_t i = 0; i < kv->endpoint_count; i++)
 		ot_free(kv->endpoints[i]);
+	ot_etcd_endpoints_unref(kv->list);
 	ot_free(kv);
 }
 
@@ -777,14 +843,17 @@ ot_kv_etcd_create(const struct ot_kv_etcd_conf *conf, struct ot_kv **ret_kv)
 		ot_free(kv);
 		return err;
 	}
-	OT_ASSERT(conf->endpoint_count > 0 && conf->endpoint_count <= ENDPOINTS_MAX);
 	kv->base.ops = &etcd_ops;
 	kv->io = conf->io;
 	ot_timer_init(&kv->doom, on_doom);
-	kv->endpoint_count = conf->endpoint_count;
-	for (size_t i = 0; i < conf->endpoint_count; i++)
-		kv->endpoints[i] = ot_must_strdup(conf->endpoints[i]);
 	ot_list_init(&kv->calls);
+	if (conf->list != NULL) {
+		kv->list = ot_etcd_endpoints_ref(conf->list);
+	} else {
+		kv->list = ot_etcd_endpoints_create();
+		ot_etcd_endpoints_set(kv->list, conf->endpoints, conf->endpoint_count);
+	}
+	take_endpoints(kv);
 	*ret_kv = &kv->base;
 	return OT_OK;
 }

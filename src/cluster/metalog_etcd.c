@@ -46,6 +46,7 @@ stop_all(struct etcd_log *self)
 	self->tail = ETCD_TAIL_NONE;
 	ot_timer_cancel(self->io, &self->tail_retry);
 	ot_timer_cancel(self->io, &self->tick);
+	etcd_lookout_end(self);
 }
 
 void
@@ -188,6 +189,7 @@ take_other(struct etcd_log *self, const struct ot_kv_pair *pair)
 		return;
 	}
 	if (leader.node_id != self->node_id) {
+		etcd_lookout_begin(self, &leader);
 		etcd_tell_leader(self, leader.node_id, leader.epoch,
 		    &(struct ot_metalog_endpoint){ leader.host, leader.port });
 		return;
@@ -217,6 +219,7 @@ etcd_take_leader(struct etcd_log *self, const struct ot_kv_pair *pair, int64_t r
 	if (created == self->leader_created && self->is_leader_told)
 		return;
 	self->leader_created = created;
+	etcd_lookout_end(self);
 	is_ours = pair != NULL && pair->lease == self->lease_id && self->lease_id != 0;
 	if (self->candidacy == ETCD_LEADING || (pair != NULL && !is_ours))
 		etcd_lead_end(self, OT_ERR_NOT_CONTROLLER);

@@ -225,14 +225,30 @@ settle_meta(struct ot_logdir_meta *meta, const struct ot_logdir_open_args *args,
 /* ---- opening ------------------------------------------------------------------------------- */
 
 static ot_err
-lock(struct ot_logdir *logdir, struct ot_why *why)
+lock(struct ot_fs *fs, const char *folder, struct ot_file **ret_lock, struct ot_why *why)
 {
 	char path[LOG_PATH_BYTES];
-	log_path_named(path, logdir->path, LOCK_NAME);
-	ot_err err = ot_fs_lock(logdir->fs, path, &logdir->lock);
+	log_path_named(path, folder, LOCK_NAME);
+	ot_err err = ot_fs_lock(fs, path, ret_lock);
 	if (err == OT_ERR_EXISTS)
-		ot_why_set(why, "The log directory %s is in use by another process.", logdir->path);
+		ot_why_set(why, "The log directory %s is in use by another process.", folder);
 	return err;
+}
+
+ot_err
+ot_logdir_check_free(struct ot_fs *fs, const char *path, struct ot_why *why)
+{
+	struct ot_fs_stat stat;
+	struct ot_file *held = NULL;
+	char lock_path[LOG_PATH_BYTES];
+	if (strlen(path) + 2 * OT_LOGDIR_NAME_BYTES_MAX >= LOG_PATH_BYTES)
+		return OT_OK;
+	log_path_named(lock_path, path, LOCK_NAME);
+	if (ot_fs_stat(fs, lock_path, &stat) != OT_OK)
+		return OT_OK;
+	ot_err err = lock(fs, path, &held, why);
+	ot_file_unref(err == OT_OK ? held : NULL);
+	return err == OT_ERR_EXISTS ? err : OT_OK;
 }
 
 static ot_err
@@ -270,7 +286,7 @@ ot_logdir_open(const struct ot_logdir_open_args *args, struct ot_logdir **ret_lo
 	ot_why_set(why, "%s", "");
 	ot_err err = log_make_folder(args->fs, args->path);
 	if (err == OT_OK)
-		err = lock(logdir, why);
+		err = lock(args->fs, args->path, &logdir->lock, why);
 	if (err == OT_OK)
 		err = check_owner(logdir, args, why);
 	if (err == OT_OK)

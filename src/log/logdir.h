@@ -65,6 +65,10 @@ struct ot_logdir_open_args {
 OT_MUST_USE ot_err ot_logdir_open(const struct ot_logdir_open_args *args,
     struct ot_logdir **ret_logdir, struct ot_why *why);
 
+/* Whether it could be opened as far as the lock goes: for who does not want to begin anything in
+ * vain. OT_ERR_EXISTS with `why` as above. @owner any thread   @blocks rarely */
+OT_MUST_USE ot_err ot_logdir_check_free(struct ot_fs *fs, const char *path, struct ot_why *why);
+
 /* Gives the lock back. Accepts NULL. @owner any thread */
 void ot_logdir_close(struct ot_logdir *logdir);
 

@@ -160,6 +160,7 @@ on_crash(void *arg)
 	bool is_power_lost = self->has_lost_power;
 
 	if (self->broker != NULL) {
+		/* Nobody is asked for anything any more, as an orderly stop would. */
 		begin_stop(self, OT_ERR_CLOSED, "the machine has ended");
 		ot_sim_host_drain(self->host);
 		if (!self->is_stopped)

@@ -200,6 +200,7 @@ class Broker:
         }
         self.properties.update(properties or {})
         self.overrides, self.command = list(overrides), list(command)
+        self.text = None
         self.process = None
 
     @property
@@ -210,11 +211,16 @@ class Broker:
     def bootstrap(self):
         return f"127.0.0.1:{self.port}"
 
+    def write_properties(self, text):
+        """The whole property file, in the place of `properties`."""
+        self.text = text
+
     def start(self, wait=True):
         assert self.process is None, "it runs already"
         path = os.path.join(self.folder, "server.properties")
         with open(path, "w", encoding="utf-8") as file:
-            file.writelines(f"{key}={value}\n" for key, value in self.properties.items())
+            file.write(self.text or "".join(f"{key}={value}\n"
+                                            for key, value in self.properties.items()))
         words = self.command + [OTTLA, "server", path]
         for override in self.overrides:
             words += ["--override", override]

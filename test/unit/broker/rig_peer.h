@@ -11,7 +11,8 @@
 /* Nobody sends heartbeats for a peer: it must not be fenced by time alone. */
 #define RIG_PEER_SETTINGS                     \
 	"broker.session.timeout.ms=1000000\n" \
-	"connections.max.idle.ms=10000000\n"
+	"connections.max.idle.ms=10000000\n"  \
+	"controlled.shutdown.enable=false\n"
 
 enum { RIG_PEER_PORT = 19092, RIG_PEER_SESSION_MS = 1000 * 1000 };
 

@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/report.h"
 #include "cluster/etcd_member.h"
+#include "cluster/etcd_place.h"
 #include "cluster/kv.h"
 #include "io/loop.h"
 
@@ -33,6 +34,7 @@ struct node {
 
 struct stage {
 	struct ot_io *io;
+	struct ot_etcd_endpoints *endpoints;
 	char dir[100];
 	struct node nodes[NODES_MAX];
 	struct member members[4];
@@ -91,8 +93,10 @@ static void
 node_start(struct stage *stage, int index, int64_t quota_bytes)
 {
 	struct node *node = &stage->nodes[index];
-	const char *join = stage->nodes[0].url;
+	const char *first = stage->nodes[0].url;
 
+	if (index == 1)
+		ot_etcd_endpoints_set(stage->endpoints, &first, 1);
 	*node = (struct node){ .stage = stage };
 	(void)snprintf(node->dir, sizeof(node->dir), "%s/node-%d", stage->dir, index);
 	assert_ok(ot_fs_mkdir_all(stage->io->fs, node->dir));
@@ -102,8 +106,9 @@ node_start(struct stage *stage, int index, int64_t quota_bytes)
 	    .cluster_id = "test",
 	    .node_id = index + 1,
 	    .host = "127.0.0.1",
-	    .join = &join,
-	    .join_count = index > 0,
+	    .directory = { { 1, [15] = (uint8_t)index } },
+	    .others = index > 0 ? stage->endpoints : NULL,
+	    .members_max = 3,
 	    .quota_bytes = quota_bytes,
 	    .on_ready = on_ready,
 	    .on_failure = on_etcd_failure,
@@ -160,9 +165,11 @@ stage_create(int node_count, int64_t quota_bytes)
 	ot_timer_init(&stage->timer, on_check);
 	(void)snprintf(stage->dir, sizeof(stage->dir), "/tmp/ottla-test-etcd-XXXXXX");
 	assert_non_null(mkdtemp(stage->dir));
+	stage->endpoints = ot_etcd_endpoints_create();
 	for (int i = 0; i < node_count; i++) {
 		node_start(stage, i, quota_bytes);
-		run_until(stage, nodes_are_settled, "etcd is ready");
+		if (i == 0 || i + 1 == node_count)
+			run_until(stage, nodes_are_settled, "etcd is ready");
 		assert_string_equal(stage->nodes[i].why, "");
 	}
 	return stage;
@@ -182,7 +189,7 @@ open_member(struct stage *stage, int index)
 		.node_id = index + 1,
 		.directory = directory,
 		.is_candidate = index < 3,
-		.endpoint = { "here.example", (uint16_t)(9000 + index) },
+		.endpoint = { "10.9.9.9", (uint16_t)(9000 + index) },
 		.lease_ms = 2000,
 	};
 
@@ -277,6 +284,7 @@ stage_destroy(struct stage *stage)
 	for (int i = 0; i < 4; i++)
 		member_fini(&stage->members[i]);
 	assert_ok(ot_fs_remove_all(stage->io->fs, stage->dir));
+	ot_etcd_endpoints_unref(stage->endpoints);
 	ot_loop_destroy(stage->io);
 	ot_free(stage);
 }
@@ -511,7 +519,7 @@ test_three(void **state)
 static void
 test_lost_disk(void **state)
 {
-	struct stage *stage = stage_create(2, 0);
+	struct stage *stage = stage_create(3, 0);
 	char path[300];
 	(void)state;
 

@@ -40,7 +40,7 @@ stage_open(struct stage *stage, int index)
 	    .node_id = index + 1,
 	    .directory = directory,
 	    .is_candidate = is_candidate(index),
-	    .endpoint = { "here.example", (uint16_t)(9000 + index) },
+	    .endpoint = { "10.9.9.9", (uint16_t)(9000 + index) },
 	    .lease_ms = LEASE_MS,
 	});
 	member_start(&stage->members[index], log, stage->io, index + 1, stage->tag_next++);

@@ -66,7 +66,7 @@ target_of(struct life *life)
 		.arg = life,
 		.prefix = "/ottla/test",
 		.directory = { { [15] = 7 } },
-		.endpoint = { "here.example", 9000 },
+		.endpoint = { "10.9.9.9", 9000 },
 		.lease_ms = 2000,
 	};
 }

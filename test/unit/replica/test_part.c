@@ -383,7 +383,7 @@ test_opening_meets_a_shortage(void **state)
 		ot_sim_disk_fail_at(stage.disk, shortages[i / 2].calls, 1, shortages[i / 2].err,
 		    true);
 		stage_create_part(&stage);
-		ot_part_lead(stage.part, STAGE_EPOCH, 1);
+		stage_lead(&stage, STAGE_EPOCH);
 		for (int ticks = 0; ticks < 20; ticks++) {
 			ot_part_tick(stage.part, ot_io_wall(stage.shard->io), true);
 			stage_run_for_ms(&stage, 500);
