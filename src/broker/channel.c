@@ -92,9 +92,8 @@ call_is_answered(struct ot_link_call *remote, ot_err err)
 {
 	struct broker_call *call = OT_CONTAINER_OF(remote, struct broker_call, remote);
 	struct broker_channel *channel = call->channel;
-	bool was_refused =
-	    err == OT_OK && first_error(call->api->response->body, call->version,
-				     call->response) == OT_ERR_NOT_CONTROLLER;
+	bool was_refused = err == OT_OK && first_error(call->api->response->body, call->version,
+					       call->response) == OT_ERR_NOT_CONTROLLER;
 	bool was_undone = was_refused || (err != OT_OK && !remote->was_sent);
 	bool may_repeat = was_undone || call->is_idempotent;
 	if (err == OT_OK && !was_refused) {

@@ -245,7 +245,8 @@ broker_control_post(struct broker *broker, struct ot_shard *home, struct broker_
 static void
 look_for_leader(struct broker_control *control)
 {
-	/* While it closes, appends that fail may end its activity; the controller is not ours then. */
+	/* While it closes, appends that fail may end its activity; the controller is not ours then.
+	 */
 	if (control->is_closing)
 		return;
 	struct ot_controller_leader leader = ot_controller_leader(control->controller);

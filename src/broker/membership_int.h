@@ -40,8 +40,8 @@ int64_t broker_membership_epoch(const struct broker_membership *membership);
 /* Whether the last heartbeat said that it may serve. */
 bool broker_membership_is_unfenced(const struct broker_membership *membership);
 
-/* Asks that others lead in its place, and calls back when they do; at once where there is nobody, and
- * when nobody could be asked, or none of them could lead, for so long that there is no use in
+/* Asks that others lead in its place, and calls back when they do; at once where there is nobody,
+ * and when nobody could be asked, or none of them could lead, for so long that there is no use in
  * waiting. May call back before it returns. */
 void broker_membership_leave(struct broker_membership *membership, void (*on_left)(void *arg),
     void *arg);

@@ -11,7 +11,7 @@
 enum {
 	LOG_MAGIC = 0x4c4f4721,
 	LOG_PATH_BYTES = 1024, /* of a file's whole path; a longer folder is refused at opening */
-	LOG_HINT_SETS = 64, /* a power of two */
+	LOG_HINT_SETS = 64,    /* a power of two */
 	LOG_HINT_WAYS = 2,
 	LOG_FEW_BYTES = 64 * 1024, /* so much may be one batch */
 	LOG_INACTIVE_OPEN_MAX = 8,

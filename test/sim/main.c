@@ -449,7 +449,8 @@ usage(void)
 {
 	(void)fprintf(stderr,
 	    "usage: sim [--seed=N | --seeds=A-B] [--jobs=N] [--brokers=N] [--replicas=N]\n"
-	    "           [--fault-limit=N] [--only=FAULT]... [--trace=LINES] [--verbose] [--reports] [--twice]\n"
+	    "           [--fault-limit=N] [--only=FAULT]... [--trace=LINES] [--verbose] "
+	    "[--reports] [--twice]\n"
 	    "           [--no-minimise]\n");
 	return 2;
 }

@@ -55,8 +55,9 @@ struct sim {
 	struct faults *all_faults;
 	struct oracle_topic oracle_topics[HISTORY_TOPICS_MAX];
 	struct user *users[SIM_USERS_MAX];
-	bool is_calm;  /* no faults begin */
-	bool is_quiet; /* producers begin nothing new */
+	bool is_calm;   /* no faults begin */
+	bool is_quiet;  /* producers begin nothing new */
+	bool is_ending; /* what is down stays down */
 	bool is_verbose;
 	uint64_t fault_count;
 };
