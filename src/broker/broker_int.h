@@ -6,6 +6,7 @@
 #include "cluster/image.h"
 #include "config/settings.h"
 #include "replica/dirs.h"
+#include "replica/fetchers.h"
 #include "replica/replicas.h"
 #include "shard/scatter.h"
 #include "wire/conn.h"
@@ -28,6 +29,7 @@ struct broker_shard {
 	struct ot_image *image;                   /* [owner] a reference to the newest */
 	struct ot_codec_ctx *codecs;              /* [owner] */
 	struct ot_replicas *replicas;             /* [owner] */
+	struct ot_fetchers *fetchers;             /* [owner] */
 	struct fetch_sessions *fetch_sessions;    /* [owner] */
 	struct broker_groups *groups;             /* [owner] */
 	struct broker_producer_ids *producer_ids; /* [owner] */

@@ -31,6 +31,7 @@ broker_shard_adopt(struct broker_shard *self, struct ot_image *image, void (*don
 		/* Nothing is opened or closed by images any more. */
 		partitions_are_open(adoption);
 	} else {
+		ot_fetchers_adopt(self->fetchers, image);
 		ot_replicas_apply(self->replicas, before, image, partitions_are_open, adoption);
 		broker_groups_adopt(self->groups, before, image);
 	}

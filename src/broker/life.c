@@ -42,7 +42,42 @@ on_isr_wanted(void *arg, struct ot_part *part)
 	broker_isr_wanted(arg, part);
 }
 
+static void
+on_follow(void *arg, struct ot_part *part)
+{
+	struct broker_shard *self = arg;
+	if (!self->is_closing)
+		ot_fetchers_follow(self->fetchers, part);
+}
+
+static void
+on_unfollow(void *arg, struct ot_part *part)
+{
+	struct broker_shard *self = arg;
+	ot_fetchers_unfollow(self->fetchers, part);
+}
+
+static struct ot_fetchers *
+create_fetchers(const struct broker_shard *self, const struct ot_settings *settings)
+{
+	const struct ot_fetchers_conf conf = {
+		.shard = self->shard,
+		.node_id = self->broker->node_id,
+		.listener = settings->inter_broker_listener,
+		.bytes_min = ot_settings_int(settings, OT_BROKER_REPLICA_FETCH_MIN_BYTES),
+		.bytes_max = ot_settings_int(settings, OT_BROKER_REPLICA_FETCH_MAX_BYTES),
+		.response_bytes_max =
+		    ot_settings_int(settings, OT_BROKER_REPLICA_FETCH_RESPONSE_MAX_BYTES),
+		.wait_ms_max = ot_settings_number(settings, OT_BROKER_REPLICA_FETCH_WAIT_MAX_MS),
+		.backoff_ms = ot_settings_number(settings, OT_BROKER_REPLICA_FETCH_BACKOFF_MS),
+		.timeout_ms = ot_settings_number(settings, OT_BROKER_REPLICA_SOCKET_TIMEOUT_MS),
+	};
+	return ot_fetchers_create(&conf);
+}
+
 static const struct ot_replicas_events replicas_events = {
+	.on_follow = on_follow,
+	.on_unfollow = on_unfollow,
 	.on_lead = on_lead,
 	.on_resign = on_resign,
 	.on_isr_wanted = on_isr_wanted,
@@ -79,6 +114,7 @@ create_shard(struct broker *broker, uint32_t index)
 		.events = &replicas_events,
 		.arg = self,
 	};
+	self->fetchers = create_fetchers(self, settings);
 	self->replicas = ot_replicas_create(&conf);
 	ot_shard_enter(NULL);
 }
@@ -92,6 +128,7 @@ destroy_shard(struct broker_shard *self)
 	broker_producer_ids_destroy(self->producer_ids);
 	broker_groups_destroy(self->groups);
 	ot_replicas_destroy(self->replicas);
+	ot_fetchers_destroy(self->fetchers);
 	fetch_sessions_destroy(self->fetch_sessions);
 	ot_codec_ctx_destroy(self->codecs);
 	ot_conn_host_fini(&self->conns);

@@ -19,7 +19,7 @@
 #include "base/report.h"
 #include "run.h"
 
-enum { TRACE_LINES = 60, JOBS_MAX = 64, OUTPUT_LINES = 12, SEED_SECONDS_MAX = 120 };
+enum { TRACE_LINES = 60, JOBS_MAX = 64, OUTPUT_LINES = 12, SEED_SECONDS_MAX = 120, SIGNAL_EXIT = 64 };
 
 struct options {
 	struct plan_options plan;
@@ -143,8 +143,17 @@ on_signal(int number)
 	(void)fflush(stdout);
 	(void)dprintf(STDOUT_FILENO, "signal %d at:\n", number);
 	backtrace_symbols_fd(frames, backtrace(frames, OT_ARRAY_COUNT(frames)), STDOUT_FILENO);
-	(void)signal(number, SIG_DFL);
-	(void)raise(number);
+	_exit(SIGNAL_EXIT + number);
+}
+
+static void
+catch_signals(void)
+{
+	static const int numbers[] = { SIGSEGV, SIGABRT, SIGALRM, SIGBUS, SIGFPE };
+	struct sigaction action = { .sa_handler = on_signal };
+
+	for (size_t i = 0; i < OT_ARRAY_COUNT(numbers); i++)
+		(void)sigaction(numbers[i], &action, NULL);
 }
 
 /* ---- processes ------------------------------------------------------------------------------ */
@@ -178,9 +187,7 @@ begin_job(struct job *job, uint64_t seed, const struct plan_options *plan_option
 	close(ends[0]);
 	(void)dup2(fileno(job->output), STDOUT_FILENO);
 	(void)dup2(fileno(job->output), STDERR_FILENO);
-	(void)signal(SIGSEGV, on_signal);
-	(void)signal(SIGABRT, on_signal);
-	(void)signal(SIGALRM, on_signal);
+	catch_signals();
 	alarm(SEED_SECONDS_MAX);
 	run_seed(seed, plan_options, &outcome);
 	(void)fflush(stdout);
@@ -200,7 +207,7 @@ end_job(struct job *job, int status, struct outcome *ret)
 	if (ret->is_complete)
 		return;
 	(void)snprintf(ret->result.failure, sizeof(ret->result.failure), "%s",
-	    WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "it took too long"
+	    WIFEXITED(status) && WEXITSTATUS(status) == SIGNAL_EXIT + SIGALRM ? "it took too long"
 							       : "the process ended");
 }
 
