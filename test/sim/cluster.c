@@ -164,7 +164,10 @@ on_crash(void *arg)
 		begin_stop(self, OT_ERR_CLOSED, "the machine has ended");
 		ot_sim_host_drain(self->host);
 		if (!self->is_stopped)
-			OT_PANIC("broker %d did not end after its machine had", self->id);
+			OT_PANIC("broker %d did not end after its machine had: step %d, %u shards "
+				 "have not answered",
+			    self->id, self->broker->life->stop,
+			    self->broker->life->stop_pending_count);
 		free_broker(self);
 	}
 	self->has_lost_power = true; /* what a disk that stops by its plan means */

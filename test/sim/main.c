@@ -19,7 +19,13 @@
 #include "base/report.h"
 #include "run.h"
 
-enum { TRACE_LINES = 60, JOBS_MAX = 64, OUTPUT_LINES = 12, SEED_SECONDS_MAX = 120, SIGNAL_EXIT = 64 };
+enum {
+	TRACE_LINES = 60,
+	JOBS_MAX = 64,
+	OUTPUT_LINES = 8,
+	SEED_SECONDS_MAX = 120,
+	SIGNAL_EXIT = 64
+};
 
 struct options {
 	struct plan_options plan;
@@ -207,8 +213,9 @@ end_job(struct job *job, int status, struct outcome *ret)
 	if (ret->is_complete)
 		return;
 	(void)snprintf(ret->result.failure, sizeof(ret->result.failure), "%s",
-	    WIFEXITED(status) && WEXITSTATUS(status) == SIGNAL_EXIT + SIGALRM ? "it took too long"
-							       : "the process ended");
+	    WIFEXITED(status) && WEXITSTATUS(status) == SIGNAL_EXIT + SIGALRM
+		? "it took too long"
+		: "the process ended");
 }
 
 /* The first lines, which say what it was, and the last. */
@@ -216,7 +223,7 @@ static void
 print_output(struct job *job)
 {
 	char line[400];
-	uint64_t count = 0, at = 0, last = (uint64_t)options.trace_lines + 2;
+	uint64_t count = 0, at = 0, last = (uint64_t)options.trace_lines + 16;
 
 	rewind(job->output);
 	while (fgets(line, sizeof(line), job->output) != NULL)
