@@ -189,6 +189,11 @@ read_is_planned(struct ot_part_read *read)
 static void
 plan_read(struct log_read *op)
 {
+	/* The partition may be gone. */
+	if (op->coordinator->groups->is_closed) {
+		finish_read(op, OT_ERR_NOT_LEADER_OR_FOLLOWER);
+		return;
+	}
 	op->read = (struct ot_part_read){
 		.offset = op->wanted->offset,
 		.bytes_max = (int32_t)OT_MIN(op->wanted->bytes_max, (size_t)INT32_MAX),

@@ -239,9 +239,9 @@ ask_all(struct join *join, int64_t timeout_ms, struct ot_why *why)
 	ot_err result = OT_ERR_NOT_FOUND;
 
 	for (size_t i = 0; i < settings->controller_count; i++) {
-		ot_err err = is_own(join, i) ? OT_ERR_NOT_FOUND
-		                             : ask_one(join, &settings->controllers[i],
-						   timeout_ms, why);
+		ot_err err = is_own(join, i)
+		                 ? OT_ERR_NOT_FOUND
+		                 : ask_one(join, &settings->controllers[i], timeout_ms, why);
 
 		if (err != OT_ERR_AGAIN && err != OT_ERR_NOT_FOUND)
 			return err;

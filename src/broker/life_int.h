@@ -7,7 +7,7 @@
  *   0. others lead in its place, if there are others, and it was asked to stop
  *   1. no new connections; a checkpoint under way is waited for
  *   2. each shard closes its connections; what runs for them are orphans from now on
- *   3. each shard ends its coordinators, then closes its partitions
+ *   3. each shard ends its coordinators and closes its partitions
  *   4. the controller and the metadata log are closed
  *   5. checkpoint files, and the clean-shutdown marks last
  *   6. each shard has its last message; its loop may end, the control thread's at the end

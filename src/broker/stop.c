@@ -13,6 +13,7 @@ struct stop_mail {
 	struct ot_mail mail;
 	struct broker *broker;
 	struct broker_shard *shard;
+	uint32_t half_count; /* coordinators and partitions that are not closed yet */
 	/* The replicas', which stand until the threads have ended. */
 	struct ot_replicas_final final;
 };
@@ -130,25 +131,34 @@ shard_is_closed(struct ot_mail *mail)
 }
 
 static void
+half_is_closed(struct stop_mail *stop)
+{
+	if (--stop->half_count == 0)
+		answer(stop, shard_is_closed);
+}
+
+static void
 replicas_are_closed(void *arg, const struct ot_replicas_final *final)
 {
 	struct stop_mail *stop = arg;
 	stop->final = *final;
-	answer(stop, shard_is_closed);
+	half_is_closed(stop);
 }
 
 static void
 groups_are_closed(void *arg)
 {
-	struct stop_mail *stop = arg;
-	ot_replicas_close(stop->shard->replicas, replicas_are_closed, stop);
+	half_is_closed(arg);
 }
 
+/* What coordinators have under way may wait for other brokers: their partitions end it. */
 static void
 close_shard(struct ot_mail *mail)
 {
 	struct stop_mail *stop = OT_CONTAINER_OF(mail, struct stop_mail, mail);
+	stop->half_count = 2;
 	broker_groups_close(stop->shard->groups, groups_are_closed, stop);
+	ot_replicas_close(stop->shard->replicas, replicas_are_closed, stop);
 }
 
 /* ---- 2: connections ------------------------------------------------------------------------- */

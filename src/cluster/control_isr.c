@@ -9,6 +9,7 @@
 #include "cluster/controller.h"
 
 #include "base/panic.h"
+#include "base/plant.h"
 #include "cluster/partition_change_int.h"
 #include "cluster/topics_int.h"
 #include "wire/msg_alter_partition.h"
@@ -91,7 +92,7 @@ all_are_eligible(const struct isr_change *change)
 	for (int32_t i = 0; i < change->isr.count; i++) {
 		if (!cluster_broker_is_active(image, change->isr.items[i]))
 			return false;
-		if (change->epochs[i] != ANY_EPOCH &&
+		if (change->epochs[i] != ANY_EPOCH && !OT_PLANT(STALE_REPLICA) &&
 		    change->epochs[i] != ot_image_broker(image, change->isr.items[i])->epoch)
 			return false;
 	}
@@ -106,7 +107,7 @@ check(const struct isr_change *change, const struct ot_partition_image *partitio
 	if (partition == NULL)
 		return OT_ERR_UNKNOWN_TOPIC_OR_PARTITION;
 	err = check_epochs(change, partition);
-	if (err != OT_OK)
+	if (err != OT_OK && !OT_PLANT(STALE_LEADER))
 		return err;
 	if (!isr_is_sane(change, partition) || !recovery_is_sane(change, partition))
 		return OT_ERR_INVALID_REQUEST;

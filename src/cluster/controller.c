@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
+#include "base/plant.h"
 #include "base/report.h"
 #include "cluster/operation_int.h"
 #include "cluster/elections_int.h"
@@ -241,9 +242,10 @@ replay_batch(struct ot_controller *controller, const struct ot_metalog_batch *ba
 	if (controller->replay == NULL)
 		controller->replay = ot_image_edit_begin(controller->committed);
 	ot_arena_init(&arena, 0);
-	for (int32_t i = 0; err == OT_OK && i < batch->record_count; i++)
-		err = replay_record(controller, batch->records[i], batch->base_offset + i, &arena,
-		    &why);
+	for (int times = OT_PLANT(BATCH_TWICE) ? 2 : 1; times > 0; times--)
+		for (int32_t i = 0; err == OT_OK && i < batch->record_count; i++)
+			err = replay_record(controller, batch->records[i], batch->base_offset + i,
+			    &arena, &why);
 	ot_arena_fini(&arena);
 	if (err != OT_OK) {
 		fail(controller, err, why.text);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/panic.h"
+#include "base/plant.h"
 #include "cluster/feature_levels.h"
 #include "cluster/topics_int.h"
 #include "wire/msg_metadata_log.h"
@@ -309,7 +310,8 @@ choose_leader(struct making *making)
 	last = last_known_leader(making);
 	if (last != OT_NO_LEADER)
 		return last;
-	for (int32_t i = 0; change->election == ELECT_UNCLEAN && i < replicas.count; i++) {
+	bool is_allowed = change->election == ELECT_UNCLEAN || OT_PLANT(UNCLEAN_LEADER);
+	for (int32_t i = 0; is_allowed && i < replicas.count; i++) {
 		if (partition_may_be_led(making->changer, change->partition, replicas.items[i]))
 			return replicas.items[i];
 	}

@@ -10,6 +10,7 @@
  */
 #include "coord/coord_int.h"
 
+#include "base/plant.h"
 #include "record/control.h"
 
 enum { RECORDS_PER_STEP = 1000 };
@@ -241,6 +242,8 @@ coord_load_begin(struct ot_coord *coord)
 	struct ot_coord_log *log = coord->options.log;
 	OT_ASSERT(coord->chunk == NULL && ot_list_is_empty(&coord->pending));
 	log->ops->bounds(log, &coord->load_next, &coord->load_end);
+	if (OT_PLANT(OFFSETS_NOT_LOADED))
+		coord->load_next = coord->load_end;
 	coord->load_start = ot_io_now(coord->io);
 	coord->stats.records_loaded = 0;
 	coord->stats.records_unknown = 0;

@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
+#include "base/plant.h"
 
 enum { STAGED_MIN = 4, STAGED_KEPT_MAX = 64 };
 
@@ -82,7 +83,8 @@ static bool
 is_duplicate(const struct ot_log *log, const struct ot_log_batch *batch,
     struct ot_log_staged *ret_staged)
 {
-	if (batch->origin != OT_ORIGIN_CLIENT || batch->info->producer_id < 0)
+	if (batch->origin != OT_ORIGIN_CLIENT || batch->info->producer_id < 0 ||
+	    OT_PLANT(DUPLICATES))
 		return false;
 	const struct log_producer_batch *same =
 	    log_producers_find_duplicate(&log->producers, batch->info);

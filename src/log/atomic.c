@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/panic.h"
+#include "base/plant.h"
 #include "log/log_int.h"
 
 ot_err
@@ -18,7 +19,7 @@ log_write_file(struct ot_fs *fs, const char *path, const void *data, size_t byte
 		    ot_fs_open(fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_EXCLUSIVE, &file);
 	if (err == OT_OK && bytes > 0)
 		err = ot_file_write(file, &piece, 1, 0);
-	if (err == OT_OK)
+	if (err == OT_OK && !OT_PLANT(CHECKPOINT_UNSYNCED))
 		err = ot_file_sync(file);
 	ot_file_unref(file);
 	return err;

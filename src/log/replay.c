@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
+#include "base/plant.h"
 #include "log/atomic_int.h"
 #include "log/scan_int.h"
 
@@ -85,7 +86,7 @@ choose_snapshot(struct replay *replay, int64_t from, ot_wall_ms now)
 	for (uint32_t i = replay->snapshot_count; i > 0; i--) {
 		int64_t offset = replay->snapshots[i - 1];
 		bool is_usable = offset <= from && offset >= log->start_offset;
-		if (is_usable)
+		if (is_usable && !OT_PLANT(PRODUCERS_FORGOTTEN))
 			err = load_snapshot(replay, offset);
 		if (is_usable && err == OT_OK) {
 			replay->begin = log->snapshot_offset = offset;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/plant.h"
 #include "record/check.h"
 #include "record/recompress.h"
 
@@ -551,7 +552,8 @@ release_synced(struct ot_part *part)
 	int64_t synced = ot_log_synced_offset(part->log);
 	while (!ot_list_is_empty(&part->unsynced)) {
 		struct ot_append *append = OT_LIST_FIRST(&part->unsynced, struct ot_append, link);
-		if (append->is_sync_awaited && append->end_offset > synced)
+		if (append->is_sync_awaited && append->end_offset > synced &&
+		    !OT_PLANT(ACK_BEFORE_SYNC))
 			return;
 		ot_list_remove(&append->link);
 		ot_list_push_back(&part->unreplicated, &append->link);
@@ -602,7 +604,8 @@ answer_replicated(struct ot_part *part)
 {
 	OT_LIST_FOREACH_SAFE(link, &part->unreplicated) {
 		struct ot_append *append = OT_CONTAINER_OF(link, struct ot_append, link);
-		if (append->acks == -1 && append->end_offset > part->high_watermark) {
+		if (append->acks == -1 && append->end_offset > part->high_watermark &&
+		    !OT_PLANT(ACK_BEFORE_REPLICATION)) {
 			await_replication(part, append);
 			continue;
 		}

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/plant.h"
 #include "base/report.h"
 #include "log/logdir.h"
 
@@ -102,9 +103,10 @@ ot_part_follow_state(const struct ot_part *part, struct ot_part_follow *ret_stat
 		.leader_epoch = part->leader_epoch,
 		.fetch_offset = end,
 		.log_start_offset = ot_log_start_offset(part->log),
-		.last_fetched_epoch = end > ot_log_start_offset(part->log)
-		                          ? ot_log_epoch_at(part->log, end - 1)
-		                          : OT_NO_LEADER_EPOCH,
+		.last_fetched_epoch =
+		    end > ot_log_start_offset(part->log) && !OT_PLANT(NO_TRUNCATION)
+			? ot_log_epoch_at(part->log, end - 1)
+			: OT_NO_LEADER_EPOCH,
 	};
 	return true;
 }
@@ -327,6 +329,8 @@ ot_part_diverged(struct ot_part *part, int32_t leader_epoch, int32_t epoch, int6
 	if (!follows_in(part, leader_epoch))
 		return false;
 	int64_t offset = parting(part, epoch, end_offset);
+	if (OT_PLANT(TRUNCATE_BY_WATERMARK))
+		offset = part->high_watermark;
 	if (offset < ot_log_start_offset(part->log))
 		return begin_cut(part, leader_epoch, offset, true);
 	return begin_cut(part, leader_epoch, offset, false);

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/plant.h"
 
 /* ---- sets ----------------------------------------------------------------------------------- */
 
@@ -37,6 +38,8 @@ is_in_sync(const struct ot_part *part, int32_t id)
 static bool
 is_in_maximal(const struct ot_part *part, int32_t id)
 {
+	if (OT_PLANT(WATERMARK_BY_WISH) && part->wanted_isr != NULL)
+		return has(part->wanted_isr, part->wanted_count, id);
 	return is_in_sync(part, id) ||
 	       (part->wanted_isr != NULL && has(part->wanted_isr, part->wanted_count, id));
 }
@@ -193,7 +196,7 @@ ot_part_follower(const struct ot_part *part, int32_t id, struct ot_part_follower
 int64_t
 part_committed_end(const struct ot_part *part, int64_t own_end)
 {
-	if (part->isr_count < part_min_isr(part))
+	if (part->isr_count < part_min_isr(part) && !OT_PLANT(WATERMARK_UNDER_LEAST_ISR))
 		return part->high_watermark;
 	int64_t end = own_end;
 	for (int32_t i = 0; i < part->peer_count; i++) {

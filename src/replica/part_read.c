@@ -2,6 +2,7 @@
 #include "replica/part_int.h"
 
 #include "base/alloc.h"
+#include "base/plant.h"
 
 /* ---- reads --------------------------------------------------------------------------------- */
 
@@ -32,7 +33,7 @@ check_read(const struct ot_part *part, const struct ot_part_read *read)
 static int64_t
 readable_end(const struct ot_part *part, bool is_replica, enum ot_isolation isolation)
 {
-	if (is_replica)
+	if (is_replica || OT_PLANT(READ_PAST_WATERMARK))
 		return ot_log_end_offset(part->log);
 	return isolation == OT_READ_COMMITTED
 	           ? ot_log_last_stable_offset(part->log, part->high_watermark)

@@ -68,10 +68,10 @@ on_switch(void *arg, struct ot_io *io)
 
 /* Runs a few calls as the broker's control thread. */
 static void
-begin_stop(struct cluster_broker *self, ot_err err)
+begin_stop(struct cluster_broker *self, ot_err err, const char *why)
 {
 	enter(self, control_io(self));
-	broker_stop(self->broker, err, "its machine has ended");
+	broker_stop(self->broker, err, why);
 	ot_shard_enter(NULL);
 	ot_io_ring(control_io(self));
 }
@@ -161,10 +161,13 @@ on_crash(void *arg)
 
 	if (self->broker != NULL) {
 		/* Nobody is asked for anything any more, as an orderly stop would. */
-		begin_stop(self, OT_ERR_CLOSED);
+		begin_stop(self, OT_ERR_CLOSED, "the machine has ended");
 		ot_sim_host_drain(self->host);
 		if (!self->is_stopped)
-			OT_PANIC("broker %d did not end after its machine had", self->id);
+			OT_PANIC("broker %d did not end after its machine had: step %d, %u shards "
+				 "have not answered",
+			    self->id, self->broker->life->stop,
+			    self->broker->life->stop_pending_count);
 		free_broker(self);
 	}
 	self->has_lost_power = true; /* what a disk that stops by its plan means */
@@ -247,7 +250,7 @@ cluster_stop(struct cluster *cluster, int32_t id)
 	struct cluster_broker *self = cluster_broker(cluster, id);
 
 	if (self->broker != NULL && !self->is_stopped && ot_sim_host_is_up(self->host))
-		begin_stop(self, OT_OK);
+		begin_stop(self, OT_OK, "");
 }
 
 void

@@ -100,6 +100,8 @@ static void
 start_again(struct faults *faults, int32_t id, int32_t unused)
 {
 	(void)unused;
+	if (faults->sim->is_ending)
+		return;
 	if (broker_of(faults, id)->broker == NULL && faults->is_damaged[id])
 		crash(faults, id, OT_SIM_POWER_LOST);
 	cluster_start(&faults->sim->cluster, id);

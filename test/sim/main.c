@@ -3,6 +3,7 @@
  * Each seed runs in a process of its own, several at once, so that a panic ends one seed and no
  * more. A seed that failed is run again with fewer and fewer faults, to find what is enough for it.
  */
+#include <execinfo.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -14,10 +15,17 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/plant.h"
 #include "base/report.h"
 #include "run.h"
 
-enum { TRACE_LINES = 60, JOBS_MAX = 64, OUTPUT_LINES = 12, SEED_SECONDS_MAX = 120 };
+enum {
+	TRACE_LINES = 60,
+	JOBS_MAX = 64,
+	OUTPUT_LINES = 8,
+	SEED_SECONDS_MAX = 120,
+	SIGNAL_EXIT = 64
+};
 
 struct options {
 	struct plan_options plan;
@@ -28,6 +36,7 @@ struct options {
 	bool has_reports;
 	bool is_twice; /* each seed two times: is its history one? */
 	bool is_small; /* failing seeds are not run again */
+	bool is_hunt;
 };
 
 /* What a seed's process tells its parent. */
@@ -43,6 +52,36 @@ static struct options options = {
 	.jobs = 2,
 	.trace_lines = TRACE_LINES,
 };
+
+/* ---- bugs on purpose ------------------------------------------------------------------------- */
+
+#ifdef OT_PLANTS
+enum ot_plant ot_planted;
+
+#define ROW(name) [OT_PLANT_##name] = #name
+static const char *const plant_names[] = {
+	ROW(NONE),
+	ROW(ACK_BEFORE_SYNC),
+	ROW(ACK_BEFORE_REPLICATION),
+	ROW(READ_PAST_WATERMARK),
+	ROW(WATERMARK_BY_WISH),
+	ROW(WATERMARK_UNDER_LEAST_ISR),
+	ROW(TRUNCATE_BY_WATERMARK),
+	ROW(NO_TRUNCATION),
+	ROW(STALE_LEADER),
+	ROW(STALE_REPLICA),
+	ROW(UNCLEAN_LEADER),
+	ROW(DEPOSED_CONTROLLER),
+	ROW(BATCH_TWICE),
+	ROW(CHECKPOINT_UNSYNCED),
+	ROW(TORN_TAIL),
+	ROW(DUPLICATES),
+	ROW(PRODUCERS_FORGOTTEN),
+	ROW(STALE_GENERATION),
+	ROW(OFFSETS_NOT_LOADED),
+};
+_Static_assert(OT_ARRAY_COUNT(plant_names) == OT_PLANT_COUNT, "each plant has a name");
+#endif
 
 /* ---- a seed's process ------------------------------------------------------------------------ */
 
@@ -101,6 +140,28 @@ run_seed(uint64_t seed, const struct plan_options *plan_options, struct outcome 
 	ret->is_complete = true;
 }
 
+/* Says where a process ends that did not mean to. */
+static void
+on_signal(int number)
+{
+	void *frames[40];
+
+	(void)fflush(stdout);
+	(void)dprintf(STDOUT_FILENO, "signal %d at:\n", number);
+	backtrace_symbols_fd(frames, backtrace(frames, OT_ARRAY_COUNT(frames)), STDOUT_FILENO);
+	_exit(SIGNAL_EXIT + number);
+}
+
+static void
+catch_signals(void)
+{
+	static const int numbers[] = { SIGSEGV, SIGABRT, SIGALRM, SIGBUS, SIGFPE };
+	struct sigaction action = { .sa_handler = on_signal };
+
+	for (size_t i = 0; i < OT_ARRAY_COUNT(numbers); i++)
+		(void)sigaction(numbers[i], &action, NULL);
+}
+
 /* ---- processes ------------------------------------------------------------------------------ */
 
 struct job {
@@ -132,6 +193,7 @@ begin_job(struct job *job, uint64_t seed, const struct plan_options *plan_option
 	close(ends[0]);
 	(void)dup2(fileno(job->output), STDOUT_FILENO);
 	(void)dup2(fileno(job->output), STDERR_FILENO);
+	catch_signals();
 	alarm(SEED_SECONDS_MAX);
 	run_seed(seed, plan_options, &outcome);
 	(void)fflush(stdout);
@@ -151,8 +213,9 @@ end_job(struct job *job, int status, struct outcome *ret)
 	if (ret->is_complete)
 		return;
 	(void)snprintf(ret->result.failure, sizeof(ret->result.failure), "%s",
-	    WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "it took too long"
-							       : "the process ended");
+	    WIFEXITED(status) && WEXITSTATUS(status) == SIGNAL_EXIT + SIGALRM
+		? "it took too long"
+		: "the process ended");
 }
 
 /* The first lines, which say what it was, and the last. */
@@ -160,7 +223,7 @@ static void
 print_output(struct job *job)
 {
 	char line[400];
-	uint64_t count = 0, at = 0, last = (uint64_t)options.trace_lines + 2;
+	uint64_t count = 0, at = 0, last = (uint64_t)options.trace_lines + 16;
 
 	rewind(job->output);
 	while (fgets(line, sizeof(line), job->output) != NULL)
@@ -232,6 +295,8 @@ print_command(uint64_t seed, const struct plan_options *plan_options)
 	printf("  test/sim/sim --seed=%" PRIu64, seed);
 	if (plan_options->broker_count > 0)
 		printf(" --brokers=%d", plan_options->broker_count);
+	if (plan_options->factor_most > 0)
+		printf(" --replicas=%d", plan_options->factor_most);
 	if (plan_options->fault_limit != UINT64_MAX)
 		printf(" --fault-limit=%" PRIu64, plan_options->fault_limit);
 	if (plan_options->without != 0)
@@ -344,14 +409,62 @@ run_all(struct totals *totals)
 	}
 }
 
+#ifdef OT_PLANTS
+/* Whether some seed of the range fails with that bug; the first that does is told. */
+static bool
+hunt_one(enum ot_plant plant)
+{
+	struct outcome outcome;
+
+	ot_planted = plant;
+	for (uint64_t seed = options.first; seed <= options.last; seed++) {
+		run_once(seed, &options.plan, &outcome);
+		if (outcome.result.failure[0] == '\0')
+			continue;
+		printf("%s: found by seed %" PRIu64 ": %s\n", plant_names[plant], seed,
+		    outcome.result.failure);
+		(void)fflush(stdout);
+		return true;
+	}
+	printf("%s: NOT FOUND\n", plant_names[plant]);
+	(void)fflush(stdout);
+	return false;
+}
+
+static int
+hunt_all(void)
+{
+	uint64_t found = 0, missed = 0;
+
+	for (int plant = OT_PLANT_NONE + 1; plant < OT_PLANT_COUNT; plant++) {
+		bool is_found = hunt_one((enum ot_plant)plant);
+
+		found += is_found;
+		missed += !is_found;
+	}
+	printf("%" PRIu64 " planted bugs found, %" PRIu64 " not\n", found, missed);
+	return missed == 0 ? 0 : 1;
+}
+
+static bool
+take_plant(const char *name)
+{
+	for (int plant = OT_PLANT_NONE + 1; plant < OT_PLANT_COUNT; plant++)
+		if (strcmp(plant_names[plant], name) == 0)
+			ot_planted = (enum ot_plant)plant;
+	return ot_planted != OT_PLANT_NONE;
+}
+#endif
+
 /* ---- command line --------------------------------------------------------------------------- */
 
 static int
 usage(void)
 {
 	(void)fprintf(stderr,
-	    "usage: sim [--seed=N | --seeds=A-B] [--jobs=N] [--brokers=N] [--fault-limit=N]\n"
-	    "           [--only=FAULT]... [--trace=LINES] [--verbose] [--reports] [--twice]\n"
+	    "usage: sim [--seed=N | --seeds=A-B] [--jobs=N] [--brokers=N] [--replicas=N]\n"
+	    "           [--fault-limit=N] [--only=FAULT]... [--trace=LINES] [--verbose] "
+	    "[--reports] [--twice]\n"
 	    "           [--no-minimise]\n");
 	return 2;
 }
@@ -397,6 +510,9 @@ take_option(int letter, const char *value)
 	case 'b':
 		options.plan.broker_count = read_number(value, 1, CLUSTER_BROKERS_MAX);
 		return options.plan.broker_count > 0;
+	case 'x':
+		options.plan.factor_most = read_number(value, 1, CLUSTER_BROKERS_MAX);
+		return options.plan.factor_most > 0;
 	case 'f':
 		options.plan.fault_limit = strtoull(value, NULL, 10);
 		return true;
@@ -417,6 +533,13 @@ take_option(int letter, const char *value)
 	case 'm':
 		options.is_small = true;
 		return true;
+#ifdef OT_PLANTS
+	case 'P':
+		return take_plant(value);
+	case 'H':
+		options.is_hunt = true;
+		return true;
+#endif
 	default:
 		return false;
 	}
@@ -430,6 +553,7 @@ main(int argc, char **argv)
 		{ "seeds", required_argument, NULL, 'r' },
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "brokers", required_argument, NULL, 'b' },
+		{ "replicas", required_argument, NULL, 'x' },
 		{ "fault-limit", required_argument, NULL, 'f' },
 		{ "only", required_argument, NULL, 'w' },
 		{ "trace", required_argument, NULL, 't' },
@@ -437,6 +561,10 @@ main(int argc, char **argv)
 		{ "reports", no_argument, NULL, 'p' },
 		{ "twice", no_argument, NULL, '2' },
 		{ "no-minimise", no_argument, NULL, 'm' },
+#ifdef OT_PLANTS
+		{ "plant", required_argument, NULL, 'P' },
+		{ "hunt", no_argument, NULL, 'H' },
+#endif
 		{ 0 },
 	};
 	struct totals totals = { 0 };
@@ -449,6 +577,10 @@ main(int argc, char **argv)
 	if (optind != argc)
 		return usage();
 	ot_report_set_sink(on_report, options.has_reports ? OT_REPORT_INFO : OT_REPORT_ERROR);
+#ifdef OT_PLANTS
+	if (options.is_hunt)
+		return hunt_all();
+#endif
 	run_all(&totals);
 	printf("%" PRIu64 " seed%s passed, %" PRIu64 " failed: %" PRIu64 " faults, %" PRIu64
 	       " records acknowledged, %" PRIu64 " read, %" PRIu64 " shares of groups, %" PRIu64

@@ -220,6 +220,41 @@ join(struct member *member)
 
 /* ---- SYNC ----------------------------------------------------------------------------------- */
 
+/* A commit of the generation before, on its way when this one began: nobody may take it. */
+static void
+on_late(void *arg, void *answer)
+{
+	struct member *member = arg;
+	const struct ot_offset_commit_response *response = answer;
+
+	if (response != NULL && response->topics[0].partitions[0].error_code == 0)
+		ledger_acked(ledger_of(member), member->group,
+		    response->topics[0].partitions[0].partition_index, member->generation - 1,
+		    ledger_generation(ledger_of(member), member->group), 0);
+}
+
+static void
+commit_late(struct member *member)
+{
+	struct ot_offset_commit_request_partition partition;
+	struct ot_offset_commit_request_topic topic;
+	struct ot_offset_commit_request request;
+
+	ot_offset_commit_request_init(&request);
+	ot_offset_commit_request_topic_init(&topic);
+	ot_offset_commit_request_partition_init(&partition);
+	topic.name = ot_str_from(topic_name(member));
+	topic.partitions = &partition;
+	topic.partitions_count = 1;
+	request.group_id = ot_str_from(member->group_id);
+	request.generation_id_or_member_epoch = member->generation - 1;
+	request.member_id = ot_str_from(member->id);
+	request.group_instance_id = OT_STR_NULL;
+	request.topics = &topic;
+	request.topics_count = 1;
+	call(member, COMMIT_API, 7, &request, on_late);
+}
+
 static void
 on_synced(void *arg, void *answer)
 {
@@ -242,6 +277,8 @@ on_synced(void *arg, void *answer)
 	member->partitions = ot_get_u32(response->assignment.data + 4);
 	ledger_claim(ledger_of(member), member->group, member->generation, member->id,
 	    member->partitions);
+	if (member->generation > 1 && user_chance(member->client.user, 10))
+		commit_late(member);
 	go_on(member, STEP_ASK, 1);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/panic.h"
+#include "base/plant.h"
 #include "sim/sim_io.h"
 
 enum { NODES_MAX = 64, HOST_BYTES = 64, RENEWS_PER_LEASE = 4 };
@@ -500,6 +501,8 @@ take_append(struct metalog_store *store, const struct message *message)
 	if (err == OT_OK &&
 	    (!is_leaders(store, message) || message->base_offset != store->end_offset))
 		err = OT_ERR_NOT_CONTROLLER;
+	if (OT_PLANT(DEPOSED_CONTROLLER))
+		err = store->refusal;
 	trace(store, err == OT_OK ? "append" : "refuse", message->node_id,
 	    (uint64_t)message->base_offset, (uint64_t)message->records.count);
 	if (err == OT_OK)
@@ -938,25 +941,27 @@ tell_facts(struct engine *engine)
 	bool is_behind =
 	    engine->next_fact < store->first && engine->told_offset < store->snapshot_id.end_offset;
 
+	bool is_first = is_behind || !engine->has_begun;
+
 	if (is_behind || (!engine->has_begun && store->snapshot_count > 0)) {
 		step_down(engine, OT_ERR_NOT_CONTROLLER);
 		tell_snapshot(engine);
-		/* Who leads may be among the facts that are gone. */
-		if (store->leader_fact < store->first)
-			tell_leader(engine, store->facts[store->leader_fact]);
 	}
 	engine->has_begun = true;
 	while (engine->next_fact < store->fact_count && engine->on_closed == NULL) {
 		size_t place = engine->next_fact++;
 		const struct fact *fact = store->facts[place];
 
-		if (fact->epoch > engine->epoch || (fact->kind == FACT_LEADER))
+		if (fact->epoch > engine->epoch || fact->kind == FACT_LEADER)
 			step_down(engine, OT_ERR_NOT_CONTROLLER);
 		if (fact->kind == FACT_BATCH)
 			tell_batch(engine, fact);
-		else if (place == store->leader_fact)
+		else if (place == store->leader_fact && !is_first)
 			tell_leader(engine, fact); /* the others are history */
 	}
+	/* Whoever begins is told who leads when it has been told all there is. */
+	if (is_first && store->leader_fact != SIZE_MAX && engine->on_closed == NULL)
+		tell_leader(engine, store->facts[store->leader_fact]);
 }
 
 static void

@@ -3,6 +3,7 @@
 #include "plan.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/panic.h"
 
@@ -64,6 +65,9 @@ draw_topic(struct ot_sim_random *random, struct sim_plan *plan, int32_t index)
 	if (index > 0)
 		topic->replication_factor =
 		    (int16_t)(1 + below(random, (uint64_t)OT_MIN(5, plan->broker_count)));
+	if (plan->factor_most > 0)
+		topic->replication_factor =
+		    (int16_t)OT_MIN(topic->replication_factor, plan->factor_most);
 	topic->min_isr = topic->replication_factor > 2 && !one_in(random, 3) ? 2 : 1;
 	topic->is_flushed = one_in(random, 3);
 	topic->segment_bytes = one_in(random, 2) ? 20000 : 1000000;
@@ -72,34 +76,45 @@ draw_topic(struct ot_sim_random *random, struct sim_plan *plan, int32_t index)
 /* ---- settings ------------------------------------------------------------------------------- */
 
 static void
+put(struct sim_plan *plan, const char *name, int64_t value)
+{
+	size_t used = strlen(plan->settings);
+	int bytes = snprintf(plan->settings + used, sizeof(plan->settings) - used, "%s=%lld\n",
+	    name, (long long)value);
+
+	OT_ASSERT(bytes > 0 && used + (size_t)bytes < sizeof(plan->settings));
+}
+
+/* One draw in a statement: the order of a call's arguments is the compiler's. */
+static void
 draw_settings(struct ot_sim_random *random, struct sim_plan *plan)
 {
-	(void)snprintf(plan->settings, sizeof(plan->settings),
-	    "broker.session.timeout.ms=%d\n"
-	    "broker.heartbeat.interval.ms=%d\n"
-	    "replica.lag.time.max.ms=%d\n"
-	    "replica.fetch.wait.max.ms=%d\n"
-	    "replica.fetch.backoff.ms=%d\n"
-	    "offsets.topic.num.partitions=%d\n"
-	    "log.flush.offset.checkpoint.interval.ms=%d\n"
-	    "log.retention.check.interval.ms=%d\n"
-	    "metadata.log.max.record.bytes.between.snapshots=%d\n"
-	    "controlled.shutdown.max.retries=3\n"
-	    "group.initial.rebalance.delay.ms=100\n"
-	    "auto.create.topics.enable=false\n"
-	    "log.message.timestamp.after.max.ms=9223372036854775807\n"
-	    "log.flush.start.offset.checkpoint.interval.ms=%d\n",
-	    (int)plan->session_ms, (int)plan->session_ms / 5, (int)(600 + below(random, 5000)),
-	    (int)(50 + below(random, 500)), (int)(20 + below(random, 500)),
-	    (int)(1 + below(random, 3)), (int)(50 + below(random, 10000)),
-	    (int)(50 + below(random, 10000)), one_in(random, 2) ? 3000 : 100000,
-	    (int)(50 + below(random, 10000)));
+	int64_t wait_ms = 50 + (int64_t)below(random, 500);
+
+	put(plan, "replica.fetch.wait.max.ms", wait_ms);
+	put(plan, "replica.lag.time.max.ms", wait_ms + 50 + (int64_t)below(random, 5000));
+	put(plan, "replica.fetch.backoff.ms", 20 + (int64_t)below(random, 500));
+	put(plan, "broker.session.timeout.ms", plan->session_ms);
+	put(plan, "broker.heartbeat.interval.ms", plan->session_ms / 5);
+	put(plan, "offsets.topic.num.partitions", plan->offsets_partition_count);
+	put(plan, "offsets.topic.replication.factor",
+	    OT_MIN(plan->factor_most > 0 ? plan->factor_most : 3, plan->broker_count));
+	put(plan, "log.flush.offset.checkpoint.interval.ms", 50 + (int64_t)below(random, 10000));
+	put(plan, "log.flush.start.offset.checkpoint.interval.ms",
+	    50 + (int64_t)below(random, 10000));
+	put(plan, "log.retention.check.interval.ms", 50 + (int64_t)below(random, 10000));
+	put(plan, "metadata.log.max.record.bytes.between.snapshots",
+	    one_in(random, 2) ? 3000 : 100000);
+	put(plan, "group.initial.rebalance.delay.ms", 100);
+	put(plan, "log.message.timestamp.after.max.ms", INT64_MAX); /* clocks jump */
+	(void)snprintf(plan->settings + strlen(plan->settings),
+	    sizeof(plan->settings) - strlen(plan->settings), "auto.create.topics.enable=false\n");
 }
 
 void
 plan_make(uint64_t seed, const struct plan_options *options, struct sim_plan *ret_plan)
 {
-	static const int32_t counts[] = { 1 };
+	static const int32_t counts[] = { 1, 1, 2, 3, 3, 3, 3, 4, 5, 7 };
 	struct sim_plan *plan = ret_plan;
 	struct ot_sim_random random;
 
@@ -108,6 +123,7 @@ plan_make(uint64_t seed, const struct plan_options *options, struct sim_plan *re
 	plan->broker_count = counts[below(&random, OT_ARRAY_COUNT(counts))];
 	if (options->broker_count > 0)
 		plan->broker_count = options->broker_count;
+	plan->factor_most = options->factor_most;
 	plan->controller_count = OT_MIN(plan->broker_count, 1 + 2 * (int32_t)below(&random, 2));
 	plan->shard_count = 1 + (uint32_t)below(&random, CLUSTER_SHARDS_MAX);
 	plan->is_local = plan->broker_count == 1 && one_in(&random, 2);

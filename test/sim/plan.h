@@ -6,6 +6,7 @@
 
 struct plan_options {
 	int32_t broker_count; /* 0: by seed */
+	int32_t factor_most;  /* replicas; 0: by seed */
 	uint32_t without;     /* faults that are left out: a mask of 1 << enum sim_fault */
 	uint64_t fault_limit; /* no more faults than that */
 };

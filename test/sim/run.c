@@ -283,6 +283,15 @@ start_clients(struct sim *sim)
 	}
 }
 
+static void
+end_users(struct sim *sim)
+{
+	for (int32_t i = 0; i < sim->plan.user_count; i++) {
+		user_destroy(sim->users[i]);
+		sim->users[i] = NULL;
+	}
+}
+
 /* ---- phases --------------------------------------------------------------------------------- */
 
 static void
@@ -311,19 +320,25 @@ verify(struct sim *sim)
 			replicas_check(sim, sim_place(i, j));
 }
 
-static void
-check_images(struct sim *sim)
+/* Brokers' images are compared all the time; in the end all of them must be the newest. */
+static bool
+are_images_new(struct sim *sim, char *why, size_t bytes)
 {
-	const struct ot_image *newest = oracle_image(sim->oracle);
+	const struct ot_image *newest;
 
+	oracle_follow(sim->oracle);
+	newest = oracle_image(sim->oracle);
 	for (int32_t id = 1; newest != NULL && id <= sim->plan.broker_count; id++) {
 		struct cluster_broker *broker = cluster_broker(&sim->cluster, id);
 
+		(void)snprintf(why, bytes, "broker %d lags behind the metadata log", id);
+		for (uint32_t i = 0; i < broker->set->count; i++)
+			if (ot_image_place(broker->broker->shards[i].image).offset <
+			    ot_image_place(newest).offset)
+				return false;
 		oracle_check_broker(sim->oracle, broker);
-		if (!has_failed(sim) && ot_image_place(broker->broker->shards[0].image).offset <
-					    ot_image_place(newest).offset)
-			history_fail(sim->history, "broker %d lags behind the metadata log", id);
 	}
+	return true;
 }
 
 static void
@@ -353,8 +368,10 @@ run_phases(struct sim *sim)
 	verify(sim);
 	if (has_failed(sim))
 		return;
-	check_images(sim);
+	run_until(sim, are_images_new, VERIFY_MS_MOST, "metadata");
 	phase(sim, "stop");
+	end_users(sim);
+	sim->is_ending = true;
 	for (int32_t id = 1; id <= sim->plan.broker_count; id++)
 		cluster_stop(&sim->cluster, id);
 	run_until(sim, is_all_stopped, STOP_MS_MOST, "the stop");
@@ -406,8 +423,7 @@ init(struct sim *sim, const struct sim_plan *plan)
 static void
 fini(struct sim *sim)
 {
-	for (int32_t i = 0; i < sim->plan.user_count; i++)
-		user_destroy(sim->users[i]);
+	end_users(sim);
 	oracle_destroy(sim->oracle);
 	ledger_destroy(sim->ledger);
 	faults_destroy(sim->all_faults);

@@ -23,6 +23,7 @@ struct sim_topic {
 struct sim_plan {
 	uint64_t seed;
 	int32_t broker_count;
+	int32_t factor_most; /* replicas; 0: no bound */
 	int32_t controller_count;
 	uint32_t shard_count;
 	bool is_local;
@@ -54,8 +55,9 @@ struct sim {
 	struct faults *all_faults;
 	struct oracle_topic oracle_topics[HISTORY_TOPICS_MAX];
 	struct user *users[SIM_USERS_MAX];
-	bool is_calm;  /* no faults begin */
-	bool is_quiet; /* producers begin nothing new */
+	bool is_calm;   /* no faults begin */
+	bool is_quiet;  /* producers begin nothing new */
+	bool is_ending; /* what is down stays down */
 	bool is_verbose;
 	uint64_t fault_count;
 };

@@ -2,6 +2,7 @@
  * coordinator, answered when it is behind the high watermark. */
 #include "coord/group/group_int.h"
 
+#include "base/plant.h"
 enum {
 	VERSION_GROUP_ID_NOT_FOUND = 9,
 };
@@ -100,7 +101,7 @@ commit_validate_member(struct group *group, const struct ot_offset_commit_reques
 	    group_member_validate(group, request->member_id, request->group_instance_id, &member);
 	if (err != OT_OK)
 		return err;
-	if (generation != group->generation)
+	if (generation != group->generation && !OT_PLANT(STALE_GENERATION))
 		return OT_ERR_ILLEGAL_GENERATION;
 	/* It knows the generation but not what it is assigned: it has not asked yet. */
 	if (group->state == GROUP_COMPLETING_REBALANCE)
