@@ -350,6 +350,7 @@ struct delete_part {
 	struct ot_uuid topic_id;
 	const struct ot_delete_records_request_partition *wanted;
 	struct ot_delete_records_response_partition *answer;
+	struct ot_part_deletion deletion;
 };
 
 struct delete_op {
@@ -368,19 +369,41 @@ all_are_deleted(struct ot_scatter *scatter)
 }
 
 static void
+end_delete(struct delete_part *part, ot_err err, int64_t low_watermark)
+{
+	part->answer->error_code = ot_err_to_wire(err);
+	part->answer->low_watermark = low_watermark;
+	ot_scatter_item_done(&part->item);
+}
+
+static void
+deletion_is_done(struct ot_part_deletion *deletion)
+{
+	end_delete(OT_CONTAINER_OF(deletion, struct delete_part, deletion), deletion->err,
+	    deletion->low_watermark);
+}
+
+static void
 visit_to_delete(struct ot_scatter_item *item)
 {
 	struct delete_part *part = OT_CONTAINER_OF(item, struct delete_part, item);
 	struct ot_part *found = broker_part(&part->topic_id, part->wanted->partition_index);
 	ot_err err = found == NULL ? OT_ERR_NOT_LEADER_OR_FOLLOWER
 	                           : ot_part_delete_records(found, part->wanted->offset,
-					 &part->answer->low_watermark);
-	part->answer->error_code = ot_err_to_wire(err);
-	ot_scatter_item_done(item);
+					 &part->deletion.offset);
+	if (err != OT_OK) {
+		end_delete(part, err, -1);
+		return;
+	}
+	/* The log may have begun behind that already. */
+	if (part->wanted->offset >= 0)
+		part->deletion.offset = part->wanted->offset;
+	ot_part_await_deletion(found, &part->deletion);
 }
 
 static ot_err
 route_delete_topic(struct broker_shard *self, struct delete_op *op,
+    const struct ot_delete_records_request *body,
     const struct ot_delete_records_request_topic *topic,
     struct ot_delete_records_response_topic *answer)
 {
@@ -396,6 +419,10 @@ route_delete_topic(struct broker_shard *self, struct delete_op *op,
 		part->answer = &answer->partitions[i];
 		part->answer->partition_index = part->wanted->partition_index;
 		part->answer->low_watermark = -1;
+		part->deletion = (struct ot_part_deletion){
+			.timeout_ms = body->timeout_ms,
+			.done = deletion_is_done,
+		};
 		struct broker_place place =
 		    broker_find(self, topic->name, NULL, part->wanted->partition_index);
 		if (place.err == OT_OK && place.topic->is_internal)
@@ -435,7 +462,7 @@ broker_handle_delete_records(struct broker_shard *self, struct ot_request *reque
 	                 ? ot_scatter_init(&op->scatter, self->shard, &request->arena)
 	                 : OT_ERR_NO_MEMORY;
 	for (int32_t i = 0; err == OT_OK && i < body->topics_count; i++)
-		err = route_delete_topic(self, op, &body->topics[i], &op->response.topics[i]);
+		err = route_delete_topic(self, op, body, &body->topics[i], &op->response.topics[i]);
 	if (err != OT_OK)
 		ot_request_abort(request, "no memory for a DeleteRecords request");
 	else

@@ -165,6 +165,7 @@ ot_part_create(const struct ot_part_conf *conf, const struct ot_log_open_args *a
 	ot_list_init(&part->unsynced);
 	ot_list_init(&part->unreplicated);
 	ot_list_init(&part->watchers);
+	ot_list_init(&part->deletions);
 	ot_turn_work_init(&part->write_work, part_write_staged);
 	return part;
 }
@@ -295,6 +296,7 @@ ot_part_close(struct ot_part *part, enum ot_log_close_how how)
 	part->is_close_wanted = true;
 	part_drop_isr_wish(part);
 	part_fail_appends(part, OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	part_look_at_deletions(part);
 	release_watchers(part);
 	continue_closing(part);
 }
@@ -329,7 +331,7 @@ void
 ot_part_destroy(struct ot_part *part)
 {
 	OT_ASSERT(part->state == OT_PART_CLOSED && part->job_count == 0);
-	OT_ASSERT(ot_list_is_empty(&part->watchers));
+	OT_ASSERT(ot_list_is_empty(&part->watchers) && ot_list_is_empty(&part->deletions));
 	part->magic = 0;
 	part_free_role(part);
 	ot_free((void *)(uintptr_t)part->conf.topic.data);
@@ -350,6 +352,7 @@ part_go_offline(struct ot_part *part, ot_err err)
 	ot_err undone = ot_log_write_staged(part->log, ot_io_wall(part->conf.owner->io));
 	OT_ASSERT(undone == OT_OK || ot_log_failure(part->log) != OT_OK);
 	part_fail_appends(part, OT_ERR_KAFKA_STORAGE_ERROR);
+	part_look_at_deletions(part);
 	part_wake_watchers(part);
 }
 
@@ -441,6 +444,7 @@ ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
 		return;
 	note_use(part);
 	part_look_at_isr(part);
+	part_look_at_deletions(part);
 	if (is_retention_due)
 		retain(part, now);
 	int64_t flush_ms = part->conf.settings.flush_ms;

@@ -205,11 +205,27 @@ struct ot_part_find {
 /* Calls `done`, at once or after a worker has looked. @owner owner   @blocks never */
 void ot_part_find(struct ot_part *part, struct ot_part_find *find);
 
-/* DeleteRecords: everything before `offset` (-1: the high watermark) goes. OFFSET_OUT_OF_RANGE
- * beyond the high watermark, POLICY_VIOLATION on a topic that is only compacted.
+/* DeleteRecords: everything before `offset` (-1: the high watermark) goes from this log, which
+ * begins at `*ret_start` then. OFFSET_OUT_OF_RANGE beyond the high watermark, POLICY_VIOLATION on a
+ * topic that is only compacted.
  * @owner owner   @blocks never */
-OT_MUST_USE ot_err ot_part_delete_records(struct ot_part *part, int64_t offset,
-    int64_t *ret_low_watermark);
+OT_MUST_USE ot_err ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_start);
+
+/* Someone who waits until no replica of a broker that is alive has what lies before `offset`. */
+struct ot_part_deletion {
+	int64_t offset;
+	int64_t timeout_ms; /* 0: what is not so by now will not be waited for */
+	void (*done)(struct ot_part_deletion *deletion);
+
+	ot_err err;            /* REQUEST_TIMED_OUT, NOT_LEADER_OR_FOLLOWER */
+	int64_t low_watermark; /* the least log start of those replicas; -1: not led here */
+	struct ot_part *part;  /* the partition's, as the rest */
+	struct ot_list link;
+	struct ot_timer timer;
+};
+
+/* Calls `done` once, at once when there is nothing to wait for. @owner owner   @blocks never */
+void ot_part_await_deletion(struct ot_part *part, struct ot_part_deletion *deletion);
 
 /* Moves the log start of an internal topic whose coordinator has rewritten what it still needs.
  * OFFSET_OUT_OF_RANGE beyond the high watermark. @owner owner */
@@ -242,6 +258,8 @@ struct ot_part_conf {
 	/* Whether a broker may enter the ISR: registered in that epoch (-1: any), not fenced, not
 	 * stopping. NULL: each may. */
 	bool (*is_eligible)(void *arg, int32_t broker, int64_t epoch);
+	/* Whether a broker is registered and not fenced. NULL: each is. */
+	bool (*is_alive)(void *arg, int32_t broker);
 	void *arg;
 };
 

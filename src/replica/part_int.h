@@ -56,6 +56,7 @@ struct ot_part {
 	struct ot_list unsynced;     /* [owner] written, to be answered after a sync */
 	struct ot_list unreplicated; /* [owner] acks=all, to be answered by the high watermark */
 	struct ot_list watchers;     /* [owner] */
+	struct ot_list deletions;    /* [owner] who waits for the followers to delete as well */
 	struct ot_turn_work write_work;
 
 	bool is_sync_running;         /* [owner] */
@@ -155,6 +156,8 @@ OT_MUST_USE ot_err part_check_reader(const struct ot_part *part, int32_t leader_
 /* part_isr.c. All of a leader. @owner owner */
 void part_make_peers(struct ot_part *part, struct ot_ids replicas, bool is_new_epoch);
 void part_free_peers(struct ot_part *part);
+/* The least log start of the replicas whose brokers are alive. */
+int64_t part_low_watermark(const struct ot_part *part);
 int32_t part_min_isr(const struct ot_part *part);
 /* How far all have come that the high watermark waits for. `own_end`: of this log. */
 int64_t part_committed_end(const struct ot_part *part, int64_t own_end);
@@ -165,6 +168,10 @@ void part_note_fetch(struct ot_part *part, const struct ot_part_read *read);
 /* Tells it if another ISR is wanted by now. */
 void part_look_at_isr(struct ot_part *part);
 void part_drop_isr_wish(struct ot_part *part);
+
+/* part_delete.c. Answers the deletions that all live replicas have carried out by now, or all of
+ * them since the partition is not led here any more. @owner owner */
+void part_look_at_deletions(struct ot_part *part);
 
 /* part_follow.c. A cut that waits for the last job begins. @owner owner */
 void part_continue_cut(struct ot_part *part);

@@ -171,7 +171,22 @@ part_note_fetch(struct ot_part *part, const struct ot_part_read *read)
 	if (read->replica_epoch >= 0)
 		peer->broker_epoch = read->replica_epoch;
 	part_look_at_isr(part);
+	part_look_at_deletions(part);
 	part_advance(part);
+}
+
+int64_t
+part_low_watermark(const struct ot_part *part)
+{
+	int64_t low = ot_log_start_offset(part->log);
+	for (int32_t i = 0; i < part->peer_count; i++) {
+		const struct part_peer *peer = &part->peers[i];
+		bool is_alive =
+		    part->conf.is_alive == NULL || part->conf.is_alive(part->conf.arg, peer->id);
+		if (is_alive)
+			low = OT_MIN(low, peer->log_start);
+	}
+	return low;
 }
 
 bool

@@ -376,37 +376,6 @@ ot_part_find(struct ot_part *part, struct ot_part_find *find)
 /* ---- other questions ----------------------------------------------------------------------- */
 
 ot_err
-ot_part_trim(struct ot_part *part, int64_t offset)
-{
-	part_enter(part);
-	part_settle(part);
-	ot_err err = ot_part_check_leader(part, -1);
-	if (err != OT_OK)
-		return err;
-	if (offset < 0 || offset > part->high_watermark)
-		return OT_ERR_OFFSET_OUT_OF_RANGE;
-	err = ot_log_advance_start(part->log, offset);
-	if (err == OT_OK)
-		ot_part_tick(part, ot_io_wall(part->conf.owner->io), true);
-	return err;
-}
-
-ot_err
-ot_part_delete_records(struct ot_part *part, int64_t offset, int64_t *ret_low_watermark)
-{
-	part_settle(part);
-	ot_err err = ot_part_check_leader(part, -1);
-	if (err != OT_OK)
-		return err;
-	if (!part->conf.settings.log.is_deleting)
-		return OT_ERR_POLICY_VIOLATION;
-	err = ot_part_trim(part, offset == -1 ? part->high_watermark : offset);
-	if (err == OT_OK)
-		*ret_low_watermark = ot_log_start_offset(part->log);
-	return err;
-}
-
-ot_err
 ot_part_epoch_end(struct ot_part *part, int32_t current_leader_epoch, int32_t epoch,
     int32_t *ret_epoch, int64_t *ret_end_offset)
 {

@@ -71,6 +71,7 @@ cease_to_lead(struct ot_part *part)
 	part->is_leader = false;
 	part_free_peers(part);
 	part_fail_appends(part, OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	part_look_at_deletions(part);
 	part_wake_watchers(part);
 }
 

@@ -318,6 +318,15 @@ is_eligible(void *arg, int32_t broker, int64_t epoch)
 	       (epoch < 0 || epoch == image->epoch);
 }
 
+static bool
+is_alive(void *arg, int32_t broker)
+{
+	const struct ot_replicas *replicas = arg;
+	const struct ot_broker_image *image =
+	    replicas->image != NULL ? ot_image_broker(replicas->image, broker) : NULL;
+	return image != NULL && !image->is_fenced;
+}
+
 static void
 on_open(void *arg, struct ot_part *part)
 {
@@ -375,6 +384,7 @@ create_replica(struct ot_replicas *replicas, const struct ot_image *image,
 		.on_role = on_role,
 		.on_isr_wanted = on_isr_wanted,
 		.is_eligible = is_eligible,
+		.is_alive = is_alive,
 		.on_open = on_open,
 		.on_closed = on_closed,
 		.arg = replicas,

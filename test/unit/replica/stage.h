@@ -27,7 +27,8 @@ struct stage {
 	struct ot_part *part;
 	struct ot_part_settings settings;
 	struct ot_uuid topic_id;
-	int64_t append_timeout_ms; /* of appends from now on */
+	int64_t append_timeout_ms;                   /* of appends from now on */
+	bool (*is_alive)(void *arg, int32_t broker); /* of a partition's conf */
 	unsigned opened;
 	unsigned closed;
 	/* What the last partition that closed told. */
@@ -179,6 +180,7 @@ stage_create_part(struct stage *stage)
 		.node_id = 1,
 		.on_open = stage_on_open,
 		.on_closed = stage_on_closed,
+		.is_alive = stage->is_alive,
 		.arg = stage,
 	};
 	ot_shard_enter(stage->shard);

@@ -803,6 +803,143 @@ test_delete_records(void **state)
 	stage_fini(&stage);
 }
 
+struct wait {
+	struct ot_part_deletion deletion;
+	bool is_done;
+};
+
+static void
+wait_is_done(struct ot_part_deletion *deletion)
+{
+	struct wait *wait = OT_CONTAINER_OF(deletion, struct wait, deletion);
+	assert_false(wait->is_done);
+	wait->is_done = true;
+}
+
+static bool
+is_wait_over(void *arg)
+{
+	return ((struct wait *)arg)->is_done;
+}
+
+static void
+begin_wait(struct stage *stage, int64_t offset, int64_t timeout_ms, struct wait *wait)
+{
+	*wait = (struct wait){ .deletion = {
+				   .offset = offset,
+				   .timeout_ms = timeout_ms,
+				   .done = wait_is_done,
+			       } };
+	ot_part_await_deletion(stage->part, &wait->deletion);
+}
+
+/* A fetch by the other replica, which has all up to 5 and begins there. */
+static void
+fetch_as_follower(struct stage *stage, int64_t log_start)
+{
+	struct stage_read read = { .read = {
+				       .offset = 5,
+				       .bytes_max = 1024,
+				       .leader_epoch = -1,
+				       .last_fetched_epoch = -1,
+				       .replica_id = STAGE_NODE + 1,
+				       .replica_epoch = -1,
+				       .replica_log_start = log_start,
+				       .done = stage_read_is_done,
+				   } };
+	ot_part_read(stage->part, &read.read);
+	stage_until(stage, stage_is_read, &read);
+	assert_ok(read.read.err);
+	ot_file_unref(read.read.file);
+	ot_free(read.read.aborted);
+}
+
+static bool is_second_dead;
+
+static bool
+is_alive(void *arg, int32_t broker)
+{
+	(void)arg;
+	return !is_second_dead || broker == STAGE_NODE;
+}
+
+static void
+open_part_of_two(struct stage *stage)
+{
+	stage_init(stage, 1);
+	stage->is_alive = is_alive;
+	is_second_dead = false;
+	stage_create_part(stage);
+	stage_set_role(stage, STAGE_NODE, STAGE_EPOCH, STAGE_EPOCH, 2, 2);
+	stage_until(stage, stage_is_open, stage);
+	for (int i = 0; i < 5; i++)
+		assert_ok(stage_append_and_wait(stage, 1, &one_record, NULL));
+	fetch_as_follower(stage, 0);
+	int64_t start = -1;
+	assert_ok(ot_part_delete_records(stage->part, 3, &start));
+}
+
+static void
+test_deletion_waits_for_followers(void **state)
+{
+	(void)state;
+	/* Goal: a deletion is over once all live replicas have carried it out, when its time is
+	 * up, and when its leader is deposed; a dead broker's replica does not hold it. */
+	struct stage stage;
+	open_part_of_two(&stage);
+	struct wait at_once, first, late, held, deposed;
+	begin_wait(&stage, 0, 1000, &at_once);
+	assert_true(at_once.is_done);
+	assert_int_equal(at_once.deletion.low_watermark, 0);
+	begin_wait(&stage, 3, 60000, &first);
+	begin_wait(&stage, 3, 0, &late);
+	assert_true(late.is_done);
+	assert_int_equal(late.deletion.err, OT_ERR_REQUEST_TIMED_OUT);
+	begin_wait(&stage, 3, 10, &late);
+	stage_until(&stage, is_wait_over, &late);
+	assert_int_equal(late.deletion.err, OT_ERR_REQUEST_TIMED_OUT);
+	assert_int_equal(late.deletion.low_watermark, 0);
+	fetch_as_follower(&stage, 2);
+	assert_false(first.is_done);
+	fetch_as_follower(&stage, 3);
+	assert_true(first.is_done);
+	assert_ok(first.deletion.err);
+	assert_int_equal(first.deletion.low_watermark, 3);
+
+	begin_wait(&stage, 4, 60000, &held);
+	begin_wait(&stage, 5, 60000, &deposed);
+	int64_t start = -1;
+	assert_ok(ot_part_delete_records(stage.part, 4, &start));
+	assert_false(held.is_done);
+	is_second_dead = true;
+	ot_part_tick(stage.part, ot_io_wall(stage.shard->io), false);
+	assert_true(held.is_done);
+	assert_ok(held.deletion.err);
+	assert_int_equal(held.deletion.low_watermark, 4);
+	assert_false(deposed.is_done);
+	stage_set_role(&stage, STAGE_NODE + 1, STAGE_EPOCH + 1, STAGE_EPOCH + 1, 2, 2);
+	assert_true(deposed.is_done);
+	assert_int_equal(deposed.deletion.err, OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	assert_int_equal(deposed.deletion.low_watermark, -1);
+	stage_close_part(&stage);
+	stage_fini(&stage);
+}
+
+static void
+test_close_with_a_deletion(void **state)
+{
+	(void)state;
+	/* Goal: a partition that is closed lets the deletions go that wait. */
+	struct stage stage;
+	open_part_of_two(&stage);
+	struct wait wait;
+	begin_wait(&stage, 3, 60000, &wait);
+	stage_close_part(&stage);
+	assert_true(wait.is_done);
+	assert_int_equal(wait.deletion.err, OT_ERR_NOT_LEADER_OR_FOLLOWER);
+	stage_fini(&stage);
+}
+
 /* ---- what the topic demands of batches ----------------------------------------------------------
  */
 
@@ -946,6 +1083,8 @@ main(void)
 		cmocka_unit_test(test_divergence),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_delete_records),
+		cmocka_unit_test(test_deletion_waits_for_followers),
+		cmocka_unit_test(test_close_with_a_deletion),
 		cmocka_unit_test(test_log_append_time),
 		cmocka_unit_test(test_recompression),
 		cmocka_unit_test(test_record_rules),
