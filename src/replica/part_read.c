@@ -22,12 +22,25 @@ is_hot(const struct ot_part *part, const struct ot_part_read *read)
 	return ot_file_is_cached(plan->file, plan->place, plan->bytes);
 }
 
+/* A consumer that names no epoch may take this follower for the leader that it was. If it were told
+ * that its offset is out of range it would begin anew, at the first record or the last. One that
+ * names the epoch was sent here as to a follower, and goes back to the leader then (KIP-392). */
+static bool
+is_ahead_of_follower(const struct ot_part *part, const struct ot_part_read *read)
+{
+	return !part->is_leader && read->leader_epoch < 0 &&
+	       read->offset > ot_log_end_offset(part->log);
+}
+
 static ot_err
 check_read(const struct ot_part *part, const struct ot_part_read *read)
 {
 	if (read->replica_id >= 0)
 		return part_check_replica(part, read);
-	return part_check_reader(part, read->leader_epoch, read->is_follower_allowed);
+	ot_err err = part_check_reader(part, read->leader_epoch, read->is_follower_allowed);
+	if (err == OT_OK && is_ahead_of_follower(part, read))
+		return OT_ERR_NOT_LEADER_OR_FOLLOWER;
+	return err;
 }
 
 static int64_t

@@ -735,6 +735,47 @@ find_offset(struct stage *stage, int64_t timestamp)
 }
 
 static void
+test_consumer_ahead_of_a_follower(void **state)
+{
+	(void)state;
+	/* Goal: a follower that lags tells a consumer who names no epoch, and so may take it for
+	 * the leader, to look for that one, and not that its offset is out of range; who names the
+	 * epoch knows where it reads (KIP-392). */
+	struct stage stage;
+	stage_init(&stage, 1);
+	stage_open_part(&stage);
+	stage_append_many(&stage, 2, &one_record);
+	stage_set_role(&stage, STAGE_NODE + 1, STAGE_EPOCH + 1, STAGE_EPOCH + 1, 2, 2);
+	const struct {
+		int64_t offset;
+		int32_t epoch;
+		ot_err err;
+	} reads[] = {
+		{ 2, -1, OT_OK },
+		{ 3, -1, OT_ERR_NOT_LEADER_OR_FOLLOWER },
+		{ 3, STAGE_EPOCH + 1, OT_ERR_OFFSET_OUT_OF_RANGE },
+		{ -1, -1, OT_ERR_OFFSET_OUT_OF_RANGE },
+	};
+	for (size_t i = 0; i < OT_ARRAY_COUNT(reads); i++) {
+		struct stage_read read = { .read = {
+					       .offset = reads[i].offset,
+					       .bytes_max = 1024,
+					       .leader_epoch = reads[i].epoch,
+					       .last_fetched_epoch = -1,
+					       .replica_id = -1,
+					       .is_follower_allowed = true,
+					       .done = stage_read_is_done,
+					   } };
+		ot_part_read(stage.part, &read.read);
+		stage_until(&stage, stage_is_read, &read);
+		assert_int_equal(read.read.err, reads[i].err);
+		ot_file_unref(read.read.file);
+	}
+	stage_close_part(&stage);
+	stage_fini(&stage);
+}
+
+static void
 test_find(void **state)
 {
 	(void)state;
@@ -1081,6 +1122,7 @@ main(void)
 		cmocka_unit_test(test_close_while_opening),
 		cmocka_unit_test(test_reads),
 		cmocka_unit_test(test_divergence),
+		cmocka_unit_test(test_consumer_ahead_of_a_follower),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_delete_records),
 		cmocka_unit_test(test_deletion_waits_for_followers),
