@@ -56,11 +56,11 @@ struct item {
 	UT_hash_handle hh_part;
 };
 
-/* A partition that the session is to forget. */
+/* A partition that the session has and that is to be taken out of it with the next request, unless
+ * it is asked for again by then: a request that did both would take it out. */
 struct forgotten {
-	struct ot_list link;
-	struct ot_uuid topic_id;
-	int32_t index;
+	uint8_t key[FETCHERS_KEY_BYTES];
+	UT_hash_handle hh;
 };
 
 /* All that is followed of one leader. */
@@ -70,7 +70,7 @@ struct fetcher {
 	struct ot_link *link;
 	bool has_address;
 	struct ot_list items;
-	struct ot_list forgotten;
+	struct forgotten *forgotten;
 	uint32_t writing_count;
 	uint32_t depth; /* of functions that go on after callbacks */
 	bool is_dead;
@@ -156,7 +156,6 @@ get_fetcher(struct ot_fetchers *fetchers, int32_t leader_id)
 	fetcher->fetchers = fetchers;
 	fetcher->leader_id = leader_id;
 	ot_list_init(&fetcher->items);
-	ot_list_init(&fetcher->forgotten);
 	ot_arena_init(&fetcher->arena, 0);
 	ot_arena_init(&fetcher->answer_arena, 0);
 	ot_timer_init(&fetcher->timer, on_timer);
@@ -169,9 +168,11 @@ get_fetcher(struct ot_fetchers *fetchers, int32_t leader_id)
 static void
 drop_forgotten(struct fetcher *fetcher)
 {
-	OT_LIST_FOREACH_SAFE(node, &fetcher->forgotten)
-		ot_free(OT_CONTAINER_OF(node, struct forgotten, link));
-	ot_list_init(&fetcher->forgotten);
+	struct forgotten *forgotten, *next;
+	HASH_ITER(hh, fetcher->forgotten, forgotten, next) {
+		HASH_DEL(fetcher->forgotten, forgotten);
+		ot_free(forgotten);
+	}
 }
 
 static void
@@ -243,10 +244,20 @@ remember_to_forget(struct fetcher *fetcher, struct item *item)
 	if (!item->is_in_session)
 		return;
 	struct forgotten *forgotten = OT_NEW(struct forgotten);
-	memcpy(forgotten->topic_id.bytes, item->key, sizeof(forgotten->topic_id.bytes));
-	forgotten->index = (int32_t)ot_get_u32(item->key + sizeof(forgotten->topic_id.bytes));
-	ot_list_push_back(&fetcher->forgotten, &forgotten->link);
+	memcpy(forgotten->key, item->key, sizeof(forgotten->key));
+	HASH_ADD(hh, fetcher->forgotten, key, sizeof(forgotten->key), forgotten);
 	item->is_in_session = false;
+}
+
+static void
+remember_again(struct fetcher *fetcher, const struct item *item)
+{
+	struct forgotten *forgotten;
+	HASH_FIND(hh, fetcher->forgotten, item->key, sizeof(item->key), forgotten);
+	if (forgotten == NULL)
+		return;
+	HASH_DEL(fetcher->forgotten, forgotten);
+	ot_free(forgotten);
 }
 
 static void
@@ -667,6 +678,7 @@ add_partition(struct fetcher *fetcher, struct item *item, size_t capacity)
 	partition->last_fetched_epoch = item->asked.last_fetched_epoch;
 	partition->log_start_offset = item->asked.log_start_offset;
 	partition->partition_max_bytes = fetcher->fetchers->conf.bytes_max;
+	remember_again(fetcher, item);
 	item->told = item->asked;
 	item->is_in_session = true;
 }
@@ -701,9 +713,7 @@ static void
 fill_forgotten(struct fetcher *fetcher)
 {
 	struct ot_fetch_request *request = &fetcher->request;
-	int32_t count = 0;
-	OT_LIST_FOREACH(node, &fetcher->forgotten)
-		count++;
+	int32_t count = (int32_t)HASH_COUNT(fetcher->forgotten);
 	if (count == 0 || fetcher->session_epoch == 0) {
 		drop_forgotten(fetcher);
 		return;
@@ -712,13 +722,16 @@ fill_forgotten(struct fetcher *fetcher)
 	    ot_fetch_request_forgotten_topic_array(&fetcher->arena, count);
 	int32_t *indexes = ot_arena_array(&fetcher->arena, (size_t)count, sizeof(*indexes));
 	OT_ASSERT(request->forgotten_topics_data != NULL && indexes != NULL);
-	OT_LIST_FOREACH(node, &fetcher->forgotten) {
-		const struct forgotten *forgotten = OT_CONTAINER_OF(node, struct forgotten, link);
+	const struct forgotten *forgotten, *next;
+	HASH_ITER(hh, fetcher->forgotten, forgotten, next) {
 		int32_t place = request->forgotten_topics_data_count++;
-		indexes[place] = forgotten->index;
-		request->forgotten_topics_data[place].topic_id = forgotten->topic_id;
-		request->forgotten_topics_data[place].partitions = &indexes[place];
-		request->forgotten_topics_data[place].partitions_count = 1;
+		struct ot_fetch_request_forgotten_topic *topic =
+		    &request->forgotten_topics_data[place];
+		memcpy(topic->topic_id.bytes, forgotten->key, sizeof(topic->topic_id.bytes));
+		indexes[place] =
+		    (int32_t)ot_get_u32(forgotten->key + sizeof(topic->topic_id.bytes));
+		topic->partitions = &indexes[place];
+		topic->partitions_count = 1;
 	}
 	drop_forgotten(fetcher);
 }
