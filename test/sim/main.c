@@ -519,7 +519,7 @@ take_option(int letter, const char *value)
 	case 'w':
 		return take_only(value);
 	case 't':
-		options.trace_lines = read_number(value, 0, 100000);
+		options.trace_lines = read_number(value, 0, 1000000);
 		return options.trace_lines >= 0;
 	case 'v':
 		options.is_verbose = true;

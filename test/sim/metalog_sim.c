@@ -114,6 +114,8 @@ struct metalog_store {
 	uint64_t cut_from; /* the same */
 	bool is_out;
 	ot_err refusal;
+	void (*on_append)(void *arg); /* NULL: nobody wants to know */
+	void *on_append_arg;
 };
 
 struct engine {
@@ -505,10 +507,13 @@ take_append(struct metalog_store *store, const struct message *message)
 		err = store->refusal;
 	trace(store, err == OT_OK ? "append" : "refuse", message->node_id,
 	    (uint64_t)message->base_offset, (uint64_t)message->records.count);
-	if (err == OT_OK)
-		add_batch(store, &message->records, message->timestamp);
-	else
+	if (err != OT_OK) {
 		answer(store, message, TO_ENGINE_REFUSED, err);
+		return;
+	}
+	add_batch(store, &message->records, message->timestamp);
+	if (store->on_append != NULL)
+		store->on_append(store->on_append_arg);
 }
 
 /* The end of the facts that a snapshot stands for. */
@@ -607,6 +612,13 @@ metalog_store_destroy(struct metalog_store *store)
 	ot_metadata_records_fini(&store->snapshot);
 	ot_free(store->facts);
 	ot_free(store);
+}
+
+void
+metalog_store_on_append(struct metalog_store *store, void (*on_append)(void *arg), void *arg)
+{
+	store->on_append = on_append;
+	store->on_append_arg = arg;
 }
 
 void

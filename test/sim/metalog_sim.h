@@ -47,6 +47,9 @@ struct metalog_store *metalog_store_create(struct ot_sim_world *world,
 /* All engines must have been closed, and the world must not run any more. Accepts NULL. */
 void metalog_store_destroy(struct metalog_store *store);
 
+/* Calls back in the moment in which a batch is taken, before anybody can know of it. */
+void metalog_store_on_append(struct metalog_store *store, void (*on_append)(void *arg), void *arg);
+
 /* Another behaviour from now on; seed and lease stay. */
 void metalog_store_set_conf(struct metalog_store *store, const struct metalog_store_conf *conf);
 

@@ -2,6 +2,7 @@
 #include "oracle.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -99,6 +100,38 @@ keepers(const struct ot_partition_image *partition)
 	return bits_of(ot_partition_isr(partition)) | bits_of(ot_partition_elr(partition));
 }
 
+/* "1,2,4" */
+static const char *
+list(struct ot_ids ids, char *text, size_t capacity)
+{
+	size_t bytes = 0;
+
+	text[0] = '\0';
+	for (int32_t i = 0; i < ids.count && bytes < capacity; i++)
+		bytes += (size_t)snprintf(text + bytes, capacity - bytes, "%s%d", i > 0 ? "," : "",
+		    (int)ids.items[i]);
+	return text;
+}
+
+static void
+trace_partition(const struct oracle *oracle, struct history_place place,
+    const struct ot_partition_image *partition)
+{
+	char what[56], isr[24], elr[24];
+
+	snprintf(what, sizeof(what), "%s-%d by %d isr %s elr %s", oracle->topics[place.topic].name,
+	    (int)place.partition, (int)partition->leader,
+	    list(ot_partition_isr(partition), isr, sizeof(isr)),
+	    list(ot_partition_elr(partition), elr, sizeof(elr)));
+	ot_sim_trace_put(ot_sim_world_trace(oracle->cluster->world),
+	    &(struct ot_sim_event){ .at = ot_sim_world_now(oracle->cluster->world),
+		.verb = "leader",
+		.what = what,
+		.host = -1,
+		.a = (uint64_t)partition->leader_epoch,
+		.b = (uint64_t)partition->partition_epoch });
+}
+
 static void
 consider_partition(struct oracle *oracle, struct history_place place,
     const struct ot_partition_image *before, const struct ot_partition_image *after)
@@ -108,6 +141,7 @@ consider_partition(struct oracle *oracle, struct history_place place,
 
 	*complete = (*complete & new) | (new & ~old & oracle->clean);
 	oracle->is_known[place.topic][place.partition] = true;
+	trace_partition(oracle, place, after);
 	if (*complete == 0)
 		history_excuse(oracle->history, place);
 }

@@ -85,6 +85,16 @@ on_failure(void *arg, struct cluster_broker *broker, ot_err err, const char *why
 	faults_note_down(sim->all_faults, broker->id);
 }
 
+/* What becomes of it can only come later: whoever is to be excused is so in time. */
+static void
+on_append(void *arg)
+{
+	struct sim *sim = arg;
+
+	oracle_follow(sim->oracle);
+	excuse_groups(sim);
+}
+
 /* Groups are excused with the partitions that keep them. */
 static void
 excuse_groups(struct sim *sim)
@@ -105,8 +115,6 @@ step(struct sim *sim)
 	faults_tick(sim->all_faults);
 	if (sim_now_ms(sim) / CHECK_MS == (sim_now_ms(sim) - STEP_MS) / CHECK_MS)
 		return;
-	oracle_follow(sim->oracle);
-	excuse_groups(sim);
 	for (int32_t id = 1; id <= sim->plan.broker_count; id++) {
 		struct cluster_broker *broker = cluster_broker(&sim->cluster, id);
 
@@ -416,6 +424,7 @@ init(struct sim *sim, const struct sim_plan *plan)
 	sim->oracle =
 	    oracle_create(&sim->cluster, sim->history, sim->oracle_topics, plan->topic_count + 1);
 	sim->ledger = ledger_create(sim->history);
+	metalog_store_on_append(sim->cluster.store, on_append, sim);
 	sim->all_faults = faults_create(sim);
 	sim->is_calm = true; /* until the start is over */
 }
