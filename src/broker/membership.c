@@ -143,7 +143,8 @@ prepare_registration(struct broker_call *call)
 	request->cluster_id = ot_str_from(self->conf.cluster_id);
 	request->incarnation_id = self->conf.incarnation;
 	request->rack = ot_str_from(ot_settings_text(broker->settings, OT_BROKER_BROKER_RACK));
-	request->previous_broker_epoch = self->epoch;
+	request->previous_broker_epoch =
+	    self->epoch >= 0 ? self->epoch : ot_dirs_last_epoch(broker->dirs);
 	fill_listeners(self, request);
 	fill_features(self, request);
 	ot_dirs_ids(broker->dirs, &self->arena, &request->log_dirs, &request->log_dirs_count);
@@ -220,8 +221,10 @@ registration_is_done(struct broker_call *call)
 	const struct ot_broker_registration_response *response = &self->response.registration;
 	ot_err err = call->err != OT_OK ? call->err : ot_err_from_wire(response->error_code);
 	self->is_call_under_way = false;
-	if (err == OT_OK)
+	if (err == OT_OK) {
 		self->epoch = response->broker_epoch;
+		ot_dirs_mark_running(self->conf.broker->dirs, self->epoch);
+	}
 	ot_arena_reset(&self->arena);
 	if (self->is_stopped)
 		return;

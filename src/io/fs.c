@@ -107,6 +107,12 @@ ot_fs_space(struct ot_fs *fs, const char *path, struct ot_fs_space *ret_space)
 }
 
 ot_err
+ot_fs_boot_id(struct ot_fs *fs, char ret_id[OT_FS_BOOT_ID_BYTES])
+{
+	return fs->ops->boot_id(fs, ret_id);
+}
+
+ot_err
 ot_fs_lock(struct ot_fs *fs, const char *path, struct ot_file **ret_file)
 {
 	return fs->ops->lock(fs, path, ret_file);

@@ -79,6 +79,12 @@ OT_MUST_USE ot_err ot_fs_sync_dir(struct ot_fs *fs, const char *path);
 OT_MUST_USE ot_err ot_fs_stat(struct ot_fs *fs, const char *path, struct ot_fs_stat *ret_stat);
 OT_MUST_USE ot_err ot_fs_space(struct ot_fs *fs, const char *path, struct ot_fs_space *ret_space);
 
+/* An id of the page cache's life, 0-terminated: while it is the same, whatever any process has
+ * written is still there, synced or not, but for failures of the disk. The machine's boot, in
+ * production. OT_ERR_NOT_FOUND when the host tells none. @owner any thread   @blocks never */
+enum { OT_FS_BOOT_ID_BYTES = 64 };
+OT_MUST_USE ot_err ot_fs_boot_id(struct ot_fs *fs, char ret_id[OT_FS_BOOT_ID_BYTES]);
+
 /* Takes an exclusive lock on a lock file (made when missing) until the file is closed or the
  * process ends. OT_ERR_EXISTS when another process holds it. @owner any thread   @blocks never */
 OT_MUST_USE ot_err ot_fs_lock(struct ot_fs *fs, const char *path, struct ot_file **ret_file);
@@ -131,6 +137,7 @@ struct ot_fs_ops {
 	ot_err (*sync_dir)(struct ot_fs *, const char *);
 	ot_err (*stat)(struct ot_fs *, const char *, struct ot_fs_stat *);
 	ot_err (*space)(struct ot_fs *, const char *, struct ot_fs_space *);
+	ot_err (*boot_id)(struct ot_fs *, char *);
 	ot_err (*lock)(struct ot_fs *, const char *, struct ot_file **);
 	void (*close)(struct ot_file *);
 	ot_err (*read)(struct ot_file *, void *, size_t, uint64_t, size_t *);

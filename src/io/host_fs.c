@@ -165,6 +165,23 @@ host_space(struct ot_fs *fs, const char *path, struct ot_fs_space *ret_space)
 }
 
 static ot_err
+host_boot_id(struct ot_fs *fs, char *ret_id)
+{
+	(void)fs;
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return OT_ERR_NOT_FOUND;
+	ssize_t got = read(fd, ret_id, OT_FS_BOOT_ID_BYTES - 1);
+	close(fd);
+	while (got > 0 && ret_id[got - 1] == '\n')
+		got--;
+	if (got <= 0)
+		return OT_ERR_NOT_FOUND;
+	ret_id[got] = '\0';
+	return OT_OK;
+}
+
+static ot_err
 host_lock(struct ot_fs *fs, const char *path, struct ot_file **ret_file)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, HOST_FILE_MODE);
@@ -343,6 +360,7 @@ static const struct ot_fs_ops host_ops = {
 	.sync_dir = host_sync_dir,
 	.stat = host_stat,
 	.space = host_space,
+	.boot_id = host_boot_id,
 	.lock = host_lock,
 	.close = host_close,
 	.read = host_read,

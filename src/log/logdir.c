@@ -15,11 +15,13 @@
 #define LOCK_NAME      ".lock"
 #define META_NAME      "meta.properties"
 #define STOP_NAME      ".kafka_cleanshutdown"
+#define RUN_NAME       ".ottla_run"
 #define PARTITION_NAME "partition.metadata"
 
 enum {
 	META_BYTES_MAX = 64 * 1024,
 	STOP_BYTES_MAX = 4096,
+	RUN_BYTES_MAX = 128,
 	CHECKPOINT_BYTES_MAX = 1024 * 1024 * 1024,
 	META_VERSION = 1,
 };
@@ -382,6 +384,67 @@ ot_logdir_put_stop(struct ot_logdir *logdir, int64_t broker_epoch)
 	ot_err err = replace(logdir->fs, logdir->path, STOP_NAME, &out);
 	ot_writer_fini(&out);
 	return err;
+}
+
+/* ---- runs ---------------------------------------------------------------------------------- */
+
+/* One line: the epoch, a blank, the boot. */
+static ot_err
+parse_run(const struct ot_writer *text, struct ot_logdir_run *ret_run)
+{
+	const char *begin = (const char *)text->data;
+	const char *end = end_of(begin, text->bytes);
+	const char *blank = text->bytes == 0 ? NULL : memchr(begin, ' ', text->bytes);
+	if (blank == NULL || end[-1] != '\n')
+		return OT_ERR_CORRUPT_FILE;
+	size_t boot_bytes = (size_t)(end - 1 - (blank + 1));
+	struct log_rows rows = { .next = begin, .end = blank };
+	if (boot_bytes == 0 || boot_bytes >= sizeof(ret_run->boot_id) ||
+	    !log_rows_int(&rows, &ret_run->broker_epoch))
+		return OT_ERR_CORRUPT_FILE;
+	memcpy(ret_run->boot_id, blank + 1, boot_bytes);
+	ret_run->boot_id[boot_bytes] = '\0';
+	return OT_OK;
+}
+
+ot_err
+ot_logdir_read_run(const struct ot_logdir *logdir, struct ot_logdir_run *ret_run)
+{
+	char path[LOG_PATH_BYTES];
+	struct ot_writer text;
+	ot_writer_init(&text);
+	log_path_named(path, logdir->path, RUN_NAME);
+	ot_err err = log_read_file(logdir->fs, path, RUN_BYTES_MAX, &text);
+	if (err == OT_OK)
+		err = parse_run(&text, ret_run);
+	ot_writer_fini(&text);
+	return err;
+}
+
+ot_err
+ot_logdir_put_run(const struct ot_logdir *logdir, const struct ot_logdir_run *run)
+{
+	char path[LOG_PATH_BYTES], line[RUN_BYTES_MAX];
+	struct ot_file *file = NULL;
+	int bytes =
+	    snprintf(line, sizeof(line), "%" PRId64 " %s\n", run->broker_epoch, run->boot_id);
+	struct iovec piece = { .iov_base = line, .iov_len = (size_t)bytes };
+	log_path_named(path, logdir->path, RUN_NAME);
+	ot_err err =
+	    ot_fs_open(logdir->fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE | OT_OPEN_TRUNCATE, &file);
+	if (err == OT_OK)
+		err = ot_file_write(file, &piece, 1, 0);
+	ot_file_unref(file);
+	return err;
+}
+
+ot_err
+ot_logdir_drop_run(const struct ot_logdir *logdir)
+{
+	char path[LOG_PATH_BYTES];
+	log_path_named(path, logdir->path, RUN_NAME);
+	ot_err err = ot_fs_remove(logdir->fs, path);
+	return err == OT_ERR_NOT_FOUND ? OT_OK : err;
 }
 
 /* ---- partitions ---------------------------------------------------------------------------- */

@@ -9,6 +9,8 @@
  *   topic-checkpoint                     per partition: of which topic the rows above are, as the
  *                                        first 63 bits of its id. Ours alone: others ignore it
  *   .kafka_cleanshutdown                 there between a clean stop and the next start
+ *   .ottla_run                           the last registration, and the machine's boot in which it
+ *                                        was. Ours alone
  *   <topic>-<n>/                         a partition; partition.metadata in it has the topic's id
  *   <topic>-<n>.<32 hex digits>-delete/  one that is being removed; -future/ one that moves in here
  *                                        from another directory; -stray/ one that nobody expects
@@ -90,6 +92,27 @@ OT_MUST_USE ot_err ot_logdir_take_stop(struct ot_logdir *logdir, struct ot_logdi
 /* Leaves the mark, when all logs were closed cleanly and all checkpoints are written.
  * @owner any thread   @blocks: worker */
 OT_MUST_USE ot_err ot_logdir_put_stop(struct ot_logdir *logdir, int64_t broker_epoch);
+
+/* ---- runs ---------------------------------------------------------------------------------- */
+
+/* Who used the directory last, as a broker of the cluster. */
+struct ot_logdir_run {
+	int64_t broker_epoch;
+	char boot_id[OT_FS_BOOT_ID_BYTES];
+};
+
+/* OT_ERR_NOT_FOUND; OT_ERR_CORRUPT_FILE when a crash came between.
+ * @owner any thread   @blocks rarely */
+OT_MUST_USE ot_err ot_logdir_read_run(const struct ot_logdir *logdir,
+    struct ot_logdir_run *ret_run);
+
+/* Not synced: it means something only as long as the page cache lives.
+ * @owner any thread   @blocks rarely */
+OT_MUST_USE ot_err ot_logdir_put_run(const struct ot_logdir *logdir,
+    const struct ot_logdir_run *run);
+
+/* Fine when it is not there. @owner any thread   @blocks rarely */
+OT_MUST_USE ot_err ot_logdir_drop_run(const struct ot_logdir *logdir);
 
 /* ---- partitions ---------------------------------------------------------------------------- */
 

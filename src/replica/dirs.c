@@ -30,6 +30,8 @@ struct found {
 struct dir {
 	struct ot_logdir *logdir;
 	bool was_clean;
+	int64_t last_epoch;      /* of the broker whose writes are all there; -1: not known */
+	struct ot_once distrust; /* [atomic] its disk has failed in this run */
 	bool has_topic_rows;
 	struct ot_counter part_count; /* [atomic] for placing new partitions */
 };
@@ -250,6 +252,20 @@ forget_wrong_rows(struct ot_dirs *dirs, size_t dir)
 	}
 }
 
+/* Of a broker that was stopped in order, or killed while the machine lived on. */
+static int64_t
+last_epoch(const struct ot_dirs *dirs, size_t index, const struct ot_logdir_stop *stop)
+{
+	struct ot_logdir_run run;
+	char boot_id[OT_FS_BOOT_ID_BYTES];
+	if (stop->was_clean)
+		return stop->broker_epoch;
+	bool is_same_boot = ot_fs_boot_id(dirs->fs, boot_id) == OT_OK &&
+	                    ot_logdir_read_run(dirs->items[index].logdir, &run) == OT_OK &&
+	                    strcmp(run.boot_id, boot_id) == 0;
+	return is_same_boot ? run.broker_epoch : -1;
+}
+
 static ot_err
 read_dir(struct ot_dirs *dirs, size_t index)
 {
@@ -267,6 +283,7 @@ read_dir(struct ot_dirs *dirs, size_t index)
 	if (err != OT_OK)
 		return err;
 	dirs->items[index].was_clean = stop.was_clean;
+	dirs->items[index].last_epoch = last_epoch(dirs, index, &stop);
 	forget_wrong_rows(dirs, index);
 	return OT_OK;
 }
@@ -374,6 +391,9 @@ ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs, struct 
 		ot_dirs_close(dirs);
 		return err;
 	}
+	/* The mark of a clean stop is gone, and the process may be killed before it registers. */
+	if (ot_dirs_last_epoch(dirs) >= 0)
+		ot_dirs_mark_running(dirs, ot_dirs_last_epoch(dirs));
 	*ret_dirs = dirs;
 	return OT_OK;
 }
@@ -648,6 +668,46 @@ ot_dirs_write_checkpoints(struct ot_dirs *dirs, const struct ot_dirs_row *rows, 
 	ot_free(scratch);
 	ot_free(all);
 	return first;
+}
+
+/* ---- whose they were ----------------------------------------------------------------------- */
+
+int64_t
+ot_dirs_last_epoch(const struct ot_dirs *dirs)
+{
+	int64_t epoch = dirs->items[0].last_epoch;
+	for (size_t i = 1; i < dirs->count; i++) {
+		if (dirs->items[i].last_epoch != epoch)
+			return -1;
+	}
+	return epoch;
+}
+
+void
+ot_dirs_mark_running(const struct ot_dirs *dirs, int64_t broker_epoch)
+{
+	struct ot_logdir_run run = { .broker_epoch = broker_epoch };
+	if (ot_fs_boot_id(dirs->fs, run.boot_id) != OT_OK)
+		return;
+	for (size_t i = 0; i < dirs->count; i++) {
+		if (ot_once_is_taken(&dirs->items[i].distrust))
+			continue;
+		ot_err err = ot_logdir_put_run(dirs->items[i].logdir, &run);
+		if (err != OT_OK)
+			OT_WARN("replica", "%s: .ottla_run was not written: %s",
+			    ot_logdir_path(dirs->items[i].logdir), ot_err_message(err));
+	}
+}
+
+void
+ot_dirs_distrust(struct ot_dirs *dirs, size_t dir)
+{
+	if (!ot_once_take(&dirs->items[dir].distrust))
+		return;
+	ot_err err = ot_logdir_drop_run(dirs->items[dir].logdir);
+	if (err != OT_OK)
+		OT_WARN("replica", "%s: .ottla_run was not removed: %s",
+		    ot_logdir_path(dirs->items[dir].logdir), ot_err_message(err));
 }
 
 ot_err

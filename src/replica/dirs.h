@@ -114,6 +114,19 @@ struct ot_dirs_row {
 OT_MUST_USE ot_err ot_dirs_write_checkpoints(struct ot_dirs *dirs, const struct ot_dirs_row *rows,
     size_t count);
 
+/* The epoch of the broker that used the directories last and whose writes are all there: it was
+ * stopped in order, or killed and the machine has not been started anew since. A replica of that
+ * epoch has all that it acknowledged (KIP-966). -1: not known, or not the same for all.
+ * @owner any thread */
+int64_t ot_dirs_last_epoch(const struct ot_dirs *dirs);
+
+/* The broker is registered in that epoch. @owner control thread   @blocks rarely */
+void ot_dirs_mark_running(const struct ot_dirs *dirs, int64_t broker_epoch);
+
+/* A disk failed: what was written there may be gone, though the machine lives. Holds until the
+ * next start. @owner any thread   @blocks rarely */
+void ot_dirs_distrust(struct ot_dirs *dirs, size_t dir);
+
 /* All logs of that directory that were opened were closed cleanly. A directory that was not clean
  * at the start is only so when each folder that was found has been opened. @owner main thread
  * @blocks

@@ -123,6 +123,14 @@ part_go_online(struct ot_part *part, struct ot_log *log)
 }
 
 static void
+could_not_be_opened(struct ot_part *part, ot_err err)
+{
+	part->state = OT_PART_OFFLINE;
+	if (!is_shortage(err))
+		ot_dirs_distrust(part->conf.dirs, part->conf.place.dir);
+}
+
+static void
 open_is_done(struct ot_job *job)
 {
 	struct log_job *open = OT_CONTAINER_OF(job, struct log_job, job);
@@ -133,7 +141,7 @@ open_is_done(struct ot_job *job)
 	else if (open->err == OT_OK)
 		part_go_online(part, open->log);
 	else
-		part->state = OT_PART_OFFLINE;
+		could_not_be_opened(part, open->err);
 	part->limit_until = open->limit_until;
 	part->is_open_short = is_shortage(open->err);
 	part->reopen_ticks = PART_REOPEN_TICKS;
@@ -347,6 +355,7 @@ part_go_offline(struct ot_part *part, ot_err err)
 	    "%s is offline from now on: %s. Restart the broker when the disk is well",
 	    part->conf.place.path, ot_err_message(err));
 	part->state = OT_PART_OFFLINE;
+	ot_dirs_distrust(part->conf.dirs, part->conf.place.dir);
 	/* A log that has failed takes back what this turn has staged. */
 	ot_turn_work_cancel(&part->write_work);
 	ot_err undone = ot_log_write_staged(part->log, ot_io_wall(part->conf.owner->io));

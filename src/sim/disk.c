@@ -135,8 +135,10 @@ ot_sim_disk_restart(struct ot_sim_disk *disk, enum ot_sim_stop how)
 		inode->opens = 0;
 		sim_inode_charge(disk, inode);
 	}
-	if (how == OT_SIM_POWER_LOST)
+	if (how == OT_SIM_POWER_LOST) {
 		sim_power_lost(disk);
+		disk->boot++;
+	}
 	disk->generation++;
 	disk->crash_countdown = 0;
 	disk->plan = (struct sim_plan){ 0 };

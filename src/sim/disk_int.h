@@ -107,6 +107,7 @@ struct ot_sim_disk {
 	uint64_t pages_used;
 
 	uint64_t generation;
+	uint64_t boot; /* of the machine: grows when power is lost */
 	bool is_stopped;
 	void (*on_stop)(void *arg);
 	void *on_stop_arg;

@@ -1,6 +1,8 @@
 /* The operations on names: paths, folders, opening, locking. */
 #include "sim/disk_int.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/panic.h"
@@ -368,6 +370,15 @@ sim_space(struct ot_fs *fs, const char *path, struct ot_fs_space *ret_space)
 	return OT_OK;
 }
 
+/* A machine's disk is alone, so its boots count the losses of power. */
+static ot_err
+sim_boot_id(struct ot_fs *fs, char *ret_id)
+{
+	const struct ot_sim_disk *disk = sim_disk_of(fs);
+	snprintf(ret_id, OT_FS_BOOT_ID_BYTES, "boot-%" PRIu64, disk->boot);
+	return OT_OK;
+}
+
 const struct ot_fs_ops sim_disk_ops = {
 	.open = sim_open,
 	.mkdir = sim_mkdir,
@@ -377,6 +388,7 @@ const struct ot_fs_ops sim_disk_ops = {
 	.sync_dir = sim_sync_dir,
 	.stat = sim_stat,
 	.space = sim_space,
+	.boot_id = sim_boot_id,
 	.lock = sim_lock,
 	.close = sim_file_close,
 	.read = sim_file_read,

@@ -172,6 +172,34 @@ test_clean_stops(void **state)
 	fini(&dir);
 }
 
+static void
+test_runs(void **state)
+{
+	(void)state;
+	/* Goal: the mark of a run is read as it was written, and one that a crash has torn is told
+	 * from one that is whole. */
+	static const char *const torn[] = { "", "\n", "17", "17 ", "17 \n", "17 boot-1",
+		"x boot-1\n", " boot-1\n" };
+	struct dir dir;
+	struct ot_logdir_run run = { .broker_epoch = 17, .boot_id = "boot-1" }, got;
+	init(&dir);
+	assert_ok(open_dir(&dir));
+	assert_int_equal(ot_logdir_read_run(dir.logdir, &got), OT_ERR_NOT_FOUND);
+	assert_ok(ot_logdir_put_run(dir.logdir, &run));
+	expect(&dir, ".ottla_run", "17 boot-1\n");
+	assert_ok(ot_logdir_read_run(dir.logdir, &got));
+	assert_int_equal(got.broker_epoch, 17);
+	assert_string_equal(got.boot_id, "boot-1");
+	for (size_t i = 0; i < OT_ARRAY_COUNT(torn); i++) {
+		put(&dir, ".ottla_run", torn[i]);
+		assert_int_equal(ot_logdir_read_run(dir.logdir, &got), OT_ERR_CORRUPT_FILE);
+	}
+	assert_ok(ot_logdir_drop_run(dir.logdir));
+	assert_ok(ot_logdir_drop_run(dir.logdir));
+	assert_int_equal(ot_logdir_read_run(dir.logdir, &got), OT_ERR_NOT_FOUND);
+	fini(&dir);
+}
+
 /* ---- partitions ---------------------------------------------------------------------------- */
 
 static void
@@ -311,6 +339,7 @@ main(void)
 		cmocka_unit_test(test_directories_of_others_are_refused),
 		cmocka_unit_test(test_kafkas_own_files),
 		cmocka_unit_test(test_clean_stops),
+		cmocka_unit_test(test_runs),
 		cmocka_unit_test(test_names_of_partitions),
 		cmocka_unit_test(test_list_and_rename),
 		cmocka_unit_test(test_checkpoints),

@@ -100,6 +100,47 @@ stop_cleanly(struct stand *stand)
 	assert_ok(try_open(stand, 1, 2));
 }
 
+/* Ends as kill -9 does, and starts again. */
+static void
+be_killed(struct stand *stand)
+{
+	ot_sim_disk_stop(stand->disk);
+	ot_dirs_close(stand->dirs);
+	ot_sim_disk_restart(stand->disk, OT_SIM_KILLED);
+	assert_ok(try_open(stand, 1, 2));
+}
+
+static void
+test_last_epoch(void **state)
+{
+	(void)state;
+	/* Goal: the broker that was here last is known after a clean stop and after a kill, and not
+	 * after a loss of power, where a disk has failed, or when the directories disagree. */
+	struct stand stand;
+	open_stand(&stand);
+	assert_int_equal(ot_dirs_last_epoch(stand.dirs), -1);
+	ot_dirs_mark_running(stand.dirs, 4);
+	be_killed(&stand);
+	assert_int_equal(ot_dirs_last_epoch(stand.dirs), 4);
+	stop_cleanly(&stand);
+	assert_int_equal(ot_dirs_last_epoch(stand.dirs), 5);
+	be_killed(&stand); /* before it was registered again */
+	assert_int_equal(ot_dirs_last_epoch(stand.dirs), 5);
+	ot_dirs_mark_running(stand.dirs, 6);
+	crash(&stand);
+	assert_int_equal(ot_dirs_last_epoch(stand.dirs), -1);
+
+	ot_dirs_mark_running(stand.dirs, 7);
+	ot_dirs_distrust(stand.dirs, 1);
+	ot_dirs_mark_running(stand.dirs, 8);
+	be_killed(&stand);
+	assert_int_equal(ot_dirs_last_epoch(stand.dirs), -1);
+	ot_dirs_mark_running(stand.dirs, 9);
+	be_killed(&stand);
+	assert_int_equal(ot_dirs_last_epoch(stand.dirs), 9);
+	close_stand(&stand);
+}
+
 static void
 test_placement_and_return(void **state)
 {
@@ -423,6 +464,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_placement_and_return),
+		cmocka_unit_test(test_last_epoch),
 		cmocka_unit_test(test_foreign_directories),
 		cmocka_unit_test(test_folder_of_a_deleted_topic),
 		cmocka_unit_test(test_rows_of_a_topic_made_again),
