@@ -566,16 +566,6 @@ give_nothing(struct fetch_part *part, ot_err err)
 	};
 }
 
-static bool
-is_listed(const struct ot_throttled_replicas *list, int32_t partition, int32_t broker)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		if (list->pairs[i].partition == partition && list->pairs[i].broker == broker)
-			return true;
-	}
-	return list->is_all;
-}
-
 /* Whether leader.replication.throttled.* holds for what the follower reads. Those in the ISR are
  * never held back, since producers wait for them. */
 static void
@@ -589,9 +579,9 @@ note_throttle(struct broker_shard *self, struct fetch_part *part, const struct o
 		return;
 	const struct ot_topic_image *topic = ot_image_topic_by_id(self->image, &part->topic_id);
 	part->is_measured =
-	    topic != NULL &&
-	    is_listed(&ot_image_topic_settings(self->image, topic)->leader_throttled,
-		part->state.wanted.partition, self->broker->node_id);
+	    topic != NULL && ot_throttled_replicas_have(
+				 &ot_image_topic_settings(self->image, topic)->leader_throttled,
+				 part->state.wanted.partition, self->broker->node_id);
 	struct ot_part_follower follower;
 	part->is_held_back =
 	    part->is_measured && ot_part_follower(found, op->replica_id, &follower) &&

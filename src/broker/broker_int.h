@@ -48,17 +48,18 @@ struct broker_listener {
 };
 
 struct broker {
-	struct ot_settings *settings;        /* [const] as started */
-	struct ot_shard_set *set;            /* [const] */
-	struct broker_shard *shards;         /* [const] set->count of them */
-	struct broker_listener *listeners;   /* [const] */
-	size_t listener_count;               /* [const] */
-	struct broker_control *control;      /* [const] */
-	struct ot_dirs *dirs;                /* [const] */
-	struct broker_isr *isr;              /* [const] see isr_int.h */
-	struct ot_throttle *leader_throttle; /* [const] bytes to throttled followers */
-	int32_t node_id;                     /* [const] */
-	struct broker_life *life;            /* [const] see life_int.h */
+	struct ot_settings *settings;          /* [const] as started */
+	struct ot_shard_set *set;              /* [const] */
+	struct broker_shard *shards;           /* [const] set->count of them */
+	struct broker_listener *listeners;     /* [const] */
+	size_t listener_count;                 /* [const] */
+	struct broker_control *control;        /* [const] */
+	struct ot_dirs *dirs;                  /* [const] */
+	struct broker_isr *isr;                /* [const] see isr_int.h */
+	struct ot_throttle *leader_throttle;   /* [const] bytes to throttled followers */
+	struct ot_throttle *follower_throttle; /* [const] bytes from leaders to throttled ones */
+	int32_t node_id;                       /* [const] */
+	struct broker_life *life;              /* [const] see life_int.h */
 };
 
 static inline struct broker_shard *

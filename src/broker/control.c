@@ -198,6 +198,16 @@ may_go_on(const struct broker_call *call)
 	       ot_io_now(control->shard->io) < call->deadline;
 }
 
+/* No active controller was found in time, or it did not answer. A client hears that, as it does of
+ * Kafka's brokers: who is asked at its listeners is never the wrong one. */
+static bool
+is_too_late(const struct broker_call *call)
+{
+	const struct broker_control *control = call->control;
+	return call->api != NULL && !control->is_closing && !call->is_from_peer &&
+	       call->call.fail != NULL && ot_io_now(control->shard->io) >= call->deadline;
+}
+
 static void
 call_is_done(struct ot_controller_call *controller_call, ot_err err)
 {
@@ -206,6 +216,10 @@ call_is_done(struct ot_controller_call *controller_call, ot_err err)
 	if (err == OT_ERR_NOT_CONTROLLER && may_go_on(call)) {
 		broker_channel_take(control->channel, call);
 		return;
+	}
+	if (err == OT_ERR_NOT_CONTROLLER && is_too_late(call)) {
+		err = OT_ERR_REQUEST_TIMED_OUT;
+		controller_call->fail(controller_call, err);
 	}
 	call->err = err;
 	struct publication *publication = find_publication(control, control->version);

@@ -12,6 +12,10 @@
 enum {
 	ISR_ALTER_PARTITION_VERSION = 3, /* topics by id, brokers with epochs */
 	ISR_RETRY_MS = 50,
+	/* A controller that says nothing for so long may have vanished without an end of its
+	 * connection. It is asked again over another: a change that was committed meanwhile is
+	 * refused by its epoch and comes with the metadata. */
+	ISR_CALL_MS = 5 * 1000,
 	ISR_PARTITIONS_MAX = 10000, /* of one request; the others wait for the next */
 	ISR_KEY_BYTES = sizeof(struct ot_uuid) + sizeof(int32_t),
 };
@@ -369,8 +373,8 @@ send_queued(struct broker_isr *isr)
 		.body = &isr->request,
 		.response = &isr->response,
 	};
-	isr->call.timeout_ms =
-	    ot_settings_number(isr->broker->settings, OT_BROKER_REQUEST_TIMEOUT_MS);
+	isr->call.timeout_ms = OT_MIN(
+	    ot_settings_number(isr->broker->settings, OT_BROKER_REQUEST_TIMEOUT_MS), ISR_CALL_MS);
 	if (fill_request(isr)) {
 		broker_control_post(isr->broker, isr->control, &isr->call);
 		return;

@@ -71,6 +71,7 @@ create_fetchers(const struct broker_shard *self, const struct ot_settings *setti
 		.wait_ms_max = ot_settings_number(settings, OT_BROKER_REPLICA_FETCH_WAIT_MAX_MS),
 		.backoff_ms = ot_settings_number(settings, OT_BROKER_REPLICA_FETCH_BACKOFF_MS),
 		.timeout_ms = ot_settings_number(settings, OT_BROKER_REPLICA_SOCKET_TIMEOUT_MS),
+		.throttle = self->broker->follower_throttle,
 	};
 	return ot_fetchers_create(&conf);
 }
@@ -237,6 +238,7 @@ create_objects(struct broker *broker, struct ot_io *io)
 {
 	broker->isr = broker_isr_create(broker);
 	broker->leader_throttle = create_throttle(broker);
+	broker->follower_throttle = create_throttle(broker);
 	for (uint32_t i = 0; i < broker->set->count; i++)
 		create_shard(broker, i);
 	struct broker_life *life = broker->life;
@@ -299,6 +301,7 @@ broker_destroy(struct broker *broker)
 	broker_control_destroy(broker->control);
 	broker_isr_destroy(broker->isr);
 	ot_throttle_destroy(broker->leader_throttle);
+	ot_throttle_destroy(broker->follower_throttle);
 	broker_quorum_destroy(broker->life->quorum);
 	join_plan_fini(&broker->life->plan);
 	ot_dirs_close(broker->dirs);

@@ -57,7 +57,8 @@ OT_MUST_USE ot_err broker_create(const struct broker_args *args, struct broker *
 /* @owner control   @blocks never */
 void broker_start(struct broker *broker);
 
-/* Begins to stop, as asked (`err` OT_OK) or for a reason; once it does, more calls are nothing.
+/* Begins to stop, as asked (`err` OT_OK) or for a reason. While it waits for others to lead in its
+ * place a second call ends the waiting; later ones are nothing.
  * @owner control   @blocks never */
 void broker_stop(struct broker *broker, ot_err err, const char *why);
 

@@ -228,6 +228,8 @@ broker_stop(struct broker *broker, ot_err err, const char *why)
 		life->err = err;
 		ot_why_set(&life->why, "%s: %s", why, ot_err_message(err));
 	}
+	/* Who asks twice does not want to wait for the others. */
+	bool is_urgent = err != OT_OK || life->stop == LIFE_STOP_LEADING;
 	if (life->stop == LIFE_RUNS) {
 		OT_INFO("broker", "stopping");
 		life->stop = LIFE_STOP_LEADING;
@@ -236,6 +238,6 @@ broker_stop(struct broker *broker, ot_err err, const char *why)
 			broker_control_leave(broker->control, others_lead, broker);
 	}
 	/* Whatever went wrong, or came before anybody was let in, waits for nobody. */
-	if (life->stop == LIFE_STOP_LEADING && (err != OT_OK || !life->is_ready))
+	if (life->stop == LIFE_STOP_LEADING && (is_urgent || !life->is_ready))
 		begin_closing(broker);
 }

@@ -370,3 +370,14 @@ ot_topic_settings_validate(const struct ot_settings *settings,
 	ot_arena_fini(&scratch);
 	return err;
 }
+
+bool
+ot_throttled_replicas_have(const struct ot_throttled_replicas *list, int32_t partition,
+    int32_t broker)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->pairs[i].partition == partition && list->pairs[i].broker == broker)
+			return true;
+	}
+	return list->is_all;
+}

@@ -31,6 +31,10 @@ struct ot_throttled_replicas {
 	size_t count;
 };
 
+/* @owner any thread   @blocks never */
+bool ot_throttled_replicas_have(const struct ot_throttled_replicas *list, int32_t partition,
+    int32_t broker);
+
 /* Copied freely, except for the throttled replicas, whose pairs are the arena's that the settings
  * were read with. Times are milliseconds, and INT64_MAX means never. */
 struct ot_topic_settings {

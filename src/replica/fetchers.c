@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "base/report.h"
+#include "replica/throttle.h"
 #include "wire/link.h"
 #include "wire/msg_fetch.h"
 #include "wire/msg_list_offsets.h"
@@ -14,6 +15,7 @@ enum {
 	FETCHERS_RECONNECT_MS = 50,
 	FETCHERS_RECONNECT_MS_MAX = 1000,
 	FETCHERS_PAUSE_MS = 20, /* of a partition the first time; then it doubles */
+	FETCHERS_HOLD_MS = 100, /* of a throttled one, until the rate is looked at again */
 	FETCHERS_KEY_BYTES = 20,
 	FETCHERS_ANSWER_SPARE =
 	    64 * 1024 * 1024, /* beside the records that were asked for: one batch
@@ -40,6 +42,10 @@ struct item {
 	bool is_cutting;   /* until the partition says that it follows again */
 	ot_mono_ns resume; /* 0: it is not paused */
 	int64_t pause_ms;  /* of the next pause */
+
+	/* The leader's, as it said last in this epoch; -1: it has not. */
+	int64_t high_watermark;
+	bool is_throttled; /* what is asked for now counts against the rate */
 
 	/* What is being written. */
 	struct ot_part_fetched fetched;
@@ -356,6 +362,7 @@ ot_fetchers_follow(struct ot_fetchers *fetchers, struct ot_part *part)
 	item->is_cutting = false;
 	item->resume = 0;
 	item->is_asked = false;
+	item->high_watermark = -1;
 	is_well(item);
 	struct fetcher *fetcher = item->fetcher;
 	/* The request that is under way may wait for long, and knows nothing of this partition. */
@@ -499,8 +506,12 @@ take_records(struct item *item, const struct ot_fetch_response_partition *answer
 	};
 	item->is_writing = true;
 	item->waiter = fetcher;
+	item->high_watermark = answer->high_watermark;
 	fetcher->writing_count++;
 	fetcher->fetchers->bytes += (uint64_t)item->fetched.records.len;
+	if (item->is_throttled && has_records)
+		ot_throttle_note(fetcher->fetchers->conf.throttle,
+		    (uint64_t)item->fetched.records.len);
 	ot_part_take_fetched(item->part, &item->fetched);
 }
 
@@ -633,6 +644,43 @@ is_answered(struct ot_link_call *call, ot_err err)
 /* ---- asking -----------------------------------------------------------------------------------
  */
 
+static int64_t
+throttled_rate(const struct ot_fetchers *fetchers)
+{
+	return ot_settings_number(ot_image_settings(fetchers->image),
+	    OT_BROKER_FOLLOWER_REPLICATION_THROTTLED_RATE);
+}
+
+/* Whether follower.replication.throttled.* holds for the partition. */
+static bool
+is_throttled(const struct item *item)
+{
+	const struct ot_fetchers *fetchers = item->fetchers;
+	if (fetchers->conf.throttle == NULL || fetchers->image == NULL ||
+	    throttled_rate(fetchers) == INT64_MAX)
+		return false;
+	const struct ot_topic_image *topic =
+	    ot_image_topic_by_id(fetchers->image, ot_part_topic_id(item->part));
+	return topic != NULL &&
+	       ot_throttled_replicas_have(
+		   &ot_image_topic_settings(fetchers->image, topic)->follower_throttled,
+		   ot_part_index(item->part), fetchers->conf.node_id);
+}
+
+/* Leaves it out for a moment if too much has come of throttled replicas. */
+static bool
+is_held_back(struct item *item, const struct ot_part_follow *state, ot_mono_ns now)
+{
+	const struct ot_fetchers *fetchers = item->fetchers;
+	bool has_all = item->high_watermark >= 0 && state->fetch_offset >= item->high_watermark;
+	item->is_throttled = is_throttled(item);
+	if (!item->is_throttled || has_all ||
+	    ot_throttle_rate(fetchers->conf.throttle) <= throttled_rate(fetchers))
+		return false;
+	item->resume = now + (ot_mono_ns)FETCHERS_HOLD_MS * OT_NS_PER_MS;
+	return true;
+}
+
 static bool
 may_ask(struct item *item, ot_mono_ns now, struct ot_part_follow *state)
 {
@@ -640,7 +688,8 @@ may_ask(struct item *item, ot_mono_ns now, struct ot_part_follow *state)
 	    (item->resume != 0 && item->resume > now))
 		return false;
 	item->resume = 0;
-	return ot_part_follow_state(item->part, state) && state->leader_id == item->leader_id;
+	return ot_part_follow_state(item->part, state) && state->leader_id == item->leader_id &&
+	       !is_held_back(item, state, now);
 }
 
 static bool

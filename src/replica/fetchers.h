@@ -15,6 +15,10 @@
  * more than the leader it is cut at the leader's end, with less than its start it begins anew
  * there.
  *
+ * Throttled replicas (follower.replication.throttled.replicas) that are behind the leader's high
+ * watermark are left out while more than follower.replication.throttled.rate came in of such; those
+ * that have reached it go on, since producers may wait for them.
+ *
  * All of it: @owner the shard   @blocks never
  */
 #ifndef OT_REPLICA_FETCHERS_H
@@ -23,6 +27,7 @@
 #include "replica/part.h"
 
 struct ot_fetchers;
+struct ot_throttle;
 
 struct ot_fetchers_conf {
 	struct ot_shard *shard;
@@ -35,6 +40,8 @@ struct ot_fetchers_conf {
 	int64_t wait_ms_max;
 	int64_t backoff_ms;
 	int64_t timeout_ms;
+	struct ot_throttle *throttle; /* of all shards; NULL: follower.replication.throttled.* holds
+	                                 not */
 };
 
 struct ot_fetchers *ot_fetchers_create(const struct ot_fetchers_conf *conf) OT_MUST_USE;

@@ -92,6 +92,7 @@ struct part_peer {
 	/* When it last had all that there was. */
 	ot_mono_ns caught_up;
 	bool was_caught_up; /* else caught_up means nothing */
+	bool is_heard;      /* it has fetched since it last began, or was put out of the ISR */
 	/* The fetch before the next: what there was then. */
 	ot_mono_ns fetch_time;
 	int64_t fetch_end; /* -1: there was none */

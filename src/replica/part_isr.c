@@ -12,7 +12,9 @@
  * A replica is in sync while it had all that there was at some moment of the last
  * replica.lag.time.max.ms. It comes in when it has reached the high watermark and the beginning of
  * the leader's epoch, and the metadata knows its broker as alive, in the epoch in which it fetches
- * (KIP-841, KIP-903). Each change is the controller's to commit; one is under way at a time.
+ * (KIP-841, KIP-903). One that fell silent and was put out has to fetch first: where the watermark
+ * stands it would still have reached it. Each change is the controller's to commit; one is under
+ * way at a time.
  */
 #include "replica/part_int.h"
 
@@ -166,6 +168,7 @@ part_note_fetch(struct ot_part *part, const struct ot_part_read *read)
 	if (peer == NULL || !part->is_leader)
 		return;
 	note_time(peer, read->offset, ot_log_end_offset(part->log), now_of(part));
+	peer->is_heard = true;
 	peer->end_offset = read->offset;
 	peer->log_start = read->replica_log_start;
 	if (read->replica_epoch >= 0)
@@ -230,8 +233,9 @@ part_committed_end(const struct ot_part *part, int64_t own_end)
 static bool
 may_enter(const struct ot_part *part, const struct part_peer *peer)
 {
-	return !is_in_maximal(part, peer->id) && peer->end_offset >= part->high_watermark &&
-	       peer->end_offset >= part->epoch_start && is_eligible(part, peer);
+	return peer->is_heard && !is_in_maximal(part, peer->id) &&
+	       peer->end_offset >= part->high_watermark && peer->end_offset >= part->epoch_start &&
+	       is_eligible(part, peer);
 }
 
 static bool
@@ -291,10 +295,12 @@ fill_wish(struct ot_part *part, struct ot_part_isr_wish *wish)
 	wish->members[0] = (struct ot_part_isr_member){ part->conf.node_id, -1 };
 	wish->count = 1;
 	for (int32_t i = 0; i < part->peer_count; i++) {
-		const struct part_peer *peer = &part->peers[i];
+		struct part_peer *peer = &part->peers[i];
 		if (is_wanted(part, peer))
 			wish->members[wish->count++] =
 			    (struct ot_part_isr_member){ peer->id, peer->broker_epoch };
+		else
+			peer->is_heard = false;
 	}
 	wish->leader_epoch = part->leader_epoch;
 	wish->partition_epoch = part->partition_epoch;
