@@ -174,6 +174,10 @@ fill_dir(struct describe_op *op, size_t dir, struct ot_describe_log_dirs_respons
 	struct ot_fs_space space;
 	size_t count = 0;
 	result->log_dir = broker_text(op->request, path);
+	if (ot_dirs_has_failed(op->self->broker->dirs, dir)) {
+		result->error_code = OT_ERR_KAFKA_STORAGE_ERROR;
+		return;
+	}
 	if (ot_fs_space(op->self->shard->io->fs, path, &space) == OT_OK) {
 		result->total_bytes = (int64_t)space.bytes_total;
 		result->usable_bytes = (int64_t)space.bytes_free;

@@ -12,6 +12,7 @@
 #include "wire/conn.h"
 
 struct broker;
+struct broker_assigner;
 struct broker_isr;
 struct fetch_sessions;
 struct ot_throttle;
@@ -56,6 +57,7 @@ struct broker {
 	struct broker_control *control;        /* [const] */
 	struct ot_dirs *dirs;                  /* [const] */
 	struct broker_isr *isr;                /* [const] see isr_int.h */
+	struct broker_assigner *assigner;      /* [const] see assign_int.h */
 	struct ot_throttle *leader_throttle;   /* [const] bytes to throttled followers */
 	struct ot_throttle *follower_throttle; /* [const] bytes from leaders to throttled ones */
 	int32_t node_id;                       /* [const] */

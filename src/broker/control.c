@@ -394,6 +394,12 @@ broker_control_start(struct broker_control *control)
 }
 
 void
+broker_control_hurry(struct broker_control *control)
+{
+	broker_membership_hurry(control->membership);
+}
+
+void
 broker_control_leave(struct broker_control *control, void (*on_left)(void *arg), void *arg)
 {
 	if (ot_settings_flag(control->broker->settings, OT_BROKER_CONTROLLED_SHUTDOWN_ENABLE))

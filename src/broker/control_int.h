@@ -72,6 +72,9 @@ struct broker_control_args {
 struct broker_control *broker_control_create(const struct broker_control_args *args);
 void broker_control_start(struct broker_control *control);
 
+/* The controller is to hear at once what heartbeats tell. */
+void broker_control_hurry(struct broker_control *control);
+
 /* Lets others lead in this broker's place, if there are others; then `on_left`. */
 void broker_control_leave(struct broker_control *control, void (*on_left)(void *arg), void *arg);
 

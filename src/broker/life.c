@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/report.h"
+#include "broker/assign_int.h"
 #include "broker/fetch_session_int.h"
 #include "broker/groups_int.h"
 #include "broker/isr_int.h"
@@ -12,6 +13,12 @@
 #include "log/logdir.h"
 
 enum { LIFE_PIPELINE_COUNT_MAX = 256 };
+
+/* On its way to the control thread. */
+struct dir_failure {
+	struct ot_mail mail;
+	struct broker *broker;
+};
 
 /* ---- the shards' objects ------------------------------------------------------------------- */
 
@@ -57,6 +64,39 @@ on_unfollow(void *arg, struct ot_part *part)
 	ot_fetchers_unfollow(self->fetchers, part);
 }
 
+static void
+on_dir(void *arg, struct ot_part *part, const struct ot_uuid *dir)
+{
+	broker_assign(arg, part, dir);
+}
+
+/* The controller hears of it at once; with the last directory the broker has nothing to live on. */
+static void
+take_dir_failure(struct ot_mail *mail)
+{
+	struct dir_failure *failure = OT_CONTAINER_OF(mail, struct dir_failure, mail);
+	struct broker *broker = failure->broker;
+	ot_free(failure);
+	broker_control_hurry(broker->control);
+	for (size_t i = 0; i < ot_dirs_count(broker->dirs); i++) {
+		if (!ot_dirs_has_failed(broker->dirs, i))
+			return;
+	}
+	broker_stop(broker, OT_ERR_IO,
+	    "all log directories have failed; start the broker again when the disk is well");
+}
+
+static void
+on_dir_failed(void *arg, size_t dir)
+{
+	struct broker_shard *self = arg;
+	struct dir_failure *failure = OT_NEW(struct dir_failure);
+	(void)dir; /* ot_dirs knows */
+	failure->broker = self->broker;
+	failure->mail.deliver = take_dir_failure;
+	ot_shard_post(ot_shard_control(self->broker->set), &failure->mail);
+}
+
 static struct ot_fetchers *
 create_fetchers(const struct broker_shard *self, const struct ot_settings *settings)
 {
@@ -82,6 +122,8 @@ static const struct ot_replicas_events replicas_events = {
 	.on_lead = on_lead,
 	.on_resign = on_resign,
 	.on_isr_wanted = on_isr_wanted,
+	.on_dir = on_dir,
+	.on_dir_failed = on_dir_failed,
 };
 
 static void
@@ -237,6 +279,7 @@ static void
 create_objects(struct broker *broker, struct ot_io *io)
 {
 	broker->isr = broker_isr_create(broker);
+	broker->assigner = broker_assigner_create(broker);
 	broker->leader_throttle = create_throttle(broker);
 	broker->follower_throttle = create_throttle(broker);
 	for (uint32_t i = 0; i < broker->set->count; i++)
@@ -300,6 +343,7 @@ broker_destroy(struct broker *broker)
 		destroy_shard(&broker->shards[i]);
 	broker_control_destroy(broker->control);
 	broker_isr_destroy(broker->isr);
+	broker_assigner_destroy(broker->assigner);
 	ot_throttle_destroy(broker->leader_throttle);
 	ot_throttle_destroy(broker->follower_throttle);
 	broker_quorum_destroy(broker->life->quorum);

@@ -32,6 +32,7 @@ struct broker_membership {
 	bool was_registered;
 	bool is_unfenced;
 	bool is_call_under_way;
+	bool is_hurried; /* there is something to tell that no heartbeat has told */
 	int64_t epoch;
 	ot_mono_ns register_deadline;
 	struct ot_timer timer; /* the next call */
@@ -147,7 +148,8 @@ prepare_registration(struct broker_call *call)
 	    self->epoch >= 0 ? self->epoch : ot_dirs_last_epoch(broker->dirs);
 	fill_listeners(self, request);
 	fill_features(self, request);
-	ot_dirs_ids(broker->dirs, &self->arena, &request->log_dirs, &request->log_dirs_count);
+	ot_dirs_ids(broker->dirs, false, &self->arena, &request->log_dirs,
+	    &request->log_dirs_count);
 }
 
 static void
@@ -267,6 +269,9 @@ prepare_heartbeat(struct broker_call *call)
 	request->broker_epoch = self->epoch;
 	request->current_metadata_offset = ot_image_place(image).offset;
 	request->want_shut_down = self->state == MEMBERSHIP_LEAVING;
+	ot_dirs_ids(self->conf.broker->dirs, true, &self->arena, &request->offline_log_dirs,
+	    &request->offline_log_dirs_count);
+	self->is_hurried = false;
 }
 
 static void
@@ -338,6 +343,16 @@ take_fencing(struct broker_membership *self, bool is_unfenced)
 	self->conf.on_change(self->conf.arg);
 }
 
+static int64_t
+pause_ms(const struct broker_membership *self)
+{
+	if (self->is_hurried)
+		return 0;
+	return self->is_unfenced
+	           ? ot_settings_number(settings_of(self), OT_BROKER_BROKER_HEARTBEAT_INTERVAL_MS)
+	           : MEMBERSHIP_LEAVE_PAUSE_MS;
+}
+
 static void
 heartbeat_is_done(struct broker_call *call)
 {
@@ -359,9 +374,7 @@ heartbeat_is_done(struct broker_call *call)
 	else if (is_forgotten(err))
 		register_broker(self);
 	else if (err == OT_OK)
-		arm(self, self->is_unfenced ? ot_settings_number(settings_of(self),
-						  OT_BROKER_BROKER_HEARTBEAT_INTERVAL_MS)
-					    : MEMBERSHIP_LEAVE_PAUSE_MS);
+		arm(self, pause_ms(self));
 	else
 		arm(self, MEMBERSHIP_RETRY_MS);
 }
@@ -392,6 +405,14 @@ on_timer(struct ot_timer *timer)
 		register_broker(self);
 	else
 		send_heartbeat(self);
+}
+
+void
+broker_membership_hurry(struct broker_membership *self)
+{
+	self->is_hurried = true;
+	if (self->state == MEMBERSHIP_MEMBER && !self->is_call_under_way)
+		arm(self, 0);
 }
 
 /* ---- leaving ----------------------------------------------------------------------------------

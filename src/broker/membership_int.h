@@ -34,6 +34,9 @@ void broker_membership_destroy(struct broker_membership *membership); /* accepts
 /* Begins to register. */
 void broker_membership_start(struct broker_membership *membership);
 
+/* Sends the next heartbeat as soon as no other is under way. */
+void broker_membership_hurry(struct broker_membership *membership);
+
 /* The epoch of the registration; -1 before. */
 int64_t broker_membership_epoch(const struct broker_membership *membership);
 

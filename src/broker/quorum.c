@@ -740,18 +740,11 @@ static struct ot_uuid
 directory_of(const struct broker *broker)
 {
 	const struct ot_settings *settings = broker->settings;
-	struct ot_uuid *ids, found;
-	struct ot_arena arena;
-	int32_t count;
+	struct ot_uuid found = ot_dirs_id(broker->dirs, 0);
 
-	ot_arena_init(&arena, 0);
-	ot_dirs_ids(broker->dirs, &arena, &ids, &count);
-	OT_ASSERT(count > 0);
-	found = ids[0];
-	for (int32_t i = 0; i < count; i++)
+	for (size_t i = 0; i < ot_dirs_count(broker->dirs); i++)
 		if (strcmp(settings->log_dirs[i], settings->metadata_log_dir) == 0)
-			found = ids[i];
-	ot_arena_fini(&arena);
+			found = ot_dirs_id(broker->dirs, i);
 	return found;
 }
 

@@ -16,6 +16,7 @@
 #define META_NAME      "meta.properties"
 #define STOP_NAME      ".kafka_cleanshutdown"
 #define RUN_NAME       ".ottla_run"
+#define PROBE_NAME     ".ottla_probe"
 #define PARTITION_NAME "partition.metadata"
 
 enum {
@@ -445,6 +446,27 @@ ot_logdir_drop_run(const struct ot_logdir *logdir)
 	log_path_named(path, logdir->path, RUN_NAME);
 	ot_err err = ot_fs_remove(logdir->fs, path);
 	return err == OT_ERR_NOT_FOUND ? OT_OK : err;
+}
+
+ot_err
+ot_logdir_probe(const struct ot_logdir *logdir)
+{
+	char path[LOG_PATH_BYTES], byte = '\n';
+	struct ot_file *file = NULL;
+	struct iovec piece = { .iov_base = &byte, .iov_len = 1 };
+	log_path_named(path, logdir->path, PROBE_NAME);
+	/* One that is left over may be of a sync that failed. */
+	ot_err err = ot_fs_remove(logdir->fs, path);
+	if (err == OT_OK || err == OT_ERR_NOT_FOUND)
+		err = ot_fs_open(logdir->fs, path, OT_OPEN_WRITE | OT_OPEN_CREATE, &file);
+	if (err == OT_OK)
+		err = ot_file_write(file, &piece, 1, 0);
+	if (err == OT_OK)
+		err = ot_file_sync(file);
+	ot_file_unref(file);
+	if (err == OT_OK)
+		err = ot_fs_remove(logdir->fs, path);
+	return err;
 }
 
 /* ---- partitions ---------------------------------------------------------------------------- */

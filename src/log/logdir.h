@@ -111,6 +111,10 @@ OT_MUST_USE ot_err ot_logdir_read_run(const struct ot_logdir *logdir,
 OT_MUST_USE ot_err ot_logdir_put_run(const struct ot_logdir *logdir,
     const struct ot_logdir_run *run);
 
+/* Whether the directory can be used: writes, syncs and removes a small file. OT_ERR_NO_SPACE and
+ * OT_ERR_NO_FILES say nothing of the disk; other errors do. @owner worker   @blocks: worker */
+OT_MUST_USE ot_err ot_logdir_probe(const struct ot_logdir *logdir);
+
 /* Fine when it is not there. @owner any thread   @blocks rarely */
 OT_MUST_USE ot_err ot_logdir_drop_run(const struct ot_logdir *logdir);
 

@@ -32,6 +32,7 @@ struct dir {
 	bool was_clean;
 	int64_t last_epoch;      /* of the broker whose writes are all there; -1: not known */
 	struct ot_once distrust; /* [atomic] its disk has failed in this run */
+	struct ot_once failure;  /* [atomic] nothing in it can be used any more */
 	bool has_topic_rows;
 	struct ot_counter part_count; /* [atomic] for placing new partitions */
 };
@@ -440,15 +441,24 @@ ot_dirs_path(const struct ot_dirs *dirs, size_t index)
 	return ot_logdir_path(dirs->items[index].logdir);
 }
 
+struct ot_uuid
+ot_dirs_id(const struct ot_dirs *dirs, size_t index)
+{
+	OT_ASSERT(index < dirs->count);
+	return ot_logdir_meta(dirs->items[index].logdir)->directory_id;
+}
+
 void
-ot_dirs_ids(const struct ot_dirs *dirs, struct ot_arena *arena, struct ot_uuid **ret_ids,
-    int32_t *ret_count)
+ot_dirs_ids(const struct ot_dirs *dirs, bool have_failed, struct ot_arena *arena,
+    struct ot_uuid **ret_ids, int32_t *ret_count)
 {
 	struct ot_uuid *ids = ot_arena_array(arena, dirs->count, sizeof(*ids));
-	for (size_t i = 0; ids != NULL && i < dirs->count; i++)
-		ids[i] = ot_logdir_meta(dirs->items[i].logdir)->directory_id;
 	*ret_ids = ids;
-	*ret_count = ids != NULL ? (int32_t)dirs->count : 0;
+	*ret_count = 0;
+	for (size_t i = 0; ids != NULL && i < dirs->count; i++) {
+		if (ot_dirs_has_failed(dirs, i) == have_failed)
+			ids[(*ret_count)++] = ot_dirs_id(dirs, i);
+	}
 }
 
 /* ---- partitions ---------------------------------------------------------------------------- */
@@ -458,8 +468,10 @@ least_used(struct ot_dirs *dirs)
 {
 	size_t least = 0;
 	for (size_t i = 1; i < dirs->count; i++) {
-		if (ot_counter_get(&dirs->items[i].part_count) <
-		    ot_counter_get(&dirs->items[least].part_count))
+		bool has_fewer = ot_counter_get(&dirs->items[i].part_count) <
+		                 ot_counter_get(&dirs->items[least].part_count);
+		bool is_least_lost = ot_dirs_has_failed(dirs, least);
+		if (!ot_dirs_has_failed(dirs, i) && (has_fewer || is_least_lost))
 			least = i;
 	}
 	ot_counter_add(&dirs->items[least].part_count, 1);
@@ -661,6 +673,8 @@ ot_dirs_write_checkpoints(struct ot_dirs *dirs, const struct ot_dirs_row *rows, 
 	ot_err first = OT_OK;
 	for (size_t dir = 0; dir < dirs->count; dir++) {
 		ot_err err = OT_OK;
+		if (ot_dirs_has_failed(dirs, dir))
+			continue;
 		for (size_t i = 0; err == OT_OK && i < OT_ARRAY_COUNT(order); i++)
 			err = write_one(dirs, dir, order[i], all, all_count, scratch);
 		first = first == OT_OK ? err : first;
@@ -708,6 +722,33 @@ ot_dirs_distrust(struct ot_dirs *dirs, size_t dir)
 	if (err != OT_OK)
 		OT_WARN("replica", "%s: .ottla_run was not removed: %s",
 		    ot_logdir_path(dirs->items[dir].logdir), ot_err_message(err));
+}
+
+/* ---- failures ------------------------------------------------------------------------------ */
+
+ot_err
+ot_dirs_probe(const struct ot_dirs *dirs, size_t dir)
+{
+	OT_ASSERT(dir < dirs->count);
+	ot_err err = ot_logdir_probe(dirs->items[dir].logdir);
+	return err == OT_OK || err == OT_ERR_NO_SPACE || err == OT_ERR_NO_FILES ||
+	               err == OT_ERR_NO_MEMORY
+	           ? OT_OK
+	           : OT_ERR_IO;
+}
+
+bool
+ot_dirs_fail(struct ot_dirs *dirs, size_t dir)
+{
+	OT_ASSERT(dir < dirs->count);
+	return ot_once_take(&dirs->items[dir].failure);
+}
+
+bool
+ot_dirs_has_failed(const struct ot_dirs *dirs, size_t dir)
+{
+	OT_ASSERT(dir < dirs->count);
+	return ot_once_is_taken(&dirs->items[dir].failure);
 }
 
 ot_err

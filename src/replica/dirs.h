@@ -2,7 +2,7 @@
  * say. `src/log/logdir.h` knows the formats; here is their use.
  *
  * Opened once at the start, before any thread; what was found then never changes. A partition that
- * was not found goes into the directory with the fewest.
+ * was not found goes into the directory with the fewest, of those that have not failed since.
  *
  * Crash: the checkpoint files only save work. A recovery point that is too low lets more be
  * scanned, a log start that is too low shows records that were deleted a short while ago; the files
@@ -46,9 +46,13 @@ int32_t ot_dirs_node_id(const struct ot_dirs *dirs);
 size_t ot_dirs_count(const struct ot_dirs *dirs);
 const char *ot_dirs_path(const struct ot_dirs *dirs, size_t index);
 
-/* The directories' ids (KIP-858), in the arena; count 0 without memory. @owner any thread */
-void ot_dirs_ids(const struct ot_dirs *dirs, struct ot_arena *arena, struct ot_uuid **ret_ids,
-    int32_t *ret_count);
+/* A directory's id (KIP-858). @owner any thread */
+struct ot_uuid ot_dirs_id(const struct ot_dirs *dirs, size_t index);
+
+/* The ids of the directories that have failed, or have not, in the arena; count 0 without memory.
+ * @owner any thread */
+void ot_dirs_ids(const struct ot_dirs *dirs, bool have_failed, struct ot_arena *arena,
+    struct ot_uuid **ret_ids, int32_t *ret_count);
 
 /* Where a partition's log is or will be. */
 struct ot_dirs_place {
@@ -126,6 +130,18 @@ void ot_dirs_mark_running(const struct ot_dirs *dirs, int64_t broker_epoch);
 /* A disk failed: what was written there may be gone, though the machine lives. Holds until the
  * next start. @owner any thread   @blocks rarely */
 void ot_dirs_distrust(struct ot_dirs *dirs, size_t dir);
+
+/* ---- failures ------------------------------------------------------------------------------ */
+
+/* Whether the directory cannot be used at all, rather than one file in it: OT_ERR_IO then; OT_OK
+ * also when only space or descriptors are short. @owner worker   @blocks: worker */
+OT_MUST_USE ot_err ot_dirs_probe(const struct ot_dirs *dirs, size_t dir);
+
+/* The directory is not used any more until the next start: new partitions go elsewhere, its
+ * checkpoint files stay as they are. False when that was known. @owner any thread   @blocks never
+ */
+bool ot_dirs_fail(struct ot_dirs *dirs, size_t dir);
+bool ot_dirs_has_failed(const struct ot_dirs *dirs, size_t dir);
 
 /* All logs of that directory that were opened were closed cleanly. A directory that was not clean
  * at the start is only so when each folder that was found has been opened. @owner main thread

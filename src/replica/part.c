@@ -365,6 +365,21 @@ part_go_offline(struct ot_part *part, ot_err err)
 	part_wake_watchers(part);
 }
 
+void
+ot_part_fail(struct ot_part *part)
+{
+	part_enter(part);
+	part_settle(part);
+	part_go_offline(part, OT_ERR_IO);
+}
+
+bool
+ot_part_has_failed(const struct ot_part *part)
+{
+	part_enter(part);
+	return part->state == OT_PART_OFFLINE && !part->is_open_short;
+}
+
 /* ---- settings ------------------------------------------------------------------------------ */
 
 void

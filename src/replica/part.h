@@ -404,6 +404,12 @@ void ot_part_close(struct ot_part *part, enum ot_log_close_how how);
  * `is_retention_due` retention and the expiry of producers. @owner owner */
 void ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due);
 
+/* Takes it offline, since its directory has failed. Nothing unless it is online. @owner owner */
+void ot_part_fail(struct ot_part *part);
+
+/* Whether it is OFFLINE for good, not only for want of space or descriptors. @owner owner */
+bool ot_part_has_failed(const struct ot_part *part);
+
 /* Starts a sync that moves the recovery point, if none runs. @owner owner */
 void ot_part_checkpoint(struct ot_part *part);
 

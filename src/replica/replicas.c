@@ -31,6 +31,7 @@
 #include "base/report.h"
 #include "log/logdir.h"
 #include "replica/folder_copy_int.h"
+#include "replica/replicas_int.h"
 
 enum {
 	REPLICAS_TICK_MS = 500,
@@ -93,6 +94,8 @@ struct replica {
 	bool is_leading;         /* on_lead was told */
 	int32_t told_epoch;      /* with it */
 	bool is_following;       /* on_follow was told */
+	bool has_failed;         /* its log; the directory was looked at */
+	struct ot_uuid told_dir; /* with on_dir, and not in the metadata yet; zero: none */
 	UT_hash_handle hh;
 	UT_hash_handle hh_part;
 };
@@ -102,6 +105,7 @@ struct ot_replicas {
 	struct ot_image *image;  /* [owner] a reference to what was applied last; NULL: nothing */
 	struct replica *by_key;  /* [owner] */
 	struct replica *by_part; /* [owner] those that are closing, too */
+	struct replicas_probes *probes;
 	struct ot_list removals; /* [owner] */
 	struct ot_list moves;    /* [owner] */
 	struct ot_timer tick;
@@ -114,78 +118,6 @@ struct ot_replicas {
 	struct ot_dirs_row *final_rows; /* heap; topics too */
 	size_t final_count;
 };
-
-/* ---- settings ------------------------------------------------------------------------------ */
-
-static enum ot_compression
-codec_of(enum ot_compression_setting setting)
-{
-	switch (setting) {
-	case OT_COMPRESS_GZIP:
-		return OT_COMPRESSION_GZIP;
-	case OT_COMPRESS_SNAPPY:
-		return OT_COMPRESSION_SNAPPY;
-	case OT_COMPRESS_LZ4:
-		return OT_COMPRESSION_LZ4;
-	case OT_COMPRESS_ZSTD:
-		return OT_COMPRESSION_ZSTD;
-	default:
-		return OT_COMPRESSION_NONE;
-	}
-}
-
-static int32_t
-level_of(const struct ot_topic_settings *topic)
-{
-	switch (topic->compression_type) {
-	case OT_COMPRESS_GZIP:
-		return topic->compression_gzip_level;
-	case OT_COMPRESS_LZ4:
-		return topic->compression_lz4_level;
-	case OT_COMPRESS_ZSTD:
-		return topic->compression_zstd_level;
-	default:
-		return OT_COMPRESSION_LEVEL_DEFAULT;
-	}
-}
-
-static struct ot_part_settings
-make_settings(const struct ot_image *image, const struct ot_topic_image *topic)
-{
-	const struct ot_settings *broker = ot_image_settings(image);
-	const struct ot_topic_settings *from = ot_image_topic_settings(image, topic);
-	return (struct ot_part_settings){
-		.log = {
-			.segment_ms = from->segment_ms,
-			.segment_jitter_ms = from->segment_jitter_ms,
-			.retention_bytes = from->retention_bytes,
-			.retention_ms = from->retention_ms,
-			.file_delete_delay_ms = from->file_delete_delay_ms,
-			.producer_id_expiration_ms =
-			    ot_settings_number(broker, OT_BROKER_PRODUCER_ID_EXPIRATION_MS),
-			.segment_bytes = from->segment_bytes,
-			.segment_index_bytes = from->segment_index_bytes,
-			.index_interval_bytes = from->index_interval_bytes,
-			.is_deleting = from->cleanup_delete,
-			.is_compacted = from->cleanup_compact,
-		},
-		.flush_messages = from->flush_messages,
-		.flush_ms = from->flush_ms,
-		.timestamp_before_ms = from->timestamp_before_max_ms,
-		.timestamp_after_ms = from->timestamp_after_max_ms,
-		.message_bytes_max = from->max_message_bytes,
-		.compression_level = level_of(from),
-		.min_insync_replicas = (int16_t)OT_MIN(from->min_insync_replicas, INT16_MAX),
-		.timestamp_type = from->timestamp_type == OT_TIMESTAMP_LOG_APPEND_TIME
-		    ? OT_LOG_APPEND_TIME
-		    : OT_CREATE_TIME,
-		.replica_lag_ms =
-		    ot_settings_number(broker, OT_BROKER_REPLICA_LAG_TIME_MAX_MS),
-		.compression = codec_of(from->compression_type),
-		.is_codec_kept = from->compression_type == OT_COMPRESS_AS_PRODUCER,
-		.is_compacted = from->cleanup_compact,
-	};
-}
 
 /* ---- the map ------------------------------------------------------------------------------- */
 
@@ -327,6 +259,41 @@ is_alive(void *arg, int32_t broker)
 	return image != NULL && !image->is_fenced;
 }
 
+/* Tells where the replica is if the metadata says otherwise. One whose log has failed in a
+ * directory that has not is nowhere: so the controller lets others lead and takes it out of the
+ * ISR. */
+static void
+tell_dir(struct replica *replica)
+{
+	const struct ot_replicas_conf *conf = &replica->replicas->conf;
+	struct ot_uuid known;
+	enum ot_part_state state = ot_part_state(replica->part);
+	if (conf->events->on_dir == NULL || (state != OT_PART_ONLINE && !replica->has_failed) ||
+	    !replicas_assigned_dir(replica->replicas->image, replica->part, conf->node_id, &known))
+		return;
+	bool is_lost = replica->has_failed && !ot_dirs_has_failed(conf->dirs, replica->dir);
+	struct ot_uuid dir = is_lost ? ot_directory_lost : ot_dirs_id(conf->dirs, replica->dir);
+	if (ot_uuid_equal(&known, &dir)) {
+		replica->told_dir = (struct ot_uuid){ 0 };
+	} else if (!ot_uuid_equal(&replica->told_dir, &dir)) {
+		replica->told_dir = dir;
+		conf->events->on_dir(conf->arg, replica->part, &dir);
+	}
+}
+
+/* A log that waits for space or descriptors has not failed. */
+static void
+note_failure(struct replica *replica)
+{
+	if (replica->has_failed || !ot_part_has_failed(replica->part))
+		return;
+	replica->has_failed = true;
+	if (ot_dirs_has_failed(replica->replicas->conf.dirs, replica->dir))
+		tell_dir(replica);
+	else
+		replicas_probes_look(replica->replicas->probes, replica->dir);
+}
+
 static void
 on_open(void *arg, struct ot_part *part)
 {
@@ -334,6 +301,8 @@ on_open(void *arg, struct ot_part *part)
 	struct batch *batch = replica->batch;
 	replica->batch = NULL;
 	tell_role(replica);
+	note_failure(replica);
+	tell_dir(replica);
 	if (batch != NULL)
 		finish_one(batch);
 }
@@ -377,7 +346,7 @@ create_replica(struct ot_replicas *replicas, const struct ot_image *image,
 		.topic = topic->name,
 		.topic_id = topic->id,
 		.index = index,
-		.settings = make_settings(image, topic),
+		.settings = replicas_settings(image, topic),
 		.dirs = replicas->conf.dirs,
 		.place = *place,
 		.node_id = replicas->conf.node_id,
@@ -426,7 +395,8 @@ static void
 finish_closing(struct ot_replicas *replicas)
 {
 	if (replicas->closed == NULL || replicas->by_part != NULL ||
-	    !ot_list_is_empty(&replicas->removals) || !ot_list_is_empty(&replicas->moves))
+	    !replicas_probes_are_idle(replicas->probes) || !ot_list_is_empty(&replicas->removals) ||
+	    !ot_list_is_empty(&replicas->moves))
 		return;
 	const struct ot_replicas_final final = {
 		.rows = replicas->final_rows,
@@ -891,7 +861,7 @@ ot_replicas_move(struct ot_replicas *replicas, struct ot_part *part, size_t dir)
 	struct replica *replica = replica_of(replicas, part);
 	if (replica->move != NULL && replica->move->dir == dir)
 		return OT_OK;
-	if (ot_part_state(part) == OT_PART_OFFLINE)
+	if (ot_part_state(part) == OT_PART_OFFLINE || ot_dirs_has_failed(replicas->conf.dirs, dir))
 		return OT_ERR_KAFKA_STORAGE_ERROR;
 	if (ot_part_log(part) == NULL)
 		return OT_ERR_REPLICA_NOT_AVAILABLE;
@@ -970,13 +940,14 @@ apply_partition(void *arg, const struct ot_partition_image *before,
 		replica = find_replica(replicas, topic_id, index);
 	}
 	take_role(replica, after);
+	tell_dir(replica);
 }
 
 static void
 apply_settings(struct ot_replicas *replicas, const struct ot_image *after,
     const struct ot_topic_image *topic)
 {
-	struct ot_part_settings settings = make_settings(after, topic);
+	struct ot_part_settings settings = replicas_settings(after, topic);
 	for (int32_t i = 0; i < topic->partition_count; i++) {
 		struct replica *replica = find_replica(replicas, &topic->id, i);
 		if (replica != NULL)
@@ -1076,14 +1047,33 @@ on_tick(struct ot_timer *timer)
 		replicas->retention_due = now + replicas->retention_interval_ms;
 	struct replica *replica, *next;
 	HASH_ITER(hh, replicas->by_key, replica, next) {
+		if (ot_dirs_has_failed(replicas->conf.dirs, replica->dir))
+			ot_part_fail(replica->part);
 		ot_part_tick(replica->part, now, is_retention_due);
-		if (ot_part_state(replica->part) == OT_PART_OFFLINE)
-			tell_role(replica);
+		if (ot_part_state(replica->part) != OT_PART_OFFLINE)
+			continue;
+		tell_role(replica);
+		note_failure(replica);
 	}
 	ot_timer_arm_in_ms(replicas->conf.shard->io, timer, REPLICAS_TICK_MS);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
+
+/* Where replicas are whose logs have failed depends on whether the directory has. */
+static void
+dir_is_probed(void *arg, size_t dir, bool has_failed)
+{
+	struct ot_replicas *replicas = arg;
+	struct replica *replica, *next;
+	if (has_failed && replicas->conf.events->on_dir_failed != NULL)
+		replicas->conf.events->on_dir_failed(replicas->conf.arg, dir);
+	HASH_ITER(hh, replicas->by_key, replica, next) {
+		if (replica->has_failed && replica->dir == dir)
+			tell_dir(replica);
+	}
+	finish_closing(replicas);
+}
 
 struct ot_replicas *
 ot_replicas_create(const struct ot_replicas_conf *conf)
@@ -1096,6 +1086,13 @@ ot_replicas_create(const struct ot_replicas_conf *conf)
 		replicas->is_dir_clean[i] = true;
 	ot_list_init(&replicas->removals);
 	ot_list_init(&replicas->moves);
+	const struct replicas_probes_conf probes_conf = {
+		.shard = conf->shard,
+		.dirs = conf->dirs,
+		.on_done = dir_is_probed,
+		.arg = replicas,
+	};
+	replicas->probes = replicas_probes_create(&probes_conf);
 	ot_timer_init(&replicas->tick, on_tick);
 	ot_timer_arm_in_ms(conf->shard->io, &replicas->tick, REPLICAS_TICK_MS);
 	return replicas;
@@ -1110,6 +1107,7 @@ ot_replicas_destroy(struct ot_replicas *replicas)
 	for (size_t i = 0; i < replicas->final_count; i++)
 		ot_free((void *)(uintptr_t)replicas->final_rows[i].topic.data);
 	ot_free(replicas->final_rows);
+	replicas_probes_destroy(replicas->probes);
 	ot_image_unref(replicas->image);
 	ot_free(replicas);
 }

@@ -21,6 +21,11 @@ struct ot_replicas_events {
 	void (*on_unfollow)(void *arg, struct ot_part *part);
 	/* It leads and wants another ISR: see ot_part_take_isr_wish(). May be NULL. */
 	void (*on_isr_wanted)(void *arg, struct ot_part *part);
+	/* It is in a log directory (ot_directory_lost: in none, its log has failed) in which the
+	 * metadata does not have it (AssignReplicasToDirs). May be NULL. */
+	void (*on_dir)(void *arg, struct ot_part *part, const struct ot_uuid *dir);
+	/* A log directory cannot be used any more: an index of ot_dirs. May be NULL. */
+	void (*on_dir_failed)(void *arg, size_t dir);
 };
 
 struct ot_replicas_conf {

@@ -1,6 +1,7 @@
 /* Lifecycle, faults and figures of the simulated disk. */
 #include "sim/disk_int.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/panic.h"
@@ -162,6 +163,21 @@ ot_sim_disk_set_rates(struct ot_sim_disk *disk, const struct ot_sim_disk_rates *
 	disk->rates = *rates;
 }
 
+void
+ot_sim_disk_lose(struct ot_sim_disk *disk, const char *path)
+{
+	OT_ASSERT(path == NULL || strlen(path) < sizeof(disk->lost_path));
+	snprintf(disk->lost_path, sizeof(disk->lost_path), "%s", path != NULL ? path : "");
+}
+
+static bool
+is_lost(const struct ot_sim_disk *disk, const char *path)
+{
+	size_t bytes = strlen(disk->lost_path);
+	return bytes > 0 && strncmp(path, disk->lost_path, bytes) == 0 &&
+	       (path[bytes] == '/' || path[bytes] == '\0');
+}
+
 static ot_err
 planned_error(struct ot_sim_disk *disk, enum ot_sim_disk_call kind)
 {
@@ -224,7 +240,8 @@ add_cost(struct ot_sim_disk *disk, enum ot_sim_disk_call kind)
 }
 
 struct sim_call
-sim_call_begin(struct ot_sim_disk *disk, enum ot_sim_disk_call kind, bool is_change)
+sim_call_begin(struct ot_sim_disk *disk, enum ot_sim_disk_call kind, bool is_change,
+    const char *path)
 {
 	struct sim_call call = { .kind = kind, .apply = SIM_APPLY_NONE, .err = OT_ERR_CLOSED };
 	if (disk->is_stopped)
@@ -241,7 +258,7 @@ sim_call_begin(struct ot_sim_disk *disk, enum ot_sim_disk_call kind, bool is_cha
 		ot_sim_disk_stop(disk);
 		return call;
 	}
-	call.err = planned_error(disk, kind);
+	call.err = is_lost(disk, path) ? OT_ERR_IO : planned_error(disk, kind);
 	if (call.err == OT_OK)
 		call.err = random_error(disk, kind, is_change);
 	call.apply = SIM_APPLY_ALL;

@@ -111,6 +111,10 @@ void ot_sim_disk_on_change(struct ot_sim_disk *disk, void (*on_change)(void *arg
 void ot_sim_disk_fail_at(struct ot_sim_disk *disk, unsigned calls, uint64_t n, ot_err err,
     bool for_good);
 
+/* All calls at a path and below it fail with OT_ERR_IO from now on, as if another disk were mounted
+ * there and had failed; NULL: none do. Restarts change nothing of it. */
+void ot_sim_disk_lose(struct ot_sim_disk *disk, const char *path);
+
 void ot_sim_disk_set_rates(struct ot_sim_disk *disk, const struct ot_sim_disk_rates *rates);
 
 /* The size of the disk, in pages of 4,096 bytes. It may be set below what is used: nothing more can

@@ -56,7 +56,7 @@ begin(struct ot_file *base, enum ot_sim_disk_call kind, bool is_change)
 	if (is_change && kind != OT_SIM_SYNC && file->inode->is_sync_failed &&
 	    disk->clock->world >= file->inode->sync_failed_at)
 		disk->violation_count++;
-	return sim_call_begin(disk, kind, is_change);
+	return sim_call_begin(disk, kind, is_change, file->path);
 }
 
 static ot_err

@@ -120,6 +120,7 @@ struct ot_sim_disk {
 	uint64_t violation_count;
 	uint64_t crash_countdown; /* 0: no crash is planned */
 	struct sim_plan plan;
+	char lost_path[256]; /* empty: none */
 	struct ot_sim_disk_rates rates;
 	uint64_t cost_ns;
 };
@@ -147,8 +148,8 @@ sim_file_of(const struct ot_file *file)
 
 /* disk.c: each operation begins and ends with these; the end gives the call's error, or else `err`,
  * and puts the event. */
-struct sim_call sim_call_begin(struct ot_sim_disk *disk, enum ot_sim_disk_call kind,
-    bool is_change);
+struct sim_call sim_call_begin(struct ot_sim_disk *disk, enum ot_sim_disk_call kind, bool is_change,
+    const char *path);
 OT_MUST_USE ot_err sim_call_end(struct ot_sim_disk *disk, const struct sim_call *call, ot_err err,
     const struct ot_sim_event *event);
 

@@ -123,7 +123,7 @@ open_file(struct ot_sim_disk *disk, const char *path, unsigned flags, bool is_lo
 {
 	const unsigned changing = OT_OPEN_CREATE | OT_OPEN_TRUNCATE;
 	OT_ASSERT((flags & changing) == 0 || (flags & OT_OPEN_WRITE) != 0);
-	struct sim_call call = sim_call_begin(disk, OT_SIM_OPEN, (flags & changing) != 0);
+	struct sim_call call = sim_call_begin(disk, OT_SIM_OPEN, (flags & changing) != 0, path);
 	struct sim_inode *inode = NULL;
 	ot_err err = OT_OK;
 	if (call.apply != SIM_APPLY_NONE)
@@ -170,7 +170,7 @@ static ot_err
 sim_mkdir(struct ot_fs *fs, const char *path)
 {
 	struct ot_sim_disk *disk = sim_disk_of(fs);
-	struct sim_call call = sim_call_begin(disk, OT_SIM_MKDIR, true);
+	struct sim_call call = sim_call_begin(disk, OT_SIM_MKDIR, true, path);
 	ot_err err = call.apply != SIM_APPLY_NONE ? make_dir(disk, path) : OT_OK;
 	return sim_call_end(disk, &call, err,
 	    &(struct ot_sim_event){ .verb = "mkdir", .what = path });
@@ -204,7 +204,7 @@ static ot_err
 sim_list(struct ot_fs *fs, const char *path, ot_fs_visit *visit, void *arg)
 {
 	struct ot_sim_disk *disk = sim_disk_of(fs);
-	struct sim_call call = sim_call_begin(disk, OT_SIM_LIST, false);
+	struct sim_call call = sim_call_begin(disk, OT_SIM_LIST, false, path);
 	struct sim_inode *dir = NULL;
 	ot_err err = call.apply != SIM_APPLY_NONE ? lookup_dir(disk, path, &dir) : OT_OK;
 	err =
@@ -236,7 +236,7 @@ static ot_err
 sim_sync_dir(struct ot_fs *fs, const char *path)
 {
 	struct ot_sim_disk *disk = sim_disk_of(fs);
-	struct sim_call call = sim_call_begin(disk, OT_SIM_SYNC_DIR, true);
+	struct sim_call call = sim_call_begin(disk, OT_SIM_SYNC_DIR, true, path);
 	ot_err err = call.apply != SIM_APPLY_NONE ? sync_dir(disk, path) : OT_OK;
 	return sim_call_end(disk, &call, err,
 	    &(struct ot_sim_event){ .verb = "sync dir", .what = path });
@@ -297,7 +297,7 @@ static ot_err
 sim_rename(struct ot_fs *fs, const char *from, const char *to)
 {
 	struct ot_sim_disk *disk = sim_disk_of(fs);
-	struct sim_call call = sim_call_begin(disk, OT_SIM_RENAME, true);
+	struct sim_call call = sim_call_begin(disk, OT_SIM_RENAME, true, from);
 	ot_err err = call.apply != SIM_APPLY_NONE ? rename_path(disk, from, to) : OT_OK;
 	err = sim_call_end(disk, &call, err,
 	    &(struct ot_sim_event){ .verb = "rename", .what = from });
@@ -325,7 +325,7 @@ static ot_err
 sim_remove(struct ot_fs *fs, const char *path)
 {
 	struct ot_sim_disk *disk = sim_disk_of(fs);
-	struct sim_call call = sim_call_begin(disk, OT_SIM_REMOVE, true);
+	struct sim_call call = sim_call_begin(disk, OT_SIM_REMOVE, true, path);
 	ot_err err = call.apply != SIM_APPLY_NONE ? remove_path(disk, path) : OT_OK;
 	return sim_call_end(disk, &call, err,
 	    &(struct ot_sim_event){ .verb = "remove", .what = path });
@@ -337,7 +337,7 @@ static ot_err
 sim_stat(struct ot_fs *fs, const char *path, struct ot_fs_stat *ret_stat)
 {
 	struct ot_sim_disk *disk = sim_disk_of(fs);
-	struct sim_call call = sim_call_begin(disk, OT_SIM_STAT, false);
+	struct sim_call call = sim_call_begin(disk, OT_SIM_STAT, false, path);
 	struct sim_inode *inode = NULL;
 	ot_err err = call.apply != SIM_APPLY_NONE ? sim_lookup(disk, path, &inode) : OT_OK;
 	err =
@@ -357,7 +357,7 @@ static ot_err
 sim_space(struct ot_fs *fs, const char *path, struct ot_fs_space *ret_space)
 {
 	struct ot_sim_disk *disk = sim_disk_of(fs);
-	struct sim_call call = sim_call_begin(disk, OT_SIM_STAT, false);
+	struct sim_call call = sim_call_begin(disk, OT_SIM_STAT, false, path);
 	struct sim_inode *inode = NULL;
 	ot_err err = call.apply != SIM_APPLY_NONE ? sim_lookup(disk, path, &inode) : OT_OK;
 	err =

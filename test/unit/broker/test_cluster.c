@@ -1,207 +1,8 @@
 /* Several brokers that share a metadata log: one is the active controller, and the others reach it
  * over their channels. */
-#include "rig.h"
-
-#include "cluster.h"
+#include "scene.h"
 
 enum { REQUEST_TIMEOUT_MS = 10 * 1000 };
-
-/* A cluster, and a machine for clients: as a rig without a broker. */
-struct scene {
-	struct cluster cluster;
-	struct rig client;
-	ot_err failure; /* of a broker that ended by itself */
-	char why[300];
-};
-
-/* ---- the scene ---------------------------------------------------------------------------------
- */
-
-static void
-on_failure(void *arg, struct cluster_broker *broker, ot_err err, const char *why)
-{
-	struct scene *scene = arg;
-	(void)broker;
-	scene->failure = err;
-	(void)snprintf(scene->why, sizeof(scene->why), "%s", why);
-}
-
-static void
-scene_init(struct scene *scene, int32_t brokers, int32_t controllers, const char *settings)
-{
-	const struct cluster_conf conf = {
-		.seed = 11,
-		.broker_count = brokers,
-		.controller_count = controllers,
-		.shard_count = 2,
-		.store = metalog_store_conf_default,
-		.settings = settings,
-		.on_failure = on_failure,
-		.arg = scene,
-	};
-	*scene = (struct scene){ 0 };
-	cluster_init(&scene->cluster, &conf);
-	scene->client.world = scene->cluster.world;
-	scene->client.user = ot_sim_host_create(scene->cluster.world, "10.0.0.100");
-	scene->client.user_io = ot_sim_io_create(scene->client.user);
-}
-
-static void
-scene_fini(struct scene *scene)
-{
-	ot_sim_io_destroy(scene->client.user_io);
-	cluster_fini(&scene->cluster);
-}
-
-/* Lets the world run, and frees what has stopped meanwhile. */
-static void
-scene_until(struct scene *scene, bool (*holds)(void *arg), void *arg, uint64_t ms_most)
-{
-	assert_true(ot_sim_world_run_until(scene->cluster.world, holds, arg, ms_most));
-	cluster_tick(&scene->cluster);
-}
-
-static bool
-are_all_ready(void *arg)
-{
-	struct scene *scene = arg;
-	for (int32_t id = 1; id <= scene->cluster.conf.broker_count; id++) {
-		if (!cluster_broker(&scene->cluster, id)->is_ready)
-			return false;
-	}
-	return true;
-}
-
-static void
-scene_start(struct scene *scene)
-{
-	for (int32_t id = 1; id <= scene->cluster.conf.broker_count; id++)
-		cluster_start(&scene->cluster, id);
-	scene_until(scene, are_all_ready, scene, RIG_PATIENCE_MS);
-}
-
-static bool
-is_ready(void *arg)
-{
-	return ((struct cluster_broker *)arg)->is_ready;
-}
-
-static bool
-is_stopped(void *arg)
-{
-	return ((struct cluster_broker *)arg)->is_stopped;
-}
-
-static int64_t
-now_ms(const struct scene *scene)
-{
-	return (int64_t)(ot_sim_world_now(scene->cluster.world) / OT_NS_PER_MS);
-}
-
-/* The active controller. */
-static int32_t
-leader_of(const struct scene *scene)
-{
-	return metalog_store_leader_id(scene->cluster.store);
-}
-
-/* ---- clients -----------------------------------------------------------------------------------
- */
-
-static void
-connect_to(struct scene *scene, struct link *link, int32_t id)
-{
-	*link = (struct link){ .rig = &scene->client };
-	ot_writer_init(&link->out);
-	struct ot_address address = { .port = CLUSTER_PORT };
-	snprintf(address.host, sizeof(address.host), "10.0.0.%d", id);
-	assert_ok(
-	    ot_io_connect(scene->client.user_io, &address, &link_events, link, &link->stream));
-}
-
-static int16_t
-create_at(struct scene *scene, int32_t id, const char *name)
-{
-	struct link link;
-	connect_to(scene, &link, id);
-	int16_t code = link_create_topic(&link, name, 1, NULL, NULL);
-	link_close(&link);
-	return code;
-}
-
-/* A topic of one partition on these brokers, the first of which leads it. */
-static int16_t
-place_at(struct scene *scene, int32_t id, const char *name, int32_t *brokers, int32_t count)
-{
-	struct ot_arena arena;
-	struct ot_create_topics_request request;
-	struct ot_create_topics_request_topic topic;
-	struct ot_create_topics_request_assignment assignment;
-	struct ot_create_topics_response response;
-	struct link link;
-	ot_arena_init(&arena, 0);
-	ot_create_topics_request_init(&request);
-	ot_create_topics_request_topic_init(&topic);
-	ot_create_topics_request_assignment_init(&assignment);
-	assignment.broker_ids = brokers;
-	assignment.broker_ids_count = count;
-	topic.name = ot_str_from(name);
-	topic.num_partitions = -1;
-	topic.replication_factor = -1;
-	topic.assignments = &assignment;
-	topic.assignments_count = 1;
-	request.topics = &topic;
-	request.topics_count = 1;
-	connect_to(scene, &link, id);
-	assert_true(link_call(&link, ot_api_find(19), 5, &request, &arena, &response));
-	int16_t code = response.topics[0].error_code;
-	link_close(&link);
-	ot_arena_fini(&arena);
-	return code;
-}
-
-/* What a broker says of the cluster. */
-struct view {
-	int32_t broker_count;
-	int32_t controller;
-	int32_t topic_count;
-	int32_t leader; /* of the first topic's first partition */
-};
-
-static struct view
-look_at(struct scene *scene, int32_t id)
-{
-	struct ot_arena arena;
-	struct ot_metadata_request request;
-	struct ot_metadata_response response;
-	struct link link;
-	struct view view = { .leader = -1 };
-	ot_arena_init(&arena, 0);
-	ot_metadata_request_init(&request);
-	request.topics_count = -1;
-	connect_to(scene, &link, id);
-	assert_true(link_call(&link, ot_api_find(3), 8, &request, &arena, &response));
-	view.broker_count = response.brokers_count;
-	view.controller = response.controller_id;
-	view.topic_count = response.topics_count;
-	if (response.topics_count > 0 && response.topics[0].partitions_count > 0)
-		view.leader = response.topics[0].partitions[0].leader_id;
-	link_close(&link);
-	ot_arena_fini(&arena);
-	return view;
-}
-
-/* Looks until a broker sees so many others, itself included; gives how long that took. */
-static int64_t
-wait_for_brokers(struct scene *scene, int32_t id, int32_t count)
-{
-	int64_t begin = now_ms(scene);
-	while (look_at(scene, id).broker_count != count) {
-		assert_true(now_ms(scene) - begin < RIG_PATIENCE_MS);
-		ot_sim_world_run_for_ms(scene->cluster.world, 20);
-	}
-	return now_ms(scene) - begin;
-}
 
 static int64_t
 producer_id_at(struct scene *scene, int32_t id)
@@ -313,6 +114,29 @@ test_leaves_in_order(void **state)
 	scene_fini(&scene);
 }
 
+/* Goal: who asks a second time does not wait until others lead. Method: no controller answers a
+ * broker that is asked to stop; it waits, and no longer once it is asked again. */
+static void
+test_second_stop(void **state)
+{
+	(void)state;
+	struct scene scene;
+	scene_init(&scene, 3, 2, "");
+	scene_start(&scene);
+	for (int32_t id = 1; id <= 3; id++)
+		wait_for_brokers(&scene, id, 3);
+	struct cluster_broker *self = cluster_broker(&scene.cluster, 3);
+	metalog_store_set_outage(scene.cluster.store, true);
+	ot_sim_world_run_for_ms(scene.cluster.world, 30 * 1000);
+	cluster_stop(&scene.cluster, 3);
+	ot_sim_world_run_for_ms(scene.cluster.world, 2000);
+	assert_false(is_stopped(self));
+	cluster_stop(&scene.cluster, 3);
+	scene_until(&scene, is_stopped, self, 500);
+	assert_ok(self->err);
+	scene_fini(&scene);
+}
+
 /* Goal: a whole cluster that is stopped at once does not wait for itself. */
 static void
 test_all_leave(void **state)
@@ -415,6 +239,7 @@ main(void)
 		cmocka_unit_test(test_any_broker_passes_on),
 		cmocka_unit_test(test_controller_dies),
 		cmocka_unit_test(test_leaves_in_order),
+		cmocka_unit_test(test_second_stop),
 		cmocka_unit_test(test_all_leave),
 		cmocka_unit_test(test_former_self),
 		cmocka_unit_test(test_nobody_leads),

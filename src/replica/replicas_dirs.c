@@ -1,0 +1,105 @@
+#include "replica/replicas_int.h"
+
+#include "base/alloc.h"
+#include "base/report.h"
+
+bool
+replicas_assigned_dir(const struct ot_image *image, const struct ot_part *part, int32_t node_id,
+    struct ot_uuid *ret_dir)
+{
+	const struct ot_topic_image *topic = ot_image_topic_by_id(image, ot_part_topic_id(part));
+	const struct ot_partition_image *partition =
+	    topic != NULL ? ot_topic_partition(topic, ot_part_index(part)) : NULL;
+	struct ot_ids ids =
+	    partition != NULL ? ot_partition_replicas(partition) : (struct ot_ids){ 0 };
+	for (int32_t i = 0; i < ids.count; i++) {
+		if (ids.items[i] != node_id)
+			continue;
+		*ret_dir = ot_partition_directory(partition, i);
+		return true;
+	}
+	return false;
+}
+
+/* ---- probes -------------------------------------------------------------------------------- */
+
+struct probe {
+	struct replicas_probes *probes;
+	struct ot_job job;
+	size_t dir;
+	bool is_running;
+	ot_err err;
+};
+
+struct replicas_probes {
+	struct replicas_probes_conf conf; /* [const] */
+	struct probe *items;              /* heap; by directory */
+	size_t running_count;
+};
+
+static void
+run_probe(struct ot_job *job)
+{
+	struct probe *probe = OT_CONTAINER_OF(job, struct probe, job);
+	probe->err = ot_dirs_probe(probe->probes->conf.dirs, probe->dir);
+}
+
+static void
+probe_is_done(struct ot_job *job)
+{
+	struct probe *probe = OT_CONTAINER_OF(job, struct probe, job);
+	struct replicas_probes *probes = probe->probes;
+	const struct replicas_probes_conf *conf = &probes->conf;
+	bool has_failed = probe->err != OT_OK && ot_dirs_fail(conf->dirs, probe->dir);
+	probe->is_running = false;
+	probes->running_count--;
+	if (has_failed) {
+		OT_ERROR("replica",
+		    "the log directory %s has failed: its partitions are offline until the disk is "
+		    "well and the broker is restarted",
+		    ot_dirs_path(conf->dirs, probe->dir));
+		ot_dirs_distrust(conf->dirs, probe->dir);
+	}
+	conf->on_done(conf->arg, probe->dir, has_failed);
+}
+
+void
+replicas_probes_look(struct replicas_probes *probes, size_t dir)
+{
+	OT_ON_SHARD(probes->conf.shard);
+	struct probe *probe = &probes->items[dir];
+	if (probe->is_running || ot_dirs_has_failed(probes->conf.dirs, dir))
+		return;
+	probe->is_running = true;
+	probes->running_count++;
+	probe->job = (struct ot_job){ .work = run_probe, .done = probe_is_done };
+	ot_io_submit(probes->conf.shard->io, &probe->job);
+}
+
+bool
+replicas_probes_are_idle(const struct replicas_probes *probes)
+{
+	return probes->running_count == 0;
+}
+
+struct replicas_probes *
+replicas_probes_create(const struct replicas_probes_conf *conf)
+{
+	struct replicas_probes *probes = OT_NEW(struct replicas_probes);
+	size_t count = ot_dirs_count(conf->dirs);
+	probes->conf = *conf;
+	probes->items = ot_must_alloc(count * sizeof(*probes->items));
+	for (size_t i = 0; i < count; i++)
+		probes->items[i] = (struct probe){ .probes = probes, .dir = i };
+	return probes;
+}
+
+void
+replicas_probes_destroy(struct replicas_probes *probes)
+{
+	if (probes == NULL)
+		return;
+	OT_ASSERT(probes->running_count == 0);
+	ot_free(probes->items);
+	ot_free(probes);
+}
