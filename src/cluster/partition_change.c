@@ -169,6 +169,15 @@ directory_lives(const struct ot_broker_image *broker, struct ot_uuid directory)
 	return cluster_broker_has_directory(broker, &directory);
 }
 
+static bool
+is_active(const struct partition_changer *changer, const struct ot_broker_image *broker)
+{
+	if (broker == NULL || broker->id == changer->leaving_id)
+		return false;
+	return broker->id == changer->coming_id ||
+	       (!broker->is_fenced && !broker->is_in_controlled_shutdown);
+}
+
 bool
 partition_may_be_led(const struct partition_changer *changer,
     const struct ot_partition_image *partition, int32_t id)
@@ -176,9 +185,7 @@ partition_may_be_led(const struct partition_changer *changer,
 	const struct ot_broker_image *broker = ot_image_broker(changer->image, id);
 	struct ot_ids replicas = ot_partition_replicas(partition);
 
-	if (broker == NULL || id == changer->leaving_id)
-		return false;
-	if (id != changer->coming_id && (broker->is_fenced || broker->is_in_controlled_shutdown))
+	if (!is_active(changer, broker))
 		return false;
 	for (int32_t i = 0; i < replicas.count; i++) {
 		if (replicas.items[i] == id)
@@ -268,6 +275,19 @@ find_elr(struct making *making)
 	trim_elr(making);
 }
 
+/* A replica that this very change puts into a directory counts as being there. */
+static bool
+may_be_led(const struct making *making, int32_t id)
+{
+	const struct partition_changer *changer = making->changer;
+	const struct ot_broker_image *broker = ot_image_broker(changer->image, id);
+
+	if (id != making->change->moved_id)
+		return partition_may_be_led(changer, making->change->partition, id);
+	return is_active(changer, broker) &&
+	       directory_lives(broker, making->change->moved_directory);
+}
+
 static bool
 may_lead_cleanly(const struct making *making, int32_t id)
 {
@@ -275,7 +295,7 @@ may_lead_cleanly(const struct making *making, int32_t id)
 
 	if (!ot_ids_have(isr.count > 0 ? isr : making->elr, id))
 		return false;
-	return partition_may_be_led(making->changer, making->change->partition, id);
+	return may_be_led(making, id);
 }
 
 /* Only where it stands alone in that list it is the last leader. */
@@ -286,7 +306,7 @@ last_known_leader(const struct making *making)
 
 	if (!making->changer->has_elr || making->elr.count > 0 || making->change->isr.count > 0 ||
 	    last.count != 1 || !ot_ids_have(making->change->replicas, last.items[0]) ||
-	    !partition_may_be_led(making->changer, making->change->partition, last.items[0]))
+	    !may_be_led(making, last.items[0]))
 		return OT_NO_LEADER;
 	return last.items[0];
 }
@@ -312,7 +332,7 @@ choose_leader(struct making *making)
 		return last;
 	bool is_allowed = change->election == ELECT_UNCLEAN || OT_PLANT(UNCLEAN_LEADER);
 	for (int32_t i = 0; is_allowed && i < replicas.count; i++) {
-		if (partition_may_be_led(making->changer, change->partition, replicas.items[i]))
+		if (may_be_led(making, replicas.items[i]))
 			return replicas.items[i];
 	}
 	making->is_unclean = false;
@@ -361,21 +381,24 @@ raise_epoch(struct making *making)
 		making->record->leader = partition->leader;
 }
 
-/* When the last eligible replica goes while nobody leads, and the last leader is no replica any
- * more, that one is as good: without it the partition would be lost to all. */
+/* When the last replica that was in sync or eligible goes while nobody leads, and the last leader
+ * is not known or no replica any more, that one is as good: without it the partition would be lost
+ * to all. */
 static struct ot_ids
 last_eligible(struct making *making)
 {
 	struct ot_ids replicas = making->change->replicas;
-	struct ot_ids elr = ot_partition_elr(making->change->partition);
+	struct ot_ids known =
+	    partition_ids_plus(making->changer, ot_partition_isr(making->change->partition),
+		ot_partition_elr(making->change->partition));
 	struct ot_ids last = ot_partition_last_known_elr(making->change->partition);
 
 	if (making->change->isr.count > 0 || making->elr.count > 0 ||
 	    (last.count == 1 && ot_ids_have(replicas, last.items[0])))
 		return last;
-	for (int32_t i = 0; i < elr.count; i++) {
-		if (ot_ids_have(replicas, elr.items[i]))
-			return ids_of_one(making->changer, elr.items[i]);
+	for (int32_t i = 0; i < known.count; i++) {
+		if (ot_ids_have(replicas, known.items[i]))
+			return ids_of_one(making->changer, known.items[i]);
 	}
 	return last;
 }

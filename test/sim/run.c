@@ -176,8 +176,13 @@ is_partition_well(const struct ot_partition_image *partition, char *why, size_t 
 {
 	struct ot_ids replicas = ot_partition_replicas(partition);
 
-	(void)snprintf(why, bytes, "leader %d in epoch %d, %d of %d replicas in sync",
-	    partition->leader, partition->leader_epoch, partition->isr_count, replicas.count);
+	struct ot_ids elr = ot_partition_elr(partition),
+		      last = ot_partition_last_known_elr(partition);
+
+	(void)snprintf(why, bytes,
+	    "leader %d in epoch %d, %d of %d replicas in sync, %d eligible, last leader %d",
+	    partition->leader, partition->leader_epoch, partition->isr_count, replicas.count,
+	    elr.count, last.count > 0 ? last.items[0] : OT_NO_LEADER);
 	return partition->leader != OT_NO_LEADER && partition->isr_count == replicas.count;
 }
 

@@ -106,6 +106,35 @@ test_assign(void **state)
 	assert_int_equal(kit_partition(fixture, "t", 0)->leader, 1);
 }
 
+/* Goal: what only a lost replica could lead is led again by the very word that it has a directory:
+ * no other change may follow for long. Method: the one replica of a partition; once it is eligible
+ * meanwhile, and once only the last known leader. */
+static void
+test_assign_after_loss(void **state)
+{
+	struct assign assign;
+	struct ot_uuid id;
+	(void)state;
+
+	for (int is_unclean = 0; is_unclean < 2; is_unclean++) {
+		const char *name = is_unclean ? "v" : "u";
+		assert_ok(kit_create(fixture, name, KIT_IDS(1), NULL, NULL));
+		id = ot_image_topic(fixture->newest, ot_str_from(name))->id;
+		assign_init(&assign, 1, ot_directory_lost);
+		assign.topic.topic_id = id;
+		assert_ok(assign_send(&assign));
+		assert_int_equal(kit_partition(fixture, name, 0)->leader, OT_NO_LEADER);
+		if (is_unclean) {
+			ot_sim_world_run_for_ms(fixture->world, 60 * 1000);
+			fixture_add_broker(fixture, 1, NULL);
+		}
+		assign_init(&assign, 1, fixture_directory(1));
+		assign.topic.topic_id = id;
+		assert_ok(assign_send(&assign));
+		assert_int_equal(kit_partition(fixture, name, 0)->leader, 1);
+	}
+}
+
 /* Goal: each mistake has its error. Method: one mistake each. */
 static void
 test_assign_refused(void **state)
@@ -345,6 +374,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_assign, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_assign_after_loss, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_assign_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cordoned, set_up, tear_down),
