@@ -161,6 +161,41 @@ test_in_a_log(void **state)
 }
 
 static void
+test_epoch_in_which_nothing_was_written(void **state)
+{
+	(void)state;
+	/* Goal: a replica that led in epochs 1 and 2 and wrote nothing, and follows then, is given
+	 * more of epoch 0: where that ends is known, also after a restart, and the others are gone.
+	 */
+	struct kit kit;
+	int32_t epoch = 0;
+	int64_t end = 0;
+	kit_init(&kit, NULL);
+	kit_open(&kit, true);
+	ot_log_assign_epoch(kit.log, 0);
+	kit_append(&kit, &(struct kit_batch){ .record_count = 5 });
+	ot_log_assign_epoch(kit.log, 1);
+	ot_log_assign_epoch(kit.log, 2);
+	assert_int_equal(ot_log_latest_epoch(kit.log), 2);
+	kit_append(&kit,
+	    &(struct kit_batch){ .origin = OT_ORIGIN_LEADER, .base_offset = 5, .record_count = 3 });
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(ot_log_latest_epoch(kit.log), 0);
+		assert_int_equal(ot_log_epoch_at(kit.log, 5), 0);
+		ot_log_epoch_end(kit.log, 0, &epoch, &end);
+		assert_int_equal(end, 8);
+		kit_close(&kit);
+		kit_open(&kit, true);
+	}
+	kit_append(&kit,
+	    &(struct kit_batch){ .origin = OT_ORIGIN_LEADER, .leader_epoch = 3, .base_offset = 8 });
+	ot_log_epoch_end(kit.log, 0, &epoch, &end);
+	assert_int_equal(end, 8);
+	assert_int_equal(ot_log_latest_epoch(kit.log), 3);
+	kit_fini(&kit);
+}
+
+static void
 test_name_of_the_file(void **state)
 {
 	(void)state;
@@ -207,6 +242,7 @@ main(void)
 		cmocka_unit_test(test_cuts),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_in_a_log),
+		cmocka_unit_test(test_epoch_in_which_nothing_was_written),
 		cmocka_unit_test(test_name_of_the_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
