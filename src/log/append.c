@@ -337,8 +337,8 @@ reserve_memory(struct ot_log *log, struct log_segment *segment, uint32_t first, 
 	uint32_t events = 0, aborts = 0, epochs = 0;
 	int32_t epoch = log_epochs_latest(&log->epochs);
 	for (uint32_t i = first; i < first + count; i++) {
-		epochs += log->staged[i].leader_epoch > epoch ? 1 : 0;
-		epoch = OT_MAX(epoch, log->staged[i].leader_epoch);
+		epochs += log->staged[i].leader_epoch != epoch ? 1 : 0;
+		epoch = log->staged[i].leader_epoch;
 		events += log->staged[i].event.kind != LOG_TXN_NONE ? 1 : 0;
 		aborts += log->staged[i].event.kind == LOG_TXN_ABORT ? 1 : 0;
 	}
@@ -399,8 +399,7 @@ commit_batch(struct ot_log *log, struct log_segment *segment, struct log_staged 
 				.last_stable_offset = stable,
 			    });
 	}
-	if (staged->leader_epoch > log_epochs_latest(&log->epochs) &&
-	    log_epochs_assign(&log->epochs, staged->leader_epoch, staged->base_offset))
+	if (log_epochs_note_batch(&log->epochs, staged->leader_epoch, staged->base_offset))
 		log->is_epoch_file_stale = true;
 	segment->bytes += staged->bytes;
 	log->end_offset = staged->last_offset + 1;

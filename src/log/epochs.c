@@ -68,6 +68,17 @@ log_epochs_cut_end(struct log_epochs *epochs, int64_t end_offset)
 }
 
 bool
+log_epochs_note_batch(struct log_epochs *epochs, int32_t epoch, int64_t base_offset)
+{
+	bool is_changed = false;
+	if (epoch >= 0 && epoch < log_epochs_latest(epochs))
+		is_changed = log_epochs_cut_end(epochs, base_offset);
+	if (epoch > log_epochs_latest(epochs))
+		is_changed = log_epochs_assign(epochs, epoch, base_offset) || is_changed;
+	return is_changed;
+}
+
+bool
 log_epochs_cut_start(struct log_epochs *epochs, int64_t start_offset)
 {
 	uint32_t gone = 0;

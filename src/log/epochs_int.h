@@ -40,6 +40,12 @@ OT_MUST_USE ot_err log_epochs_reserve(struct log_epochs *epochs, uint32_t count)
  * something changed. Room was reserved. */
 bool log_epochs_assign(struct log_epochs *epochs, int32_t epoch, int64_t start_offset);
 
+/* Notes the epoch of a batch (-1: none) that lies at `base_offset`, the end of what is noted. A
+ * replica may have led in epochs in which it wrote nothing, and then be given batches of an earlier
+ * epoch, which it had not fetched by then: those epochs were never the log's, and go. True when
+ * something changed. Room was reserved. */
+bool log_epochs_note_batch(struct log_epochs *epochs, int32_t epoch, int64_t base_offset);
+
 /* Drops entries that begin at `end_offset` or later; true when there were any. */
 bool log_epochs_cut_end(struct log_epochs *epochs, int64_t end_offset);
 

@@ -255,7 +255,7 @@ fill_sync(struct ot_log *log, struct ot_log_job *job, enum ot_log_sync_scope sco
 	if (err != OT_OK)
 		return err;
 	take_snapshots(log, job);
-	job->is_dir_synced = log->is_dir_unsynced || job->snapshot_count > 0;
+	job->is_dir_synced = log->is_dir_unsynced || job->snapshot_count > 0 || job->has_epochs;
 	job->is_parent_synced = log->is_parent_unsynced;
 	log->is_dir_unsynced = log->is_parent_unsynced = false;
 	return OT_OK;
@@ -502,6 +502,8 @@ static void
 end_chore(struct ot_log *log, struct ot_log_job *job, ot_wall_ms now)
 {
 	log->is_chore_running = log->is_chore_writing_epochs = false;
+	/* The epochs have a new file, whose name the recovery point has to wait for. */
+	log->is_dir_unsynced = log->is_dir_unsynced || job->has_epochs;
 	log->chore_retry = INT64_MIN;
 	log->retired_running = 0;
 	for (uint32_t i = 0; i < job->retired_count; i++) {

@@ -198,13 +198,13 @@ note_batch(struct recovery *recovery, const struct log_scan_batch *batch)
 		return err;
 	log_segment_note_batch(segment, log->settings.index_interval_bytes, &note);
 	recovery->opening->result->bytes_scanned += batch->bytes;
-	if (batch->magic == OT_MAGIC_V2 &&
-	    batch->info.leader_epoch > log_epochs_latest(&log->epochs)) {
+	if (batch->magic == OT_MAGIC_V2) {
 		err = log_epochs_reserve(&log->epochs, 1);
 		if (err != OT_OK)
 			return err;
-		log_epochs_assign(&log->epochs, batch->info.leader_epoch, batch->base_offset);
-		log->is_epoch_file_stale = true;
+		if (log_epochs_note_batch(&log->epochs, batch->info.leader_epoch,
+			batch->base_offset))
+			log->is_epoch_file_stale = true;
 	}
 	uint32_t pending = log_index_pending(&segment->offset_index);
 	if (pending > 0 && pending % NOTES_PER_WRITE == 0)

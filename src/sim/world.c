@@ -479,6 +479,12 @@ ot_sim_host_restart(struct ot_sim_host *host)
 	sim_world_put(host->world, host->index, "start", host->address, 0, 0);
 }
 
+bool
+ot_sim_host_is_frozen(const struct ot_sim_host *host)
+{
+	return host->frozen_until > host->world->now;
+}
+
 void
 ot_sim_host_freeze_ms(struct ot_sim_host *host, uint64_t ms)
 {

@@ -107,6 +107,7 @@ void ot_sim_host_restart(struct ot_sim_host *host);
 /* Nothing of the machine runs for so long, workers neither, while its kernel goes on receiving:
  * SIGSTOP, a stopped virtual machine, a long page fault. */
 void ot_sim_host_freeze_ms(struct ot_sim_host *host, uint64_t ms);
+bool ot_sim_host_is_frozen(const struct ot_sim_host *host);
 
 /* The wall clock jumps by so much. */
 void ot_sim_host_jump_ms(struct ot_sim_host *host, int64_t ms);

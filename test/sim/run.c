@@ -159,6 +159,10 @@ are_brokers_ready(struct sim *sim, char *why, size_t bytes)
 	for (int32_t id = 1; id <= sim->plan.broker_count; id++) {
 		struct cluster_broker *broker = cluster_broker(&sim->cluster, id);
 
+		if (ot_sim_host_is_frozen(broker->host)) {
+			(void)snprintf(why, bytes, "broker %d is frozen", id);
+			return false;
+		}
 		if (broker->is_ready)
 			continue;
 		(void)snprintf(why, bytes, "broker %d is %s (%s)", id,

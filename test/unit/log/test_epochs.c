@@ -3,6 +3,7 @@
 #include "kit.h"
 
 #include "log/rows_int.h"
+#include "sim/disk.h"
 
 static void
 assign(struct log_epochs *epochs, int32_t epoch, int64_t offset)
@@ -159,6 +160,79 @@ test_in_a_log(void **state)
 	kit_fini(&kit);
 }
 
+static void
+test_epoch_in_which_nothing_was_written(void **state)
+{
+	(void)state;
+	/* Goal: a replica that led in epochs 1 and 2 and wrote nothing, and follows then, is given
+	 * more of epoch 0: where that ends is known, also after a restart, and the others are gone.
+	 */
+	struct kit kit;
+	int32_t epoch = 0;
+	int64_t end = 0;
+	kit_init(&kit, NULL);
+	kit_open(&kit, true);
+	ot_log_assign_epoch(kit.log, 0);
+	kit_append(&kit, &(struct kit_batch){ .record_count = 5 });
+	ot_log_assign_epoch(kit.log, 1);
+	ot_log_assign_epoch(kit.log, 2);
+	assert_int_equal(ot_log_latest_epoch(kit.log), 2);
+	kit_append(&kit,
+	    &(struct kit_batch){ .origin = OT_ORIGIN_LEADER, .base_offset = 5, .record_count = 3 });
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(ot_log_latest_epoch(kit.log), 0);
+		assert_int_equal(ot_log_epoch_at(kit.log, 5), 0);
+		ot_log_epoch_end(kit.log, 0, &epoch, &end);
+		assert_int_equal(end, 8);
+		kit_close(&kit);
+		kit_open(&kit, true);
+	}
+	kit_append(&kit,
+	    &(struct kit_batch){ .origin = OT_ORIGIN_LEADER, .leader_epoch = 3, .base_offset = 8 });
+	ot_log_epoch_end(kit.log, 0, &epoch, &end);
+	assert_int_equal(end, 8);
+	assert_int_equal(ot_log_latest_epoch(kit.log), 3);
+	kit_fini(&kit);
+}
+
+static void
+test_name_of_the_file(void **state)
+{
+	(void)state;
+	/* Goal: an epoch that begins before the recovery point is known after a loss of power, be
+	 * its file written by a chore or with the sync itself: recovery does not look at the
+	 * batches that would tell it again. Method: many ways in which a disk may lose what it has
+	 * not. */
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		struct ot_sim_disk *disk = ot_sim_disk_create(seed);
+		struct kit kit;
+		kit_init(&kit, ot_sim_disk_fs(disk));
+		assert_ok(ot_fs_mkdir(kit.fs, kit.root));
+		assert_ok(ot_fs_sync_dir(kit.fs, "/"));
+		kit_open(&kit, true);
+		kit_append(&kit, &(struct kit_batch){ .leader_epoch = 1, .record_count = 5 });
+		assert_ok(kit_sync(&kit, OT_LOG_SYNC_CHECKPOINT));
+		ot_log_assign_epoch(kit.log, 2);
+		if (seed % 2 == 0)
+			assert_ok(kit_chores(&kit));
+		/* Recovery begins at an index entry. */
+		for (int i = 0; i < 4; i++)
+			kit_append(&kit,
+			    &(struct kit_batch){ .leader_epoch = 2, .value_bytes = 5000 });
+		assert_ok(kit_sync(&kit, OT_LOG_SYNC_CHECKPOINT));
+		kit.recovery_point = ot_log_recovery_point(kit.log);
+		assert_int_equal(kit.recovery_point, 9);
+		ot_sim_disk_stop(disk);
+		kit_drop(&kit);
+		ot_sim_disk_restart(disk, OT_SIM_POWER_LOST);
+		kit_open(&kit, false);
+		assert_int_equal(ot_log_epoch_at(kit.log, 4), 1);
+		assert_int_equal(ot_log_epoch_at(kit.log, 5), 2);
+		kit_fini(&kit);
+		ot_sim_disk_destroy(disk);
+	}
+}
+
 int
 main(void)
 {
@@ -168,6 +242,8 @@ main(void)
 		cmocka_unit_test(test_cuts),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_in_a_log),
+		cmocka_unit_test(test_epoch_in_which_nothing_was_written),
+		cmocka_unit_test(test_name_of_the_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
