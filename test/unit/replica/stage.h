@@ -28,7 +28,9 @@ struct stage {
 	struct ot_part_settings settings;
 	struct ot_uuid topic_id;
 	int64_t append_timeout_ms;                   /* of appends from now on */
-	bool (*is_alive)(void *arg, int32_t broker); /* of a partition's conf */
+	bool (*is_alive)(void *arg, int32_t broker); /* of a partition's conf, as the next */
+	bool (*is_eligible)(void *arg, int32_t broker, int64_t epoch);
+	unsigned isr_wishes; /* how often the leader wanted another ISR */
 	unsigned opened;
 	unsigned closed;
 	/* What the last partition that closed told. */
@@ -154,6 +156,14 @@ stage_on_closed(void *arg, struct ot_part *part)
 	stage->closed++;
 }
 
+static inline void
+stage_on_isr_wanted(void *arg, struct ot_part *part)
+{
+	struct stage *stage = arg;
+	assert_ptr_equal(part, stage->part);
+	stage->isr_wishes++;
+}
+
 static inline bool
 stage_is_open(void *arg)
 {
@@ -180,7 +190,9 @@ stage_create_part(struct stage *stage)
 		.node_id = 1,
 		.on_open = stage_on_open,
 		.on_closed = stage_on_closed,
+		.on_isr_wanted = stage_on_isr_wanted,
 		.is_alive = stage->is_alive,
+		.is_eligible = stage->is_eligible,
 		.arg = stage,
 	};
 	ot_shard_enter(stage->shard);
