@@ -1,8 +1,8 @@
-/* One partition on three machines, by direct calls, against a model of what must hold: records below
- * a high watermark that anybody has seen stay as they are, and logs are the same below it.
+/* One partition on three machines, by direct calls, against a model of what must hold: records
+ * below a high watermark that anybody has seen stay as they are, and logs are the same below it.
  *
- * The controller is here, in a few lines: it elects from the ISR, commits what leaders want of it by
- * compare and set, and its word reaches machines late or in jumps. Machines are killed, and lose
+ * The controller is here, in a few lines: it elects from the ISR, commits what leaders want of it
+ * by compare and set, and its word reaches machines late or in jumps. Machines are killed, and lose
  * power with what was not synced; they tell neither of what they wrote. One random number decides
  * each step; a failing seed is printed. */
 #include "../test.h"
@@ -73,7 +73,8 @@ static const struct ot_uuid topic_id = { { 7, 7, 7 } };
 static const char *const paths[] = { "/data" };
 static const struct ot_uuid dir_ids[] = { { { 1 } } };
 
-/* ---- machines --------------------------------------------------------------------------------- */
+/* ---- machines ---------------------------------------------------------------------------------
+ */
 
 static void
 on_switch(void *arg, struct ot_io *io)
@@ -276,7 +277,8 @@ close_node(struct node *node)
 		ot_sim_host_crash(node->host, OT_SIM_KILLED);
 }
 
-/* ---- the controller --------------------------------------------------------------------------- */
+/* ---- the controller ---------------------------------------------------------------------------
+ */
 
 static bool
 is_in_isr(const struct model *model, int32_t id)
@@ -312,9 +314,8 @@ elect(struct model *model)
 		if (node_of(model, record->isr[i])->part != NULL)
 			able[count++] = record->isr[i];
 	}
-	record->leader = count > 0
-	                     ? able[ot_sim_random_below(&model->random, (uint64_t)count)]
-	                     : NOBODY;
+	record->leader =
+	    count > 0 ? able[ot_sim_random_below(&model->random, (uint64_t)count)] : NOBODY;
 	record->leader_epoch++;
 	record->partition_epoch++;
 }
@@ -346,8 +347,8 @@ check_wish(const struct model *model, const struct ot_part_isr_wish *wish)
 		return OT_ERR_INVALID_UPDATE_VERSION;
 	for (int32_t i = 0; i < wish->count; i++) {
 		const struct node *member = &model->nodes[wish->members[i].id - 1];
-		if (member->part == NULL || (wish->members[i].epoch >= 0 &&
-						wish->members[i].epoch != member->registration))
+		if (member->part == NULL ||
+		    (wish->members[i].epoch >= 0 && wish->members[i].epoch != member->registration))
 			return OT_ERR_INELIGIBLE_REPLICA;
 	}
 	return OT_OK;
@@ -384,7 +385,8 @@ alter_isr(struct model *model, struct node *node)
 	ot_shard_enter(NULL);
 }
 
-/* ---- producing --------------------------------------------------------------------------------- */
+/* ---- producing ---------------------------------------------------------------------------------
+ */
 
 struct producing {
 	struct model *model;
@@ -445,7 +447,8 @@ produce(struct model *model, struct node *node)
 	ot_shard_enter(NULL);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading -----------------------------------------------------------------------------------
+ */
 
 struct reading {
 	struct ot_part_read read;
@@ -517,7 +520,8 @@ whole_bytes(const uint8_t *data, size_t bytes)
 	return whole;
 }
 
-/* ---- following --------------------------------------------------------------------------------- */
+/* ---- following ---------------------------------------------------------------------------------
+ */
 
 struct taking {
 	struct ot_part_fetched fetched;
@@ -594,7 +598,8 @@ replicate(struct model *model, struct node *node)
 	until(model, is_online, node);
 }
 
-/* ---- what must hold ---------------------------------------------------------------------------- */
+/* ---- what must hold ----------------------------------------------------------------------------
+ */
 
 /* What lies below a node's watermark is what was seen before, and is remembered. */
 static void
@@ -667,7 +672,8 @@ check(struct model *model)
 	check_leader(model);
 }
 
-/* ---- steps -------------------------------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------------------------------
+ */
 
 /* A machine that may lose what it has must not be the last that has it all. */
 static bool
@@ -684,8 +690,8 @@ is_last_in_sync(struct model *model, int32_t id)
 static void
 crash(struct model *model, struct node *node)
 {
-	bool loses_power = ot_sim_random_below(&model->random, 2) == 0 &&
-	                   !is_last_in_sync(model, node->id);
+	bool loses_power =
+	    ot_sim_random_below(&model->random, 2) == 0 && !is_last_in_sync(model, node->id);
 	if (node->part == NULL)
 		return;
 	model->crashes++;
