@@ -65,6 +65,7 @@ struct model {
 	struct ot_writer truth;
 	int64_t truth_end;
 	uint64_t acknowledged; /* appends with acks=all, as figures */
+	bool is_calm;          /* nothing crashes any more */
 	uint64_t cuts;
 	uint64_t crashes;
 };
@@ -144,7 +145,8 @@ is_eligible(void *arg, int32_t broker, int64_t epoch)
 static bool
 is_open(void *arg)
 {
-	return ((struct node *)arg)->is_open;
+	const struct node *node = arg;
+	return node->is_open || node->is_closed;
 }
 
 static bool
@@ -557,16 +559,15 @@ take(struct node *node, const struct ot_part_follow *state, const struct reading
 		    (struct ot_bytes){ blob->data, (int32_t)reading->read.bytes };
 	ot_shard_enter(node->shard);
 	ot_part_take_fetched(node->part, &taking.fetched);
+	/* It may come to its end by the machine's. */
 	until(node->model, is_taking_done, &taking);
 }
 
 /* As a fetcher does it: fetch, then append, cut, or begin anew. */
 static void
-replicate(struct model *model, struct node *node)
+fetch_once(struct model *model, struct node *node)
 {
 	struct ot_part_follow state;
-	if (node->part == NULL)
-		return;
 	ot_shard_enter(node->shard);
 	bool follows = ot_part_follow_state(node->part, &state);
 	struct node *leader = follows ? node_of(model, state.leader_id) : NULL;
@@ -581,6 +582,10 @@ replicate(struct model *model, struct node *node)
 				       .replica_log_start = state.log_start_offset,
 				   } };
 	struct ot_blob *blob = read_at(leader, &reading);
+	if (node->part == NULL) {
+		ot_blob_unref(blob);
+		return;
+	}
 	ot_shard_enter(node->shard);
 	if (reading.read.err == OT_ERR_OFFSET_OUT_OF_RANGE) {
 		int64_t end = ot_log_end_offset(ot_part_log(leader->part));
@@ -596,6 +601,28 @@ replicate(struct model *model, struct node *node)
 	}
 	ot_blob_unref(blob);
 	until(model, is_online, node);
+}
+
+static bool is_last_in_sync(struct model *model, int32_t id);
+static void note_crash(struct model *model, struct node *node, bool loses_power);
+
+/* Now and then the machine loses its power at one of the writes. */
+static void
+replicate(struct model *model, struct node *node)
+{
+	struct ot_sim_disk *disk = ot_sim_host_disk(node->host);
+	bool is_risky = !model->is_calm && !is_last_in_sync(model, node->id) &&
+	                ot_sim_random_below(&model->random, 10) == 0;
+	if (node->part == NULL)
+		return;
+	if (is_risky)
+		ot_sim_disk_crash_at(disk, ot_sim_random_between(&model->random, 1, 12));
+	fetch_once(model, node);
+	ot_sim_disk_crash_at(disk, 0);
+	/* A crash under way comes to its end. */
+	pass_ms(model, 1);
+	if (node->part == NULL)
+		note_crash(model, node, true);
 }
 
 /* ---- what must hold ----------------------------------------------------------------------------
@@ -688,19 +715,25 @@ is_last_in_sync(struct model *model, int32_t id)
 }
 
 static void
+note_crash(struct model *model, struct node *node, bool loses_power)
+{
+	model->crashes++;
+	if (loses_power || model->record.isr_count > 1)
+		remove_from_isr(model, node->id);
+	elect(model);
+	for (int i = 0; loses_power && i < NODES; i++)
+		tell(model, &model->nodes[i]);
+}
+
+static void
 crash(struct model *model, struct node *node)
 {
 	bool loses_power =
 	    ot_sim_random_below(&model->random, 2) == 0 && !is_last_in_sync(model, node->id);
 	if (node->part == NULL)
 		return;
-	model->crashes++;
 	ot_sim_host_crash(node->host, loses_power ? OT_SIM_POWER_LOST : OT_SIM_KILLED);
-	if (loses_power || model->record.isr_count > 1)
-		remove_from_isr(model, node->id);
-	elect(model);
-	for (int i = 0; loses_power && i < NODES; i++)
-		tell(model, &model->nodes[i]);
+	note_crash(model, node, loses_power);
 }
 
 static void
@@ -764,6 +797,7 @@ step(struct model *model)
 static void
 settle(struct model *model)
 {
+	model->is_calm = true;
 	for (int i = 0; i < NODES; i++) {
 		if (model->nodes[i].part == NULL)
 			restart_node(&model->nodes[i]);
