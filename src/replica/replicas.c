@@ -95,6 +95,7 @@ struct replica {
 	int32_t told_epoch;      /* with it */
 	bool is_following;       /* on_follow was told */
 	bool has_failed;         /* its log; the directory was looked at */
+	bool is_anew;            /* its folder was not there: it has nothing yet */
 	struct ot_uuid told_dir; /* with on_dir, and not in the metadata yet; zero: none */
 	UT_hash_handle hh;
 	UT_hash_handle hh_part;
@@ -266,16 +267,16 @@ static void
 tell_dir(struct replica *replica)
 {
 	const struct ot_replicas_conf *conf = &replica->replicas->conf;
-	struct ot_uuid known;
 	enum ot_part_state state = ot_part_state(replica->part);
-	if (conf->events->on_dir == NULL || (state != OT_PART_ONLINE && !replica->has_failed) ||
-	    !replicas_assigned_dir(replica->replicas->image, replica->part, conf->node_id, &known))
+	if (conf->events->on_dir == NULL || (state != OT_PART_ONLINE && !replica->has_failed))
 		return;
 	bool is_lost = replica->has_failed && !ot_dirs_has_failed(conf->dirs, replica->dir);
 	struct ot_uuid dir = is_lost ? ot_directory_lost : ot_dirs_id(conf->dirs, replica->dir);
-	if (ot_uuid_equal(&known, &dir)) {
+	enum replicas_dir found = replicas_find_dir(replica->replicas->image, replica->part,
+	    conf->node_id, &dir, replica->is_anew);
+	if (found == REPLICAS_DIR_KNOWN) {
 		replica->told_dir = (struct ot_uuid){ 0 };
-	} else if (!ot_uuid_equal(&replica->told_dir, &dir)) {
+	} else if (found == REPLICAS_DIR_NEWS && !ot_uuid_equal(&replica->told_dir, &dir)) {
 		replica->told_dir = dir;
 		conf->events->on_dir(conf->arg, replica->part, &dir);
 	}
@@ -370,6 +371,7 @@ create_replica(struct ot_replicas *replicas, const struct ot_image *image,
 	};
 	replica->replicas = replicas;
 	replica->dir = place->dir;
+	replica->is_anew = !place->is_found;
 	replica->part = ot_part_create(&conf, &args);
 	make_key(replica->key, &topic->id, index);
 	HASH_ADD(hh, replicas->by_key, key, sizeof(replica->key), replica);

@@ -3,9 +3,20 @@
 #include "base/alloc.h"
 #include "base/report.h"
 
-bool
-replicas_assigned_dir(const struct ot_image *image, const struct ot_part *part, int32_t node_id,
-    struct ot_uuid *ret_dir)
+/* The metadata has the replica in a directory that is gone, on a disk that was replaced perhaps,
+ * and nobody leads. What is here now is empty: were it told, it could be elected and be believed.
+ */
+static bool
+is_no_heir(const struct ot_partition_image *partition, const struct ot_uuid *known, bool is_anew)
+{
+	return is_anew && partition->leader < 0 &&
+	       !ot_uuid_equal(known, &ot_directory_unassigned) &&
+	       !ot_uuid_equal(known, &ot_directory_migrating);
+}
+
+enum replicas_dir
+replicas_find_dir(const struct ot_image *image, const struct ot_part *part, int32_t node_id,
+    const struct ot_uuid *dir, bool is_anew)
 {
 	const struct ot_topic_image *topic = ot_image_topic_by_id(image, ot_part_topic_id(part));
 	const struct ot_partition_image *partition =
@@ -13,12 +24,15 @@ replicas_assigned_dir(const struct ot_image *image, const struct ot_part *part, 
 	struct ot_ids ids =
 	    partition != NULL ? ot_partition_replicas(partition) : (struct ot_ids){ 0 };
 	for (int32_t i = 0; i < ids.count; i++) {
+		struct ot_uuid known = ot_partition_directory(partition, i);
 		if (ids.items[i] != node_id)
 			continue;
-		*ret_dir = ot_partition_directory(partition, i);
-		return true;
+		if (ot_uuid_equal(&known, dir))
+			return REPLICAS_DIR_KNOWN;
+		return is_no_heir(partition, &known, is_anew) ? REPLICAS_DIR_UNTOLD
+		                                              : REPLICAS_DIR_NEWS;
 	}
-	return false;
+	return REPLICAS_DIR_UNTOLD;
 }
 
 /* ---- probes -------------------------------------------------------------------------------- */

@@ -8,10 +8,17 @@
 struct ot_part_settings replicas_settings(const struct ot_image *image,
     const struct ot_topic_image *topic);
 
-/* replicas_dirs.c. The directory in which the metadata has this broker's replica; false when there
- * is none. @owner any thread   @blocks never */
-bool replicas_assigned_dir(const struct ot_image *image, const struct ot_part *part,
-    int32_t node_id, struct ot_uuid *ret_dir);
+/* Where a replica is, beside where the metadata has it. */
+enum replicas_dir {
+	REPLICAS_DIR_UNTOLD, /* nothing to say of it */
+	REPLICAS_DIR_KNOWN,
+	REPLICAS_DIR_NEWS,
+};
+
+/* replicas_dirs.c. `dir` is where it is; `is_anew`: its log began here, with nothing.
+ * @owner any thread   @blocks never */
+enum replicas_dir replicas_find_dir(const struct ot_image *image, const struct ot_part *part,
+    int32_t node_id, const struct ot_uuid *dir, bool is_anew);
 
 /* replicas_dirs.c. Finds out whether it is a directory that has failed when a log in it has: a
  * worker tries, one try at a time for each directory. All of it: @owner shard   @blocks never */

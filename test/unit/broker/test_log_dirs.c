@@ -273,6 +273,40 @@ test_only_replica_comes_back(void **state)
 	scene_fini(&scene);
 }
 
+/* Goal: a disk that was replaced by an empty one is filled from the other replicas, and its broker
+ * is in sync again; but what was on it alone is not led from nothing. Method: a broker is stopped,
+ * a directory removed, and it starts; partitions of three replicas, and two of one. */
+static void
+test_disk_is_replaced(void **state)
+{
+	(void)state;
+	struct scene scene;
+	int32_t brokers[] = { 1, 2, 3 };
+	int32_t alone = 1;
+	struct cluster_broker *self;
+	stage_init(&scene);
+	make_topics(&scene, TOPICS, brokers, 3);
+	scene_until(&scene, are_all_at_home, &scene, RIG_PATIENCE_MS);
+	assert_int_equal(place_at(&scene, 2, "t6", &alone, 1), OT_OK);
+	assert_int_equal(place_at(&scene, 2, "t7", &alone, 1), OT_OK);
+	ot_sim_world_run_for_ms(scene.cluster.world, 1000);
+	int lost = dir_of(&scene, 6, 1) == 1 ? 6 : 7;
+	assert_int_equal(dir_of(&scene, lost, 1), 1);
+	for (int i = 0; i < TOPICS + 2; i++)
+		assert_int_equal(produce_at(&scene, 1, i, -1), OT_OK);
+	self = cluster_broker(&scene.cluster, 1);
+	cluster_stop(&scene.cluster, 1);
+	scene_until(&scene, is_stopped, self, RIG_PATIENCE_MS);
+	assert_ok(ot_fs_remove_all(ot_sim_host_fs(self->host), "/b"));
+	cluster_start(&scene.cluster, 1);
+	scene_until(&scene, is_ready, self, RIG_PATIENCE_MS);
+	scene_until(&scene, are_all_at_home, &scene, RIG_PATIENCE_MS);
+	ot_sim_world_run_for_ms(scene.cluster.world, 10 * 1000);
+	assert_int_equal(partition_of(&scene, lost)->leader, -1);
+	assert_int_equal(partition_of(&scene, lost == 6 ? 7 : 6)->leader, 1);
+	scene_fini(&scene);
+}
+
 /* Goal: a broker without any directory left ends, and says why; the others go on. Method: its whole
  * disk fails. */
 static void
@@ -303,6 +337,7 @@ main(void)
 		cmocka_unit_test(test_directory_fails),
 		cmocka_unit_test(test_log_fails_alone),
 		cmocka_unit_test(test_only_replica_comes_back),
+		cmocka_unit_test(test_disk_is_replaced),
 		cmocka_unit_test(test_last_directory_fails),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
