@@ -225,8 +225,12 @@ check_dirs(const struct broker *broker, struct ot_io *io, struct ot_why *why)
 {
 	const struct ot_settings *settings = broker->settings;
 	ot_err err = OT_OK;
-	for (size_t i = 0; i < settings->log_dir_count && err == OT_OK; i++)
+	for (size_t i = 0; i < settings->log_dir_count && err == OT_OK; i++) {
 		err = ot_logdir_check_free(io->fs, settings->log_dirs[i], why);
+		/* Whether one whose disk has failed can be done without is seen when it is opened.
+		 */
+		err = err == OT_ERR_IO ? OT_OK : err;
+	}
 	/* Who copied a property file and set log.dir in it, as the old walk has it. */
 	if (err == OT_ERR_EXISTS && ot_settings_is_set(settings, OT_BROKER_LOG_DIRS) &&
 	    ot_settings_is_set(settings, OT_BROKER_LOG_DIR))

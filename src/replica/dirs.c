@@ -28,7 +28,8 @@ struct found {
 };
 
 struct dir {
-	struct ot_logdir *logdir;
+	char *path;               /* heap */
+	struct ot_logdir *logdir; /* NULL: it had failed at the start */
 	bool was_clean;
 	int64_t last_epoch;      /* of the broker whose writes are all there; -1: not known */
 	struct ot_once distrust; /* [atomic] its disk has failed in this run */
@@ -129,7 +130,7 @@ static void
 note_leftover(struct visit *visit, const char *name)
 {
 	struct leftover *leftover = OT_NEW(struct leftover);
-	leftover->path = join_path(ot_logdir_path(visit->dirs->items[visit->dir].logdir), name);
+	leftover->path = join_path(visit->dirs->items[visit->dir].path, name);
 	ot_list_push_back(&visit->leftovers, &leftover->link);
 }
 
@@ -145,10 +146,10 @@ visit_folder(void *arg, const char *name, const struct ot_partition_dir *folder)
 	struct found *found = get_found(dirs, folder->topic, folder->partition, visit->dir);
 	if (found->is_folder) {
 		OT_WARN("replica", "%s stands in two log directories; the one in %s is left alone",
-		    name, ot_logdir_path(dirs->items[visit->dir].logdir));
+		    name, dirs->items[visit->dir].path);
 		return OT_OK;
 	}
-	char *path = join_path(ot_logdir_path(dirs->items[visit->dir].logdir), name);
+	char *path = join_path(dirs->items[visit->dir].path, name);
 	ot_err err = ot_partition_metadata_read(dirs->fs, path, &found->topic_id);
 	if (err == OT_ERR_CORRUPT_FILE)
 		OT_WARN("replica", "%s/partition.metadata cannot be read, it is written anew",
@@ -223,7 +224,7 @@ static void
 read_checkpoint(struct visit *visit, enum ot_checkpoint checkpoint, ot_checkpoint_visit *row)
 {
 	struct ot_why why = { "" };
-	const char *path = ot_logdir_path(visit->dirs->items[visit->dir].logdir);
+	const char *path = visit->dirs->items[visit->dir].path;
 	ot_err err = ot_checkpoint_read(visit->dirs->fs, path, checkpoint, row, visit, &why);
 	if (err != OT_OK)
 		OT_WARN("replica", "%s/%s is ignored: %s", path, ot_checkpoint_name(checkpoint),
@@ -326,14 +327,49 @@ open_dir(struct ot_dirs *dirs, const struct ot_dirs_conf *conf, size_t index, st
 		.new_cluster_id = dirs->cluster_id,
 		.directory_id = conf->new_dir_ids[index],
 	};
-	ot_err err = ot_logdir_open(&args, &dirs->items[index].logdir, why);
+	struct dir *dir = &dirs->items[index];
+	dirs->count = index + 1;
+	dir->path = ot_must_strdup(conf->paths[index]);
+	ot_err err = ot_logdir_open(&args, &dir->logdir, why);
 	if (err != OT_OK)
 		return err;
-	dirs->count = index + 1;
 	err = read_dir(dirs, index);
 	if (err != OT_OK)
 		ot_why_set(why, "%s cannot be read: %s", conf->paths[index], ot_err_message(err));
 	return err;
+}
+
+/* The broker does without it, if it has another: what is in it stays offline until the next start.
+ */
+static void
+leave_out(struct ot_dirs *dirs, size_t index, const struct ot_why *why)
+{
+	struct dir *dir = &dirs->items[index];
+	OT_ERROR("replica",
+	    "the log directory %s has failed, and its partitions are offline until the disk is "
+	    "well "
+	    "and the broker is restarted: %s",
+	    dir->path, why->text);
+	ot_logdir_close(dir->logdir);
+	dir->logdir = NULL;
+	dir->last_epoch = -1;
+	(void)ot_once_take(&dir->failure);
+	(void)ot_once_take(&dir->distrust);
+}
+
+static ot_err
+open_all(struct ot_dirs *dirs, const struct ot_dirs_conf *conf, struct ot_why *why)
+{
+	size_t well = 0;
+	for (size_t i = 0; i < conf->path_count; i++) {
+		ot_err err = open_dir(dirs, conf, i, why);
+		if (err != OT_OK && err != OT_ERR_IO)
+			return err;
+		if (err != OT_OK && conf->path_count > 1)
+			leave_out(dirs, i, why);
+		well += err == OT_OK;
+	}
+	return well > 0 ? OT_OK : OT_ERR_IO;
 }
 
 static size_t
@@ -385,9 +421,7 @@ ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs, struct 
 	if (dirs->node_id < 0)
 		dirs->node_id = DIRS_NODE_ID_DEFAULT;
 	snprintf(dirs->cluster_id, sizeof(dirs->cluster_id), "%s", cluster);
-	ot_err err = OT_OK;
-	for (size_t i = 0; err == OT_OK && i < conf->path_count; i++)
-		err = open_dir(dirs, conf, i, why);
+	ot_err err = open_all(dirs, conf, why);
 	if (err != OT_OK) {
 		ot_dirs_close(dirs);
 		return err;
@@ -409,8 +443,10 @@ ot_dirs_close(struct ot_dirs *dirs)
 		HASH_DEL(dirs->by_key, found);
 		ot_free(found);
 	}
-	for (size_t i = 0; i < dirs->count; i++)
+	for (size_t i = 0; i < dirs->count; i++) {
 		ot_logdir_close(dirs->items[i].logdir);
+		ot_free(dirs->items[i].path);
+	}
 	ot_free(dirs);
 }
 
@@ -438,14 +474,15 @@ const char *
 ot_dirs_path(const struct ot_dirs *dirs, size_t index)
 {
 	OT_ASSERT(index < dirs->count);
-	return ot_logdir_path(dirs->items[index].logdir);
+	return dirs->items[index].path;
 }
 
 struct ot_uuid
 ot_dirs_id(const struct ot_dirs *dirs, size_t index)
 {
 	OT_ASSERT(index < dirs->count);
-	return ot_logdir_meta(dirs->items[index].logdir)->directory_id;
+	const struct ot_logdir *logdir = dirs->items[index].logdir;
+	return logdir != NULL ? ot_logdir_meta(logdir)->directory_id : (struct ot_uuid){ 0 };
 }
 
 void
@@ -456,7 +493,7 @@ ot_dirs_ids(const struct ot_dirs *dirs, bool have_failed, struct ot_arena *arena
 	*ret_ids = ids;
 	*ret_count = 0;
 	for (size_t i = 0; ids != NULL && i < dirs->count; i++) {
-		if (ot_dirs_has_failed(dirs, i) == have_failed)
+		if (ot_dirs_has_failed(dirs, i) == have_failed && dirs->items[i].logdir != NULL)
 			ids[(*ret_count)++] = ot_dirs_id(dirs, i);
 	}
 }
@@ -536,6 +573,8 @@ ot_dirs_give_up(struct ot_dirs *dirs, size_t dir, const char *path, enum ot_part
 	const char *name = slash != NULL ? slash + 1 : path;
 	struct ot_partition_dir folder;
 	char deleted[OT_LOGDIR_NAME_BYTES_MAX + 1];
+	if (dirs->items[dir].logdir == NULL)
+		return OT_ERR_IO;
 	if (!ot_partition_dir_parse(name, &folder))
 		return OT_ERR_MALFORMED;
 	folder.kind = kind;
@@ -709,7 +748,7 @@ ot_dirs_mark_running(const struct ot_dirs *dirs, int64_t broker_epoch)
 		ot_err err = ot_logdir_put_run(dirs->items[i].logdir, &run);
 		if (err != OT_OK)
 			OT_WARN("replica", "%s: .ottla_run was not written: %s",
-			    ot_logdir_path(dirs->items[i].logdir), ot_err_message(err));
+			    dirs->items[i].path, ot_err_message(err));
 	}
 }
 
@@ -720,8 +759,8 @@ ot_dirs_distrust(struct ot_dirs *dirs, size_t dir)
 		return;
 	ot_err err = ot_logdir_drop_run(dirs->items[dir].logdir);
 	if (err != OT_OK)
-		OT_WARN("replica", "%s: .ottla_run was not removed: %s",
-		    ot_logdir_path(dirs->items[dir].logdir), ot_err_message(err));
+		OT_WARN("replica", "%s: .ottla_run was not removed: %s", dirs->items[dir].path,
+		    ot_err_message(err));
 }
 
 /* ---- failures ------------------------------------------------------------------------------ */
@@ -751,10 +790,28 @@ ot_dirs_has_failed(const struct ot_dirs *dirs, size_t dir)
 	return ot_once_is_taken(&dirs->items[dir].failure);
 }
 
+bool
+ot_dirs_is_missing(const struct ot_dirs *dirs, const struct ot_uuid *id, size_t *ret_dir)
+{
+	bool is_any_unknown = false;
+	for (size_t i = 0; i < dirs->count; i++) {
+		struct ot_uuid own = ot_dirs_id(dirs, i);
+		if (dirs->items[i].logdir == NULL) {
+			is_any_unknown = true;
+			*ret_dir = i;
+		} else if (ot_uuid_equal(&own, id)) {
+			return false;
+		}
+	}
+	return is_any_unknown;
+}
+
 ot_err
 ot_dirs_mark_clean(struct ot_dirs *dirs, size_t dir, int64_t broker_epoch)
 {
 	const struct found *found, *next;
+	if (dirs->items[dir].logdir == NULL)
+		return OT_OK;
 	HASH_ITER(hh, dirs->by_key, found, next) {
 		/* Nobody has looked whether this log needs recovery, and nobody would again. */
 		bool is_in_doubt = !dirs->items[dir].was_clean && is_unclaimed(found);

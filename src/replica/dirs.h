@@ -33,7 +33,8 @@ struct ot_dirs_conf {
 
 /* Locks, formats what is empty, and reads what is there. OT_ERR_EXISTS: another process holds a
  * folder; OT_ERR_INCONSISTENT_CLUSTER_ID: a folder of another cluster or broker, `why` has both
- * ids; OT_ERR_CORRUPT_FILE, OT_ERR_IO, OT_ERR_NO_SPACE. @owner main thread   @blocks */
+ * ids; OT_ERR_CORRUPT_FILE, OT_ERR_NO_SPACE. Directories whose disk has failed are left out, with a
+ * report; OT_ERR_IO: there is no other. @owner main thread   @blocks */
 OT_MUST_USE ot_err ot_dirs_open(const struct ot_dirs_conf *conf, struct ot_dirs **ret_dirs,
     struct ot_why *why);
 
@@ -46,7 +47,7 @@ int32_t ot_dirs_node_id(const struct ot_dirs *dirs);
 size_t ot_dirs_count(const struct ot_dirs *dirs);
 const char *ot_dirs_path(const struct ot_dirs *dirs, size_t index);
 
-/* A directory's id (KIP-858). @owner any thread */
+/* A directory's id (KIP-858); zero: it had failed at the start. @owner any thread */
 struct ot_uuid ot_dirs_id(const struct ot_dirs *dirs, size_t index);
 
 /* The ids of the directories that have failed, or have not, in the arena; count 0 without memory.
@@ -142,6 +143,10 @@ OT_MUST_USE ot_err ot_dirs_probe(const struct ot_dirs *dirs, size_t dir);
  */
 bool ot_dirs_fail(struct ot_dirs *dirs, size_t dir);
 bool ot_dirs_has_failed(const struct ot_dirs *dirs, size_t dir);
+
+/* Whether a directory of that id may be one that had failed at the start, so that nobody could read
+ * which it is: it is none of the others. Gives its index. @owner any thread   @blocks never */
+bool ot_dirs_is_missing(const struct ot_dirs *dirs, const struct ot_uuid *id, size_t *ret_dir);
 
 /* All logs of that directory that were opened were closed cleanly. A directory that was not clean
  * at the start is only so when each folder that was found has been opened. @owner main thread

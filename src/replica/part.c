@@ -207,6 +207,16 @@ ot_part_open(struct ot_part *part)
 	start_opening(part);
 }
 
+void
+ot_part_leave_offline(struct ot_part *part)
+{
+	part_enter(part);
+	OT_ASSERT(part->state == OT_PART_OPENING && part->job_count == 0);
+	OT_ERROR("replica", "%s is offline: its log directory has failed", part->conf.place.path);
+	part->state = OT_PART_OFFLINE;
+	part->conf.on_open(part->conf.arg, part);
+}
+
 /* Until then it answers KAFKA_STORAGE_ERROR, and its clients come again. */
 static void
 reopen_if_due(struct ot_part *part)

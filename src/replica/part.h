@@ -278,6 +278,10 @@ void ot_part_set_place(struct ot_part *part, const struct ot_dirs_place *place);
  * @owner owner   @blocks never */
 void ot_part_open(struct ot_part *part);
 
+/* Instead of ot_part_open(): its directory cannot be used, and it is OFFLINE. on_open follows in
+ * the call. @owner owner   @blocks never */
+void ot_part_leave_offline(struct ot_part *part);
+
 /* Whether a partition that is CLOSED left a log that need not be scanned. @owner owner */
 bool ot_part_is_clean(const struct ot_part *part);
 

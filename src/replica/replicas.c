@@ -272,6 +272,9 @@ tell_dir(struct replica *replica)
 		return;
 	bool is_lost = replica->has_failed && !ot_dirs_has_failed(conf->dirs, replica->dir);
 	struct ot_uuid dir = is_lost ? ot_directory_lost : ot_dirs_id(conf->dirs, replica->dir);
+	/* Of one whose id nobody could read the metadata know more. */
+	if (ot_uuid_is_zero(&dir))
+		return;
 	enum replicas_dir found = replicas_find_dir(replica->replicas->image, replica->part,
 	    conf->node_id, &dir, replica->is_anew);
 	if (found == REPLICAS_DIR_KNOWN) {
@@ -385,10 +388,15 @@ add_replica(struct ot_replicas *replicas, const struct ot_image *image,
 {
 	struct ot_dirs_place place;
 	ot_dirs_find(replicas->conf.dirs, topic->name, &topic->id, index, &place);
+	bool is_missing =
+	    replicas_is_missing(replicas->conf.dirs, topic, index, replicas->conf.node_id, &place);
 	struct replica *replica = create_replica(replicas, image, topic, index, &place);
 	replica->batch = batch;
 	batch->pending_count++;
-	open_or_wait(replicas, replica, place.path);
+	if (is_missing)
+		ot_part_leave_offline(replica->part);
+	else
+		open_or_wait(replicas, replica, place.path);
 }
 
 /* ---- going --------------------------------------------------------------------------------- */

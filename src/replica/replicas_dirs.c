@@ -1,5 +1,7 @@
 #include "replica/replicas_int.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "base/report.h"
 
@@ -33,6 +35,26 @@ replicas_find_dir(const struct ot_image *image, const struct ot_part *part, int3
 		                                              : REPLICAS_DIR_NEWS;
 	}
 	return REPLICAS_DIR_UNTOLD;
+}
+
+bool
+replicas_is_missing(const struct ot_dirs *dirs, const struct ot_topic_image *topic, int32_t index,
+    int32_t node_id, struct ot_dirs_place *place)
+{
+	const struct ot_partition_image *partition = ot_topic_partition(topic, index);
+	struct ot_uuid known = ot_directory_unassigned;
+	struct ot_ids ids = ot_partition_replicas(partition);
+	for (int32_t i = 0; i < ids.count; i++) {
+		if (ids.items[i] == node_id)
+			known = ot_partition_directory(partition, i);
+	}
+	if (place->is_found || ot_uuid_equal(&known, &ot_directory_unassigned) ||
+	    ot_uuid_equal(&known, &ot_directory_migrating) ||
+	    !ot_dirs_is_missing(dirs, &known, &place->dir))
+		return false;
+	snprintf(place->path, sizeof(place->path), "%s/%.*s-%d", ot_dirs_path(dirs, place->dir),
+	    OT_STR_ARG(topic->name), index);
+	return true;
 }
 
 /* ---- probes -------------------------------------------------------------------------------- */

@@ -20,6 +20,11 @@ enum replicas_dir {
 enum replicas_dir replicas_find_dir(const struct ot_image *image, const struct ot_part *part,
     int32_t node_id, const struct ot_uuid *dir, bool is_anew);
 
+/* replicas_dirs.c. Whether the metadata has this broker's replica in a directory that had failed at
+ * the start: then `place` is there. @owner any thread   @blocks never */
+bool replicas_is_missing(const struct ot_dirs *dirs, const struct ot_topic_image *topic,
+    int32_t index, int32_t node_id, struct ot_dirs_place *place);
+
 /* replicas_dirs.c. Finds out whether it is a directory that has failed when a log in it has: a
  * worker tries, one try at a time for each directory. All of it: @owner shard   @blocks never */
 struct replicas_probes;

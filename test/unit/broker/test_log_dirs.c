@@ -273,6 +273,54 @@ test_only_replica_comes_back(void **state)
 	scene_fini(&scene);
 }
 
+/* Goal: a broker starts without a directory whose disk has failed, and what is in that stays away
+ * until it is well: it is not made anew elsewhere, and the rest is in sync. Method: a broker is
+ * stopped, its second disk fails, it is started; then once more, with the disk. */
+static void
+test_start_without_a_disk(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct half half = { .scene = &scene };
+	int32_t brokers[] = { 1, 2, 3 };
+	int32_t alone = 1;
+	stage_init(&scene);
+	make_topics(&scene, TOPICS, brokers, 3);
+	scene_until(&scene, are_all_at_home, &scene, RIG_PATIENCE_MS);
+	assert_int_equal(place_at(&scene, 2, "t6", &alone, 1), OT_OK);
+	assert_int_equal(place_at(&scene, 2, "t7", &alone, 1), OT_OK);
+	ot_sim_world_run_for_ms(scene.cluster.world, 1000);
+	int lost = dir_of(&scene, 6, 1) == 1 ? 6 : 7;
+	for (int i = 0; i < TOPICS; i++) {
+		half.dir[i] = dir_of(&scene, i, 1);
+		assert_int_equal(produce_at(&scene, 1, i, -1), OT_OK);
+	}
+	assert_int_equal(produce_at(&scene, 1, lost, -1), OT_OK);
+	struct cluster_broker *self = cluster_broker(&scene.cluster, 1);
+	cluster_stop(&scene.cluster, 1);
+	scene_until(&scene, is_stopped, self, RIG_PATIENCE_MS);
+	ot_sim_disk_lose(disk_of(&scene, 1), "/b");
+	cluster_start(&scene.cluster, 1);
+	scene_until(&scene, is_ready, self, RIG_PATIENCE_MS);
+	ot_sim_world_run_for_ms(scene.cluster.world, 10 * 1000);
+	assert_int_equal(error_of_second_dir(&scene, 1), OT_ERR_KAFKA_STORAGE_ERROR);
+	assert_true(has_second_half_moved(&half));
+	for (int i = 0; i < TOPICS; i++)
+		assert_int_equal(is_at_home(&scene, i), half.dir[i] == 0);
+	assert_int_equal(partition_of(&scene, lost)->leader, -1);
+	assert_int_equal(place_at(&scene, 2, "t8", &alone, 1), OT_OK);
+	ot_sim_world_run_for_ms(scene.cluster.world, 1000);
+	assert_int_equal(produce_at(&scene, 1, 8, -1), OT_OK);
+
+	ot_sim_disk_lose(disk_of(&scene, 1), NULL);
+	restart(&scene, 1);
+	scene_until(&scene, are_all_at_home, &scene, RIG_PATIENCE_MS);
+	assert_int_equal(partition_of(&scene, lost)->leader, 1);
+	for (int i = 0; i < TOPICS; i++)
+		assert_int_equal(dir_of(&scene, i, 1), half.dir[i]);
+	scene_fini(&scene);
+}
+
 /* Goal: a disk that was replaced by an empty one is filled from the other replicas, and its broker
  * is in sync again; but what was on it alone is not led from nothing. Method: a broker is stopped,
  * a directory removed, and it starts; partitions of three replicas, and two of one. */
@@ -337,6 +385,7 @@ main(void)
 		cmocka_unit_test(test_directory_fails),
 		cmocka_unit_test(test_log_fails_alone),
 		cmocka_unit_test(test_only_replica_comes_back),
+		cmocka_unit_test(test_start_without_a_disk),
 		cmocka_unit_test(test_disk_is_replaced),
 		cmocka_unit_test(test_last_directory_fails),
 	};

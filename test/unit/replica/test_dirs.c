@@ -459,6 +459,62 @@ test_moving_in(void **state)
 	close_stand(&stand);
 }
 
+static void
+test_failed_at_the_start(void **state)
+{
+	(void)state;
+	/* Goal: a directory that cannot be read is left out while there is another: it gets nothing
+	 * new, its checkpoints are not touched, and who asks for one that is not here is told that
+	 * it may be that. Without any other nothing is opened. Method: one of two fails, then both.
+	 */
+	struct stand stand;
+	struct ot_dirs_place place;
+	struct ot_arena arena;
+	struct ot_uuid *ids, own, strange = { { 0x33 } };
+	int32_t count;
+	size_t dir = 0;
+	open_stand(&stand);
+	own = ot_dirs_id(stand.dirs, 1);
+	crash(&stand);
+	ot_dirs_close(stand.dirs);
+	ot_sim_disk_lose(stand.disk, "/b");
+	assert_ok(try_open(&stand, 1, 2));
+	assert_true(ot_dirs_has_failed(stand.dirs, 1));
+	assert_false(ot_dirs_has_failed(stand.dirs, 0));
+	assert_string_equal(ot_dirs_path(stand.dirs, 1), "/b");
+	assert_int_equal(ot_dirs_last_epoch(stand.dirs), -1);
+	ot_arena_init(&arena, 0);
+	ot_dirs_ids(stand.dirs, false, &arena, &ids, &count);
+	assert_int_equal(count, 1);
+	ot_dirs_ids(stand.dirs, true, &arena, &ids, &count);
+	assert_int_equal(count, 0); /* nobody could read which it is */
+	ot_arena_fini(&arena);
+	for (int32_t i = 0; i < 4; i++) {
+		ot_dirs_find(stand.dirs, OT_STR_LIT("t"), &new_id, i, &place);
+		assert_int_equal(place.dir, 0);
+	}
+	assert_true(ot_dirs_is_missing(stand.dirs, &own, &dir));
+	assert_int_equal(dir, 1);
+	assert_true(ot_dirs_is_missing(stand.dirs, &strange, &dir));
+	own = ot_dirs_id(stand.dirs, 0);
+	assert_false(ot_dirs_is_missing(stand.dirs, &own, &dir));
+	assert_ok(ot_dirs_write_checkpoints(stand.dirs, NULL, 0));
+	assert_ok(ot_dirs_mark_clean(stand.dirs, 0, 5));
+	assert_ok(ot_dirs_mark_clean(stand.dirs, 1, 5));
+	ot_dirs_close(stand.dirs);
+	stand.dirs = NULL;
+	assert_int_equal(try_open(&stand, 1, 1), OT_OK);
+	ot_dirs_close(stand.dirs);
+	stand.dirs = NULL;
+	ot_sim_disk_fail_at(stand.disk, OT_SIM_ANY, 1, OT_ERR_IO, true);
+	assert_int_equal(try_open(&stand, 1, 2), OT_ERR_IO);
+	assert_true(stand.why.text[0] != '\0');
+	ot_sim_disk_fail_at(stand.disk, OT_SIM_ANY, 0, OT_OK, false);
+	ot_sim_disk_lose(stand.disk, NULL);
+	assert_ok(try_open(&stand, 1, 2));
+	close_stand(&stand);
+}
+
 int
 main(void)
 {
@@ -473,6 +529,7 @@ main(void)
 		cmocka_unit_test(test_leftovers),
 		cmocka_unit_test(test_strays),
 		cmocka_unit_test(test_moving_in),
+		cmocka_unit_test(test_failed_at_the_start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
