@@ -14,6 +14,7 @@
 #include "broker/broker_int.h"
 #include "broker/channel_int.h"
 #include "broker/membership_int.h"
+#include "broker/standby_int.h"
 
 enum { CONTROL_OPEN_MS = 250 };
 
@@ -43,9 +44,10 @@ struct broker_control {
 	struct ot_list publications; /* oldest first; those not adopted by all */
 	struct broker_channel *channel;
 	struct broker_membership *membership;
-	struct ot_timer open_timer; /* how long accepting waits for partitions to open */
-	bool is_active;             /* this process is the active controller */
-	bool is_unfenced;           /* the controller said so, and the image does */
+	struct broker_standby *standby; /* NULL without the controller's role */
+	struct ot_timer open_timer;     /* how long accepting waits for partitions to open */
+	bool is_active;                 /* this process is the active controller */
+	bool is_unfenced;               /* the controller said so, and the image does */
 	bool is_ready;
 	bool is_closing;
 };
@@ -164,6 +166,17 @@ adopt(struct ot_mail *mail)
 	broker_shard_adopt(adoption->shard, adoption->image, image_is_adopted, adoption);
 }
 
+/* Whoever may lead next is known to who leads. */
+static void
+look_at_standby(struct broker_control *control)
+{
+	if (control->standby == NULL || control->is_closing || control->version == 0)
+		return;
+	int32_t leader = ot_controller_leader(control->controller).id;
+	bool is_led = leader >= 0 && leader != control->broker->node_id && !control->is_active;
+	broker_standby_look(control->standby, ot_controller_image(control->controller), is_led);
+}
+
 static void
 on_image(void *arg, struct ot_image *image, struct ot_image *previous)
 {
@@ -185,6 +198,7 @@ on_image(void *arg, struct ot_image *image, struct ot_image *previous)
 	}
 	if (!control->is_unfenced && !control->is_closing)
 		look_at_fencing(control);
+	look_at_standby(control);
 }
 
 /* ---- calls --------------------------------------------------------------------------------- */
@@ -289,6 +303,7 @@ look_for_leader(struct broker_control *control)
 		leader = (struct ot_controller_leader){ .id = -1 };
 	broker_channel_set_leader(control->channel, &leader, control->is_active);
 	look_at_fencing(control);
+	look_at_standby(control);
 }
 
 static void
@@ -358,6 +373,12 @@ create_helpers(struct broker_control *control)
 	control->channel = broker_channel_create(&channel_conf);
 	ot_shard_enter(NULL);
 	control->membership = broker_membership_create(&membership_conf);
+	const struct broker_standby_conf standby_conf = {
+		.broker = control->broker,
+		.incarnation = control->args.incarnation,
+	};
+	if (control->broker->settings->is_controller)
+		control->standby = broker_standby_create(&standby_conf);
 }
 
 struct broker_control *
@@ -412,6 +433,8 @@ void
 broker_control_close(struct broker_control *control, void (*on_closed)(void *arg), void *arg)
 {
 	broker_membership_stop(control->membership);
+	if (control->standby != NULL)
+		broker_standby_stop(control->standby);
 	control->is_closing = true;
 	broker_channel_close(control->channel);
 	ot_timer_cancel(control->shard->io, &control->open_timer);
@@ -437,6 +460,7 @@ broker_control_destroy(struct broker_control *control)
 	OT_LIST_FOREACH_SAFE(link, &control->publications)
 		ot_free(OT_CONTAINER_OF(link, struct publication, link));
 	broker_membership_destroy(control->membership);
+	broker_standby_destroy(control->standby);
 	if (control->channel != NULL)
 		destroy_channel(control);
 	ot_free(control);

@@ -2,6 +2,8 @@
  * over their channels. */
 #include "scene.h"
 
+#include "wire/msg_metadata_log.h"
+
 enum { REQUEST_TIMEOUT_MS = 10 * 1000 };
 
 static int64_t
@@ -111,6 +113,60 @@ test_leaves_in_order(void **state)
 	assert_int_equal(look_at(&scene, 1).leader, 1);
 	cluster_start(&scene.cluster, 3);
 	scene_until(&scene, is_ready, self, 2000);
+	scene_fini(&scene);
+}
+
+static bool
+note_controller(void *arg, struct ot_bytes framed)
+{
+	uint32_t *found = arg;
+	struct ot_typed_record record;
+	struct ot_arena arena;
+	ot_arena_init(&arena, 0);
+	assert_ok(ot_typed_record_decode(OT_RECORD_LOG_METADATA, framed, &arena, &record));
+	const struct ot_register_controller_record *controller = record.msg;
+	assert_int_equal(controller->end_points_count, 1);
+	assert_int_equal(controller->end_points[0].port, CLUSTER_CONTROL_PORT);
+	assert_true(controller->features_count > 0);
+	*found |= 1u << controller->controller_id;
+	ot_arena_fini(&arena);
+	return true;
+}
+
+/* The controllers that are registered, as bits. */
+static uint32_t
+controllers_by(struct scene *scene, int32_t id)
+{
+	uint32_t found = 0;
+	ot_image_visit_kept_records(cluster_broker(&scene->cluster, id)->broker->shards[0].image,
+	    OT_REGISTER_CONTROLLER_RECORD_TYPE, note_controller, &found);
+	return found;
+}
+
+/* Goal: controllers that may lead next are registered with the one that does, once, and those
+ * without the role are not. Method: two of three; then the lease is lost until the other leads. */
+static void
+test_controllers_register(void **state)
+{
+	(void)state;
+	struct scene scene;
+	scene_init(&scene, 3, 2, "");
+	scene_start(&scene);
+	ot_sim_world_run_for_ms(scene.cluster.world, 3000);
+	int32_t first = leader_of(&scene);
+	assert_int_equal(controllers_by(&scene, 3), 1u << (3 - first));
+	int64_t offset =
+	    ot_image_place(cluster_broker(&scene.cluster, 3)->broker->shards[0].image).offset;
+	ot_sim_world_run_for_ms(scene.cluster.world, 5000);
+	assert_int_equal(
+	    ot_image_place(cluster_broker(&scene.cluster, 3)->broker->shards[0].image).offset,
+	    offset);
+	while (leader_of(&scene) == first || leader_of(&scene) < 0) {
+		metalog_store_depose(scene.cluster.store);
+		ot_sim_world_run_for_ms(scene.cluster.world, 3000);
+	}
+	ot_sim_world_run_for_ms(scene.cluster.world, 3000);
+	assert_int_equal(controllers_by(&scene, 3), 1u << 1 | 1u << 2);
 	scene_fini(&scene);
 }
 
@@ -239,6 +295,7 @@ main(void)
 		cmocka_unit_test(test_any_broker_passes_on),
 		cmocka_unit_test(test_controller_dies),
 		cmocka_unit_test(test_leaves_in_order),
+		cmocka_unit_test(test_controllers_register),
 		cmocka_unit_test(test_second_stop),
 		cmocka_unit_test(test_all_leave),
 		cmocka_unit_test(test_former_self),
