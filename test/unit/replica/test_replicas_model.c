@@ -972,9 +972,9 @@ cut_with_crash(uint64_t n)
 		replicate(&model, follower);
 	checkpoint(&model, follower);
 	appoint(&model, 3);
-	produce_many(&model, 3, 4);
+	produce_many(&model, 3, 60);
 	ot_sim_disk_crash_at(disk, n);
-	for (int i = 0; i < 10 && follower->part != NULL; i++) {
+	for (int i = 0; i < 60 && follower->part != NULL; i++) {
 		fetch_once(&model, follower);
 		pass_ms(&model, 1);
 	}
@@ -983,7 +983,7 @@ cut_with_crash(uint64_t n)
 	if (has_crashed)
 		restart_node(follower);
 	tell(&model, follower);
-	for (int i = 0; i < 40; i++)
+	for (int i = 0; i < 100; i++)
 		replicate(&model, follower);
 	assert_same(leader, follower);
 	fini_model(&model);
@@ -996,7 +996,8 @@ test_crash_at_each_write_of_a_cut(void **state)
 	(void)state;
 	/* Goal: a follower that loses power at any write of a cut below its recovery point opens
 	 * again, and has the leader's log in the end. Method: 32 batches that are synced and
-	 * checkpointed, of which another leader has two; a crash at each write in turn. */
+	 * checkpointed, of which another leader has two, and 60 of its own: what is appended behind
+	 * the cut goes beyond the old recovery point. A crash at each write in turn. */
 	uint64_t n = 1;
 	while (cut_with_crash(n))
 		n++;
