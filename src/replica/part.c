@@ -65,8 +65,8 @@ run_open(struct ot_job *job)
 }
 
 /* What passes without a person: the disk has room again, the process memory or descriptors. */
-static bool
-is_shortage(ot_err err)
+bool
+part_is_shortage(ot_err err)
 {
 	return err == OT_ERR_NO_SPACE || err == OT_ERR_NO_FILES || err == OT_ERR_NO_MEMORY;
 }
@@ -76,7 +76,7 @@ report_open(const struct ot_part *part, const struct log_job *open)
 {
 	const struct ot_log_open_result *result = &open->opened;
 	const char *path = part->conf.place.path;
-	if (is_shortage(open->err)) {
+	if (part_is_shortage(open->err)) {
 		/* It is said once, however often it is tried. */
 		if (!part->is_open_short)
 			OT_ERROR("replica",
@@ -126,7 +126,7 @@ static void
 could_not_be_opened(struct ot_part *part, ot_err err)
 {
 	part->state = OT_PART_OFFLINE;
-	if (!is_shortage(err))
+	if (!part_is_shortage(err))
 		ot_dirs_distrust(part->conf.dirs, part->conf.place.dir);
 }
 
@@ -143,7 +143,7 @@ open_is_done(struct ot_job *job)
 	else
 		could_not_be_opened(part, open->err);
 	part->limit_until = open->limit_until;
-	part->is_open_short = is_shortage(open->err);
+	part->is_open_short = part_is_shortage(open->err);
 	part->reopen_ticks = PART_REOPEN_TICKS;
 	ot_free(open);
 	if (!part->is_close_wanted)
@@ -316,6 +316,7 @@ ot_part_close(struct ot_part *part, enum ot_log_close_how how)
 	part_fail_appends(part, OT_ERR_NOT_LEADER_OR_FOLLOWER);
 	part_look_at_deletions(part);
 	release_watchers(part);
+	part_continue_cut(part); /* one that waits for space goes */
 	continue_closing(part);
 }
 
@@ -474,6 +475,7 @@ ot_part_tick(struct ot_part *part, ot_wall_ms now, bool is_retention_due)
 	part_enter(part);
 	part_settle(part);
 	reopen_if_due(part);
+	part_retry_cut(part);
 	if (part->state != OT_PART_ONLINE)
 		return;
 	note_use(part);

@@ -3,6 +3,8 @@
  * Cutting. The log is handed to a worker, which needs it alone:
  *
  *     ONLINE --a cut is wanted--> CUTTING, until no job is under way --worker--> ONLINE, or OFFLINE
+ *                                    ^                                  |
+ *                                    +---- no space for the limit ------+
  *
  * Crash argument. The checkpoint files tell recovery up to where a log is on the disk for good, and
  * recovery does not look at what lies before. A cut below that point, followed by appends that were
@@ -30,8 +32,11 @@ struct part_cut {
 	int64_t offset;
 	bool is_restart; /* all goes, and the log begins anew at `offset` */
 	bool is_under_way;
-	bool has_limit; /* it must be written before */
+	bool is_prepared; /* limit and recovery point are set */
+	bool has_limit;   /* it must be written before */
 	struct ot_recovery_limit limit;
+	bool has_begun; /* the limit stands, or need not */
+	uint32_t ticks; /* until the next attempt, after one that found no space */
 	ot_wall_ms now;
 	ot_err err;
 };
@@ -222,8 +227,29 @@ run_cut(struct ot_job *job)
 		    ot_recovery_limit_write(part->open_args.fs, part->conf.place.path, &cut->limit);
 	if (cut->err != OT_OK)
 		return;
+	cut->has_begun = true;
 	cut->err = cut->is_restart ? ot_log_truncate_fully(cut->log, cut->offset, cut->now)
 	                           : ot_log_truncate_to(cut->log, cut->offset, cut->now);
+}
+
+/* The disk is full, and nothing of the log was touched: it waits as it is. */
+static void
+postpone(struct ot_part *part, struct part_cut *cut)
+{
+	OT_WARN("replica", "%s waits to be cut at %lld: %s", part->conf.place.path,
+	    (long long)cut->offset, ot_err_message(cut->err));
+	cut->is_under_way = false;
+	cut->ticks = PART_REOPEN_TICKS;
+	part->log = cut->log;
+	part_job_is_over(part);
+}
+
+void
+part_retry_cut(struct ot_part *part)
+{
+	if (part->state == OT_PART_CUTTING && part->cut != NULL && part->cut->ticks > 0 &&
+	    --part->cut->ticks == 0)
+		part_continue_cut(part);
 }
 
 static void
@@ -231,6 +257,10 @@ cut_is_done(struct ot_job *job)
 {
 	struct part_cut *cut = OT_CONTAINER_OF(job, struct part_cut, job);
 	struct ot_part *part = cut->part;
+	if (part->state == OT_PART_CUTTING && !cut->has_begun && part_is_shortage(cut->err)) {
+		postpone(part, cut);
+		return;
+	}
 	part->cut = NULL;
 	part->log = cut->log;
 	part->unsynced_since = -1;
@@ -252,11 +282,27 @@ cut_is_done(struct ot_job *job)
 	part_job_is_over(part);
 }
 
+/* Once: a second attempt finds the recovery point lowered already. */
+static void
+prepare_cut(struct ot_part *part, struct part_cut *cut)
+{
+	int64_t point = ot_log_recovery_point(part->log);
+	if (cut->is_prepared)
+		return;
+	cut->is_prepared = true;
+	cut->has_limit = cut->offset < point || part->limit_until >= 0;
+	ot_log_truncate_prepare(part->log, cut->offset);
+	cut->limit.offset = ot_log_recovery_point(part->log);
+	cut->limit.until = OT_MAX(point, part->limit_until);
+}
+
 void
 part_continue_cut(struct ot_part *part)
 {
 	struct part_cut *cut = part->cut;
 	if (cut == NULL || cut->is_under_way || part->job_count > 0)
+		return;
+	if (part->state == OT_PART_CUTTING && cut->ticks > 0)
 		return;
 	if (part->state != OT_PART_CUTTING) {
 		/* It is being closed, or has failed. */
@@ -264,14 +310,10 @@ part_continue_cut(struct ot_part *part)
 		ot_free(cut);
 		return;
 	}
-	int64_t point = ot_log_recovery_point(part->log);
+	prepare_cut(part, cut);
 	cut->is_under_way = true;
 	cut->now = ot_io_wall(part->conf.owner->io);
 	cut->log = part->log;
-	cut->has_limit = cut->offset < point || part->limit_until >= 0;
-	ot_log_truncate_prepare(part->log, cut->offset);
-	cut->limit.offset = ot_log_recovery_point(part->log);
-	cut->limit.until = OT_MAX(point, part->limit_until);
 	/* What the checkpoint rows say meanwhile. */
 	part->open_args.start_offset = OT_MIN(ot_log_start_offset(part->log), cut->offset);
 	part->open_args.recovery_point = ot_log_recovery_point(part->log);

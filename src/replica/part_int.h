@@ -176,6 +176,8 @@ void part_look_at_deletions(struct ot_part *part);
 
 /* part_follow.c. A cut that waits for the last job begins. @owner owner */
 void part_continue_cut(struct ot_part *part);
+/* One that found no space for its limit is tried again. */
+void part_retry_cut(struct ot_part *part);
 /* The limit of the recovery point that an unfinished cut left behind (see part_follow.c): lowers
  * what the checkpoints say. @owner worker   @blocks: worker */
 OT_MUST_USE ot_err part_apply_limit(struct ot_fs *fs, const char *dir,
@@ -183,6 +185,9 @@ OT_MUST_USE ot_err part_apply_limit(struct ot_fs *fs, const char *dir,
 OT_MUST_USE ot_err part_remove_limit(struct ot_fs *fs, const char *dir);
 /* Its log was synced to this point: the limit may have become needless. @owner owner */
 void part_note_recovery_point(struct ot_part *part);
+
+/* part.c. What passes without a person: space, descriptors, memory. @owner any thread */
+bool part_is_shortage(ot_err err);
 
 /* part.c. Starts what the log wants done by now. @owner owner */
 void part_start_chore(struct ot_part *part, ot_wall_ms now);

@@ -725,6 +725,40 @@ test_cut_by_epoch(void **state)
 }
 
 static void
+test_cut_on_a_full_disk(void **state)
+{
+	(void)state;
+	/* Goal: a follower that has to be cut while its disk is full waits for space, with its log
+	 * as it was, and is cut then; it can be closed meanwhile. Method: a log that is synced and
+	 * checkpointed, so that the cut needs a file; the disk gets room again. */
+	struct stage stage;
+	follow_with(&stage, 5, 6);
+	stage_run_for_ms(&stage, 1000); /* a chore writes the epochs */
+	ot_part_checkpoint(stage.part);
+	stage_run_for_ms(&stage, 1000);
+	assert_int_equal(ot_log_recovery_point(ot_part_log(stage.part)), 6);
+	ot_sim_disk_set_capacity(stage.disk, 4096);
+	assert_true(ot_part_cut_to(stage.part, 5, 3));
+	for (int i = 0; i < 20; i++) {
+		stage_run_for_ms(&stage, 500);
+		tick(&stage);
+		assert_int_equal(ot_part_state(stage.part), OT_PART_CUTTING);
+	}
+	ot_sim_disk_set_capacity(stage.disk, 1 << 30);
+	for (int i = 0; i < 5; i++) {
+		stage_run_for_ms(&stage, 500);
+		tick(&stage);
+	}
+	assert_int_equal(ot_part_state(stage.part), OT_PART_ONLINE);
+	assert_int_equal(log_end(&stage), 3);
+	ot_sim_disk_set_capacity(stage.disk, 4096);
+	assert_true(ot_part_cut_to(stage.part, 5, 1));
+	stage_run_for_ms(&stage, 500);
+	ot_sim_disk_set_capacity(stage.disk, 1 << 30);
+	end(&stage);
+}
+
+static void
 test_begin_anew(void **state)
 {
 	(void)state;
@@ -829,6 +863,7 @@ main(void)
 		cmocka_unit_test(test_follower_refuses),
 		cmocka_unit_test(test_log_start_is_taken_over),
 		cmocka_unit_test(test_cut_by_epoch),
+		cmocka_unit_test(test_cut_on_a_full_disk),
 		cmocka_unit_test(test_begin_anew),
 		cmocka_unit_test(test_elected_while_being_cut),
 		cmocka_unit_test(test_idempotence_after_failover),
