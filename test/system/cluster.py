@@ -157,11 +157,13 @@ class Cluster:
     def wait_voters(self, *ids):
         harness.wait_until(lambda: self.voters() == sorted(ids), f"the voters {ids}", pause=0.1)
 
-    def create_topic(self, name, partitions=1, replicas=1, node=None):
+    def create_topic(self, name, partitions=1, replicas=1, node=None, configs=None):
         """Creates a topic by whoever answers; its row."""
         node = node or self.running()[0]
         return node.call("CreateTopics", 5, timeoutMs=10000, Topics=[{
-            "Name": name, "NumPartitions": partitions, "ReplicationFactor": replicas}]).Topics[0]
+            "Name": name, "NumPartitions": partitions, "ReplicationFactor": replicas,
+            "Configs": [{"Name": key, "Value": value} for key, value in (configs or {}).items()],
+        }]).Topics[0]
 
     def topics_by(self, node):
         answer = node.call("Metadata", 9, Topics=None)

@@ -1,0 +1,165 @@
+"""Load on a replicated topic, and what must hold of it after any fault.
+
+    load = Load(cluster, "topic", partitions=3)
+    ... faults ...
+    load.finish()
+    load.check()
+
+A producer of librdkafka's, idempotent with acks=all, writes numbers to each partition, in order. After
+the faults: each number that was acknowledged is at the offset that was told, each partition has its
+numbers in order and once, every consumer sees the same, and the replicas' files are the same bytes.
+"""
+
+import os
+import threading
+
+import confluent_kafka
+
+import harness
+import wire
+
+
+class Load:
+    def __init__(self, cluster, topic, partitions=3, replicas=3, configs=None):
+        self.cluster, self.topic, self.partitions = cluster, topic, partitions
+        row = harness.wait_until(lambda: self._create(replicas, configs), f"the topic {topic}")
+        assert wire.error_name(row.ErrorCode) in ("NONE", "TOPIC_ALREADY_EXISTS"), row
+        self.acknowledged = [{} for _ in range(partitions)]  # number -> offset
+        self.failures = []
+        self.next = [0] * partitions
+        self.stopping = threading.Event()
+        self.producer = confluent_kafka.Producer({
+            "bootstrap.servers": ",".join(node.bootstrap for node in cluster.nodes),
+            "enable.idempotence": True, "acks": "all", "linger.ms": 2,
+            "message.timeout.ms": 120000, "retry.backoff.ms": 20, "socket.timeout.ms": 5000,
+            "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200,
+            "topic.metadata.refresh.interval.ms": 5000})
+        self.thread = threading.Thread(target=self._produce, daemon=True)
+        self.thread.start()
+
+    def _create(self, replicas, configs):
+        row = self.cluster.create_topic(self.topic, self.partitions, replicas, configs=configs)
+        return row if wire.error_name(row.ErrorCode) not in (
+            "NOT_CONTROLLER", "REQUEST_TIMED_OUT", "INVALID_REPLICATION_FACTOR") else None
+
+    def _produce(self):
+        while not self.stopping.is_set():
+            for partition in range(self.partitions):
+                try:
+                    self.producer.produce(self.topic, str(self.next[partition]), partition=partition,
+                                          on_delivery=self._delivered)
+                    self.next[partition] += 1
+                except BufferError:
+                    pass
+            self.producer.poll(0.002)
+
+    def _delivered(self, error, message):
+        if error is not None:
+            self.failures.append((message.partition(), int(message.value()), str(error)))
+        else:
+            self.acknowledged[message.partition()][int(message.value())] = message.offset()
+
+    def counts(self):
+        return [len(acknowledged) for acknowledged in self.acknowledged]
+
+    def wait_progress(self, count=50):
+        """Until each partition has acknowledged so many more."""
+        wanted = [done + count for done in self.counts()]
+        harness.wait_until(lambda: all(done >= enough for done, enough in zip(self.counts(), wanted)),
+                           f"{count} more acknowledged in each partition of {self.topic}")
+
+    def finish(self):
+        """Ends the load; all that was sent must be acknowledged."""
+        self.stopping.set()
+        self.thread.join()
+        assert self.producer.flush(harness.WAIT_S) == 0, "records that nobody acknowledged"
+        assert not self.failures, self.failures[:5]
+
+    def check(self):
+        """No fault is left: all nodes run and are in sync."""
+        self.wait_in_sync()
+        for partition in range(self.partitions):
+            seen = read_numbers(self.cluster, self.topic, partition)
+            by_offset = dict(seen)
+            assert [number for _, number in seen] == list(range(self.next[partition]))
+            assert [offset for offset, _ in seen] == sorted(by_offset)
+            for number, offset in self.acknowledged[partition].items():
+                assert by_offset.get(offset) == number, (partition, number, offset)
+            assert seen == read_by_kcat(self.cluster, self.topic, partition)
+        self.check_files()
+
+    def wait_in_sync(self):
+        nodes = {node.id for node in self.cluster.running()}
+        harness.wait_until(lambda: self._are_in_sync(nodes), f"{self.topic} in sync on {nodes}")
+
+    def _are_in_sync(self, nodes):
+        for node in self.cluster.running():
+            rows = describe(node, self.topic)
+            if not rows or any(row.ErrorCode != 0 or not nodes & set(row.ReplicaNodes) <=
+                               set(row.IsrNodes) for row in rows):
+                return False
+        return True
+
+    def check_files(self):
+        """All replicas have the same bytes. Segments may begin at different places."""
+        for partition in range(self.partitions):
+            harness.wait_until(lambda: len({self._bytes(node, partition)
+                                            for node in self.cluster.running()
+                                            if self._has(node, partition)}) == 1,
+                               f"the replicas of {self.topic}-{partition} to be the same")
+
+    def _has(self, node, partition):
+        return os.path.isdir(node.partition_folder(self.topic, partition))
+
+    def _bytes(self, node, partition):
+        pieces = []
+        for name in node.segments(self.topic, partition):
+            with open(os.path.join(node.partition_folder(self.topic, partition), name), "rb") as file:
+                pieces.append(file.read())
+        return b"".join(pieces)
+
+
+def describe(node, topic):
+    """The topic's partitions as a node tells its clients, in order; [] while it does not know it."""
+    found = node.call("Metadata", 9, Topics=[{"Name": topic}],
+                      AllowAutoTopicCreation=False).Topics[0]
+    if found.ErrorCode != 0:
+        return []
+    return sorted(found.Partitions, key=lambda row: row.PartitionIndex)
+
+
+def leader_of(cluster, topic, partition, known_by=None):
+    """The node that leads, by one that knows; None while nobody does."""
+    rows = describe(known_by or cluster.running()[0], topic)
+    leader = rows[partition].LeaderId if rows else -1
+    return next((node for node in cluster.running() if node.id == leader), None)
+
+
+def read_numbers(cluster, topic, partition):
+    """All that a consumer sees of a partition: (offset, number)."""
+    consumer = confluent_kafka.Consumer({
+        "bootstrap.servers": ",".join(node.bootstrap for node in cluster.running()),
+        "group.id": "reader", "enable.auto.commit": False, "enable.partition.eof": True,
+        "auto.offset.reset": "error"})
+    seen, ends = [], False
+    try:
+        consumer.assign([confluent_kafka.TopicPartition(topic, partition,
+                                                        confluent_kafka.OFFSET_BEGINNING)])
+        while not ends:
+            message = consumer.poll(harness.WAIT_S)
+            assert message is not None, f"no end of {topic}-{partition} after {len(seen)}"
+            if message.error() is None:
+                seen.append((message.offset(), int(message.value())))
+            else:
+                ends = message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF
+                assert ends or message.error().retriable(), message.error()
+    finally:
+        consumer.close()
+    return seen
+
+
+def read_by_kcat(cluster, topic, partition):
+    shown = harness.run("kcat", "-C", "-q", "-e", "-b",
+                        ",".join(node.bootstrap for node in cluster.running()), "-t", topic,
+                        "-p", partition, "-o", "beginning", "-f", "%o %s\n").decode()
+    return [tuple(map(int, line.split())) for line in shown.splitlines()]
