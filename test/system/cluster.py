@@ -5,7 +5,8 @@
         cluster.kill(0)
 
 All are on 127.0.0.1, with ports and folders of their own; they find each other by the old
-`zookeeper.connect`, as a copied property file has it, unless the properties say otherwise.
+`zookeeper.connect`, as a copied property file has it, unless the properties say otherwise. In a network
+(network.py) each is on a machine of its own, broker and controller with KRaft's settings.
 """
 
 import os
@@ -88,8 +89,9 @@ class Node(harness.Broker):
 
 
 class Cluster:
-    def __init__(self, folder, count, properties=None):
+    def __init__(self, folder, count, properties=None, network=None):
         self.folder = str(folder)
+        self.network = network
         self.control_port = harness.free_port()
         self.properties = properties or {}
         self.nodes = []
@@ -109,10 +111,24 @@ class Cluster:
         """Another node, not started. Its properties are told with _ in the place of dots."""
         more = {name.replace("_", "."): str(value) for name, value in properties.items()}
         node_id = len(self.nodes) if node_id is None else node_id
+        place = {} if self.network is None else {
+            "host": self.network.host(node_id), "command": self.network.enter(node_id)}
         node = Node(os.path.join(self.folder, f"node-{len(self.nodes)}"), node_id,
-                    self.control_port, {**self.properties, **more})
+                    self.control_port, {**self.properties, **more}, **place)
+        if self.network is not None:
+            self._set_roles(node)
         self.nodes.append(node)
         return node
+
+    def _set_roles(self, node):
+        port = self.control_port
+        node.properties.update({
+            "process.roles": "broker,controller", "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://{node.bootstrap},CONTROLLER://{node.host}:{port}",
+            "controller.quorum.bootstrap.servers": ",".join(
+                f"{self.network.host(machine)}:{port}" for machine in range(self.network.count))})
+        node.properties["node.id"] = node.properties.pop("broker.id")
+        del node.properties["zookeeper.connect"]
 
     def start(self):
         """All at once; ready when each knows all the others."""

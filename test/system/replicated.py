@@ -19,6 +19,19 @@ import harness
 import wire
 
 
+# Of the brokers: faults are noticed soon.
+PROPERTIES = {
+    "broker.session.timeout.ms": "1500",
+    "broker.heartbeat.interval.ms": "250",
+    "replica.lag.time.max.ms": "2000",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "offsets.topic.num.partitions": "3",
+    "group.min.session.timeout.ms": "1000",
+    "log.segment.bytes": "200000",
+}
+
+
 class Load:
     def __init__(self, cluster, topic, partitions=3, replicas=3, configs=None):
         self.cluster, self.topic, self.partitions = cluster, topic, partitions
@@ -135,6 +148,11 @@ def leader_of(cluster, topic, partition, known_by=None):
     return next((node for node in cluster.running() if node.id == leader), None)
 
 
+def wait_led(cluster, topic, partition=0):
+    return harness.wait_until(lambda: leader_of(cluster, topic, partition),
+                              f"a leader of {topic}-{partition}")
+
+
 def read_numbers(cluster, topic, partition):
     """All that a consumer sees of a partition: (offset, number)."""
     consumer = confluent_kafka.Consumer({
@@ -163,3 +181,35 @@ def read_by_kcat(cluster, topic, partition):
                         ",".join(node.bootstrap for node in cluster.running()), "-t", topic,
                         "-p", partition, "-o", "beginning", "-f", "%o %s\n").decode()
     return [tuple(map(int, line.split())) for line in shown.splitlines()]
+
+
+class Member:
+    """A consumer of a group that commits after each record."""
+
+    def __init__(self, cluster, topic, group):
+        self.consumer = confluent_kafka.Consumer({
+            "bootstrap.servers": ",".join(node.bootstrap for node in cluster.nodes),
+            "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
+            "session.timeout.ms": 6000, "heartbeat.interval.ms": 300,
+            "reconnect.backoff.max.ms": 200})
+        self.consumer.subscribe([topic])
+        self.records = []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        while not self.stopping.is_set():
+            message = self.consumer.poll(0.1)
+            if message is None or message.error() is not None:
+                continue
+            self.records.append((message.partition(), int(message.value())))
+            try:
+                self.consumer.commit(message, asynchronous=True)
+            except confluent_kafka.KafkaException:
+                pass
+        self.consumer.close()
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()

@@ -6,9 +6,7 @@ All tests share a cluster, and each begins and ends with all three nodes in it.
 
 import os
 import signal
-import threading
 
-import confluent_kafka
 import pytest
 
 import cluster as clusters
@@ -16,18 +14,7 @@ import harness
 import replicated
 import wire
 from harness import wait_until
-from replicated import Load, describe, leader_of
-
-PROPERTIES = {
-    "broker.session.timeout.ms": "1500",
-    "broker.heartbeat.interval.ms": "250",
-    "replica.lag.time.max.ms": "2000",
-    "min.insync.replicas": "2",
-    "offsets.topic.replication.factor": "3",
-    "offsets.topic.num.partitions": "3",
-    "group.min.session.timeout.ms": "1000",
-    "log.segment.bytes": "200000",
-}
+from replicated import PROPERTIES, Load, Member, describe, leader_of, wait_led
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +40,6 @@ def bring_back(cluster, *nodes):
     for node in nodes:
         node.start()
     cluster.wait_brokers(0, 1, 2)
-
-
-def wait_led(cluster, topic, partition=0, by_others_than=None):
-    return wait_until(lambda: (lambda node: node if node is not by_others_than else None)(
-        leader_of(cluster, topic, partition)), f"a leader of {topic}-{partition}")
 
 
 # ---- one is lost -----------------------------------------------------------------------------------
@@ -215,38 +197,6 @@ def start_with_controller_apart(cluster):
 
 # ---- what goes on beside it ------------------------------------------------------------------------
 
-class Member:
-    """A consumer of a group that commits after each record."""
-
-    def __init__(self, cluster, topic, group):
-        self.consumer = confluent_kafka.Consumer({
-            "bootstrap.servers": ",".join(node.bootstrap for node in cluster.nodes),
-            "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
-            "session.timeout.ms": 6000, "heartbeat.interval.ms": 300,
-            "reconnect.backoff.max.ms": 200})
-        self.consumer.subscribe([topic])
-        self.records = []
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self):
-        while not self.stopping.is_set():
-            message = self.consumer.poll(0.1)
-            if message is None or message.error() is not None:
-                continue
-            self.records.append((message.partition(), int(message.value())))
-            try:
-                self.consumer.commit(message, asynchronous=True)
-            except confluent_kafka.KafkaException:
-                pass
-        self.consumer.close()
-
-    def stop(self):
-        self.stopping.set()
-        self.thread.join()
-
-
 def test_group_without_its_coordinator(cluster):
     """Goal: a group's coordinator is killed: its members go on, and miss nothing."""
     load = Load(cluster, "grouped", partitions=3)
@@ -282,6 +232,8 @@ def test_topic_deleted_with_a_broker_away(cluster):
     wait_until(lambda: node.call("DeleteTopics", 5, TopicNames=["deleted"],
                                  TimeoutMs=10000).Responses[0].ErrorCode in (0, 3), "the deletion")
     wait_until(lambda: not describe(node, "deleted"), "its end")
+    # Until it is fenced, new replicas are placed there as well.
+    cluster.wait_brokers(0, 1)
     load = Load(cluster, "deleted", partitions=1, replicas=2)
     load.wait_progress()
     bring_back(cluster, away)
