@@ -5,8 +5,7 @@
         cluster.kill(0)
 
 All are on 127.0.0.1, with ports and folders of their own; they find each other by the old
-`zookeeper.connect`, as a copied property file has it, unless the properties say otherwise. In a network
-(network.py) each is on a machine of its own, broker and controller with KRaft's settings.
+`zookeeper.connect`, as a copied property file has it, unless the properties say otherwise.
 """
 
 import os
@@ -89,9 +88,8 @@ class Node(harness.Broker):
 
 
 class Cluster:
-    def __init__(self, folder, count, properties=None, network=None):
+    def __init__(self, folder, count, properties=None):
         self.folder = str(folder)
-        self.network = network
         self.control_port = harness.free_port()
         self.properties = properties or {}
         self.nodes = []
@@ -111,24 +109,13 @@ class Cluster:
         """Another node, not started. Its properties are told with _ in the place of dots."""
         more = {name.replace("_", "."): str(value) for name, value in properties.items()}
         node_id = len(self.nodes) if node_id is None else node_id
-        place = {} if self.network is None else {
-            "host": self.network.host(node_id), "command": self.network.enter(node_id)}
-        node = Node(os.path.join(self.folder, f"node-{len(self.nodes)}"), node_id,
-                    self.control_port, {**self.properties, **more}, **place)
-        if self.network is not None:
-            self._set_roles(node)
+        node = self.make_node(os.path.join(self.folder, f"node-{len(self.nodes)}"), node_id,
+                              {**self.properties, **more})
         self.nodes.append(node)
         return node
 
-    def _set_roles(self, node):
-        port = self.control_port
-        node.properties.update({
-            "process.roles": "broker,controller", "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{node.bootstrap},CONTROLLER://{node.host}:{port}",
-            "controller.quorum.bootstrap.servers": ",".join(
-                f"{self.network.host(machine)}:{port}" for machine in range(self.network.count))})
-        node.properties["node.id"] = node.properties.pop("broker.id")
-        del node.properties["zookeeper.connect"]
+    def make_node(self, folder, node_id, properties):
+        return Node(folder, node_id, self.control_port, properties)
 
     def start(self):
         """All at once; ready when each knows all the others."""

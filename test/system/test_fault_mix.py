@@ -12,12 +12,11 @@ import time
 
 import pytest
 
-import cluster as clusters
-import network as networks
+import faulty
 from harness import wait_until
-from replicated import PROPERTIES, Load, Member, leader_of, wait_led
+from replicated import PROPERTIES, KcatLoad, Load, Member, leader_of
 
-pytestmark = pytest.mark.skipif(not networks.can_make(), reason="takes networks of its own: root")
+pytestmark = pytest.mark.skipif(not faulty.can_make(), reason="takes root and its rights")
 
 SECONDS = float(os.environ.get("OTTLA_FAULT_SECONDS", "15"))
 SEED = int(os.environ.get("OTTLA_SEED", str(time.time_ns() % 1_000_000)))
@@ -35,7 +34,9 @@ class Mix:
         print(f"{time.monotonic() - self.began:8.2f} s  {what}", flush=True)
 
     def round(self, number, end):
-        self.load = Load(self.cluster, f"round-{number}")
+        self.load = Load(self.cluster, f"round-{number}", configs=self.random.choice([
+            {}, {"flush.messages": "1"}]))
+        kcat = KcatLoad(self.cluster, f"kcat-{number}")
         members = [Member(self.cluster, self.load.topic, f"g-{number}") for _ in range(2)]
         self.load.wait_progress(10)
         while time.monotonic() < end:
@@ -45,8 +46,9 @@ class Mix:
             wait_until(lambda: sum(len(member.records) for member in members) > before,
                        "the group to go on")
         self.say("calm")
-        self.load.finish()
-        self.load.check()
+        for load in self.load, kcat:
+            load.finish()
+            load.check()
         expected = {(partition, each) for partition in range(self.load.partitions)
                     for each in range(self.load.next[partition])}
         wait_until(lambda: {each for member in members for each in member.records} >= expected,
@@ -58,10 +60,11 @@ class Mix:
         node = self.pick()
         fault = self.random.choice([
             self.kill, self.kill, self.kill_all, self.stop, self.freeze, self.freeze, self.kill_etcd,
-            self.freeze_etcd, self.isolate, self.part_from_brokers, self.part_from_one, self.one_way,
+            self.freeze_etcd, self.fill_disk, self.slow_disk, self.jump_clock, self.isolate, self.part_from_brokers, self.part_from_one, self.one_way,
             self.lose_two_in_turn])
         self.say(f"{fault.__name__} {node.id}")
         fault(node)
+        self.cluster.end_faults()
         self.cluster.wait_brokers(0, 1, 2)
         if self.random.random() < 0.5:
             self.say("to be in sync")
@@ -122,20 +125,29 @@ class Mix:
         self.last()
         os.kill(pid, signal.SIGCONT)
 
+    def fill_disk(self, node):
+        node.disk.fill()
+        self.last()
+
+    def slow_disk(self, node):
+        node.disk.slow_down(self.random.choice([2, 10, 50]))
+        self.last()
+
+    def jump_clock(self, node):
+        node.clock.jump(self.random.choice([-86400, -3600, -5, 5, 3600, 86400 * 3]))
+        self.last()
+
     def isolate(self, node):
         self.network.isolate(node.id)
         self.last()
-        self.network.heal()
 
     def part_from_brokers(self, node):
         self.network.part(node.id, *self.network.others(node.id))
         self.last()
-        self.network.heal()
 
     def part_from_one(self, node):
         self.network.part(node.id, self.random.choice(self.network.others(node.id)))
         self.last()
-        self.network.heal()
 
     def one_way(self, node):
         for other in self.network.others(node.id):
@@ -144,14 +156,12 @@ class Mix:
                 pair.reverse()
             self.network.cut(*pair)
         self.last()
-        self.network.heal()
 
 
 def test_mix(tmp_path):
     random_ = random.Random(SEED)
     print(f"seed {SEED}")
-    with networks.Network(3) as network, \
-            clusters.Cluster(tmp_path, 3, PROPERTIES, network) as cluster:
+    with faulty.Cluster(tmp_path, 3, PROPERTIES) as cluster:
         cluster.start()
         cluster.wait_voters(0, 1, 2)
         mix = Mix(cluster, random_)

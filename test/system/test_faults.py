@@ -4,20 +4,20 @@ slow disks, clocks that jump. What must hold afterwards is in replicated.py.
 The tests share a cluster, and each begins and ends with all three nodes in it.
 """
 
+import time
+
 import pytest
 
-import cluster as clusters
-import network as networks
+import faulty
 from harness import wait_until
 from replicated import PROPERTIES, Load, Member, describe, leader_of, wait_led
 
-pytestmark = pytest.mark.skipif(not networks.can_make(), reason="takes networks of its own: root")
+pytestmark = pytest.mark.skipif(not faulty.can_make(), reason="takes root and its rights")
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    with networks.Network(3) as network, \
-            clusters.Cluster(tmp_path_factory.mktemp("faults"), 3, PROPERTIES, network) as cluster:
+    with faulty.Cluster(tmp_path_factory.mktemp("faults"), 3, PROPERTIES) as cluster:
         cluster.start()
         cluster.wait_voters(0, 1, 2)
         yield cluster
@@ -27,7 +27,7 @@ def shared(tmp_path_factory):
 
 @pytest.fixture
 def cluster(shared):
-    shared.network.heal()
+    shared.end_faults()
     for node in shared.nodes:
         if node.process is None:
             node.start()
@@ -49,7 +49,7 @@ def active_controller(cluster):
 
 def end(cluster, load):
     """The faults are over: everything must be available, and what was promised be there."""
-    cluster.network.heal()
+    cluster.end_faults()
     cluster.wait_brokers(0, 1, 2)
     load.wait_progress()
     load.finish()
@@ -139,4 +139,61 @@ def test_controller_isolated(cluster):
     expected = {(partition, number) for partition in range(3)
                 for number in range(load.next[partition])}
     wait_until(lambda: set(member.records) >= expected, "all records to be read by the group")
+    member.stop()
+
+
+# ---- disks and clocks ------------------------------------------------------------------------------
+
+def pick(cluster, load, role):
+    """The leader of partition 0, or a follower of it."""
+    leader = wait_led(cluster, load.topic)
+    return leader if role == "leader" else cluster.nodes[cluster.network.others(leader.id)[0]]
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_full_disk(cluster, role):
+    """Goal: the disk of one broker fills. A follower leaves the ISR and the load goes on; a leader tells
+    clients KAFKA_STORAGE_ERROR until there is room. Then everything goes on, without a restart."""
+    load = Load(cluster, f"full-{role}", partitions=1)
+    load.wait_progress()
+    node = pick(cluster, load, role)
+    node.disk.fill()
+    if role == "follower":
+        wait_until(lambda: node.id not in describe(cluster.running()[0], load.topic)[0].IsrNodes,
+                   "the ISR to shrink")
+        load.wait_progress()
+    else:
+        node.wait_report("(?i)disk is full")
+    end(cluster, load)
+
+
+@pytest.mark.skipif(not faulty.can_slow_disks(), reason="no control group that limits writes")
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_slow_disk(cluster, role):
+    """Goal: the disk of one broker takes ten writes per second, while each record has to be on it before
+    it counts: all goes on, as slow as the slowest in the ISR."""
+    load = Load(cluster, f"slow-{role}", partitions=1, configs={"flush.messages": "1"})
+    load.wait_progress()
+    node = pick(cluster, load, role)
+    node.disk.slow_down(10)
+    load.wait_progress(10)
+    end(cluster, load)
+
+
+def test_clocks(cluster):
+    """Goal: the brokers' clocks jump, forwards and back, by hours: nobody is fenced for it, no group
+    loses its members, nothing is lost or told twice."""
+    load = Load(cluster, "clocks", configs={"message.timestamp.type": "LogAppendTime"})
+    member = Member(cluster, load.topic, "clocks")
+    wait_until(lambda: len(member.records) > 50, "the group to read")
+    epochs = [row.LeaderEpoch for row in describe(cluster.nodes[0], load.topic)]
+    for seconds in 7200, -7200:
+        for node in cluster.nodes:
+            node.clock.jump(seconds * (1 - node.id))
+        wait_until(lambda: any(abs(told / 1000 - time.time()) > 3600
+                               for told in list(member.timestamps.values())), "a clock to jump")
+        load.wait_progress()
+    assert [row.LeaderEpoch for row in describe(cluster.nodes[0], load.topic)] == epochs
+    assert member.assignments == 1
+    end(cluster, load)
     member.stop()

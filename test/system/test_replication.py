@@ -14,7 +14,7 @@ import harness
 import replicated
 import wire
 from harness import wait_until
-from replicated import PROPERTIES, Load, Member, describe, leader_of, wait_led
+from replicated import PROPERTIES, KcatLoad, Load, Member, describe, leader_of, wait_led
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +46,16 @@ def bring_back(cluster, *nodes):
 
 def test_leader_killed(cluster):
     """Goal: kill -9 of a leader: another goes on, and the old one follows when it is back."""
-    load = Load(cluster, "leader-killed")
+    load, kcat = Load(cluster, "leader-killed"), KcatLoad(cluster, "leader-killed-kcat")
     for _ in range(2):
         load.wait_progress()
         leader = wait_led(cluster, load.topic)
         leader.kill()
         load.wait_progress()
         bring_back(cluster, leader)
-    load.finish()
-    load.check()
+    for each in load, kcat:
+        each.finish()
+        each.check()
 
 
 def test_follower_killed(cluster):
@@ -143,35 +144,66 @@ def test_all_killed(cluster):
     load.check()
 
 
-def test_two_lost_in_turn(tmp_path):
-    """Goal: two of three replicas are lost, one after the other, while a controller of its own lives:
-    with min.insync.replicas=2 the last one takes no more, and has all that was acknowledged; when
-    another comes, it goes on."""
-    with clusters.Cluster(tmp_path, 0, PROPERTIES) as cluster:
+@pytest.fixture(scope="module")
+def apart_shared(tmp_path_factory):
+    with clusters.Cluster(tmp_path_factory.mktemp("apart"), 0, PROPERTIES) as cluster:
         controller = start_with_controller_apart(cluster)
-        load = Load(cluster, "lost-in-turn", partitions=1)
-        load.wait_progress()
-        first = wait_led(cluster, load.topic)
-        first.kill()
-        load.wait_progress()
-        load.finish()
-        second = wait_led(cluster, load.topic)
-        second.kill()
-        last = cluster.running()[0]
-        wait_until(lambda: leader_of(cluster, load.topic, 0, last) is last, "the last one to lead")
-        # It has all, but shows only what it knows to be on two (KIP-966).
-        seen = [number for _, number in replicated.read_numbers(cluster, load.topic, 0)]
-        assert seen == list(range(len(seen))) and len(seen) > 0
-        with last.connect() as connection:
-            answer = wire.produce(connection, load.topic, 0, wire.batch([b"too few"]))
-            assert wire.error_name(answer.ErrorCode) == "NOT_ENOUGH_REPLICAS"
-            first.start()
-            wait_until(lambda: wire.produce(connection, load.topic, 0, wire.batch(
-                [str(load.next[0]).encode()])).ErrorCode == 0, "enough replicas")
-        load.next[0] += 1
-        second.start()
-        load.check()
+        yield cluster
         controller.stop()
+        for node in cluster.nodes:
+            node.check_report()
+
+
+@pytest.fixture
+def apart(apart_shared):
+    """Three brokers whose controller is a process of its own, and outlives them."""
+    bring_back(apart_shared, *[node for node in apart_shared.nodes if node.process is None])
+    yield apart_shared
+
+
+def test_two_lost_in_turn(apart):
+    """Goal: two of three replicas are lost, one after the other: with min.insync.replicas=2 the last one
+    takes no more, and has all that was acknowledged; when another comes, it goes on."""
+    load = Load(apart, "lost-in-turn", partitions=1)
+    load.wait_progress()
+    first = wait_led(apart, load.topic)
+    first.kill()
+    load.wait_progress()
+    load.finish()
+    second = wait_led(apart, load.topic)
+    second.kill()
+    last = apart.running()[0]
+    wait_until(lambda: leader_of(apart, load.topic, 0, last) is last, "the last one to lead")
+    # It has all, but shows only what it knows to be on two (KIP-966).
+    seen = [number for _, number in replicated.read_numbers(apart, load.topic, 0)]
+    assert seen == list(range(len(seen))) and len(seen) > 0
+    with last.connect() as connection:
+        answer = wire.produce(connection, load.topic, 0, wire.batch([b"too few"]))
+        assert wire.error_name(answer.ErrorCode) == "NOT_ENOUGH_REPLICAS"
+        first.start()
+        wait_until(lambda: wire.produce(connection, load.topic, 0, wire.batch(
+            [str(load.next[0]).encode()])).ErrorCode == 0, "enough replicas")
+    load.next[0] += 1
+    second.start()
+    load.check()
+
+
+def test_all_but_one_lost(apart):
+    """Goal: two of three replicas are lost in one moment: with min.insync.replicas=1 the last one has all
+    that was acknowledged, shows it, and takes more."""
+    load = Load(apart, "one-left", partitions=3, configs={"min.insync.replicas": "1"})
+    load.wait_progress()
+    last = apart.nodes[1]
+    for node in apart.nodes:
+        if node is not last:
+            node.kill()
+    load.wait_progress()
+    load.finish()
+    for partition in range(load.partitions):
+        seen = [number for _, number in replicated.read_numbers(apart, load.topic, partition)]
+        assert seen == list(range(load.next[partition]))
+    bring_back(apart, *[node for node in apart.nodes if node is not last])
+    load.check()
 
 
 def start_with_controller_apart(cluster):
