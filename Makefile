@@ -44,6 +44,10 @@ sim: ## Run simulated clusters through faults: SEED=n, or SEEDS=a-b; more in OPT
 	@tools/build.sh build --quiet test/sim/sim
 	@build/test/sim/sim $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(or $(SEEDS),1-300)) $(OPTIONS)
 
+.PHONY: soak
+soak: ## Run the long tests for SOAK_SECONDS=3600, or only PART=sim|faults|kills|load
+	@SOAK_SECONDS="$(SOAK_SECONDS)" PART="$(PART)" tools/soak.sh
+
 .PHONY: bench
 bench: ## Measure the broker beside a probe of the machine (FULL=1, ONLY=regex, SOAK=seconds)
 	@tools/deps.sh build

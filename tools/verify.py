@@ -103,6 +103,18 @@ def simulated_clusters(folder, seeds):
     return int(counts.group(1)), int(counts.group(2))
 
 
+def planted_bugs(folder, seeds):
+    """Bugs planted in the simulator's second program: each that some seed finds is a test passed."""
+    run_or_break("tools/build.sh", folder, "--quiet", "test/sim/sim_planted")
+    command = [os.path.join(ROOT, folder, "test/sim/sim_planted"), "--hunt", f"--seeds={seeds}"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    print(done.stdout, end="")
+    counts = re.search(r"^(\d+) planted bugs found, (\d+) not", done.stdout, re.MULTILINE)
+    if counts is None:
+        raise Broken("the hunt ended without a result")
+    return int(counts.group(1)), int(counts.group(2))
+
+
 def shell_scripts():
     """Every script that starts with a shell's name, wherever it lies."""
     paths = []
@@ -146,6 +158,7 @@ SUITES = [
     ("unit, gcc", "check test", lambda: unit_tests("build")),
     ("unit, clang", "check test", lambda: unit_tests("build-clang")),
     ("simulated clusters", "test", lambda: simulated_clusters("build", "1-300")),
+    ("planted bugs", "test", lambda: planted_bugs("build", "1-300")),
     ("unit, sanitized", "san", lambda: unit_tests("build-san")),
     ("unit, threads", "tsan", lambda: unit_tests("build-tsan")),
     ("system", "test", lambda: system_tests("build")),

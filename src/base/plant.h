@@ -18,7 +18,6 @@ enum ot_plant {
 
 	/* The controller and its log. */
 	OT_PLANT_STALE_LEADER,       /* an ISR of a leader that is deposed is taken */
-	OT_PLANT_STALE_REPLICA,      /* a replica's earlier life comes into the ISR (KIP-903) */
 	OT_PLANT_UNCLEAN_LEADER,     /* a replica out of sync is elected, unasked */
 	OT_PLANT_DEPOSED_CONTROLLER, /* what it appends is taken */
 	OT_PLANT_BATCH_TWICE,        /* a batch of the metadata log is applied two times */

@@ -92,7 +92,7 @@ all_are_eligible(const struct isr_change *change)
 	for (int32_t i = 0; i < change->isr.count; i++) {
 		if (!cluster_broker_is_active(image, change->isr.items[i]))
 			return false;
-		if (change->epochs[i] != ANY_EPOCH && !OT_PLANT(STALE_REPLICA) &&
+		if (change->epochs[i] != ANY_EPOCH &&
 		    change->epochs[i] != ot_image_broker(image, change->isr.items[i])->epoch)
 			return false;
 	}
