@@ -4,7 +4,7 @@
  * goes to its inbox, and the engine takes it up in a turn of its control thread, so that a machine
  * that is frozen or dead learns nothing.
  */
-#include "metalog_sim.h"
+#include "metalog_sim_int.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "base/plant.h"
 #include "sim/sim_io.h"
 
-enum { NODES_MAX = 64, HOST_BYTES = 64, RENEWS_PER_LEASE = 4 };
+enum { RENEWS_PER_LEASE = 4 };
 
 const struct metalog_store_conf metalog_store_conf_default = {
 	.lease_ms = 3000,
@@ -22,146 +22,6 @@ const struct metalog_store_conf metalog_store_conf_default = {
 	.delay_us_most = 4000,
 	.spike_ms_most = 300,
 	.spike = 5000,
-};
-
-/* ---- types ---------------------------------------------------------------------------------- */
-
-enum fact_kind { FACT_BATCH, FACT_LEADER };
-
-struct fact {
-	enum fact_kind kind;
-	int32_t epoch;
-
-	/* A batch. */
-	int64_t base_offset;
-	int64_t next_offset;
-	ot_wall_ms timestamp;
-	struct ot_metadata_records records; /* none: the batch that begins an epoch */
-
-	/* A leader; -1: nobody. */
-	int32_t leader_id;
-	uint64_t engine_id;
-	ot_mono_ns sent; /* the campaign, by the leader's own clock */
-	char host[HOST_BYTES];
-	uint16_t port;
-};
-
-enum message_kind {
-	TO_STORE_CAMPAIGN,
-	TO_STORE_RENEW,
-	TO_STORE_REVOKE,
-	TO_STORE_APPEND,
-	TO_STORE_SNAPSHOT,
-	TO_ENGINE_RENEWED,
-	TO_ENGINE_REFUSED,
-	TO_ENGINE_SNAPSHOT_DONE,
-	TO_ENGINE_FACTS, /* there are new ones: as many as there are when it arrives */
-};
-
-struct message {
-	struct ot_list link; /* in the store's messages, held ones, or an inbox */
-	struct metalog_store *store;
-	enum message_kind kind;
-	int32_t node_id;
-	uint64_t engine_id;
-	int32_t epoch;
-	ot_mono_ns sent;
-	int64_t base_offset; /* of an append; the end of a snapshot; how many facts */
-	ot_wall_ms timestamp;
-	struct ot_metadata_records records;
-	char host[HOST_BYTES];
-	uint16_t port;
-	ot_err err;
-};
-
-/* One way between one process and the store. */
-struct way {
-	ot_mono_ns last_at;  /* the arrival of the message sent last */
-	struct ot_list held; /* arrived where nothing passes */
-};
-
-struct engine;
-
-struct metalog_store {
-	struct ot_sim_world *world;
-	struct metalog_store_conf conf;
-	struct ot_sim_random random;
-	struct ot_list engines;
-	uint64_t next_engine_id;
-	struct ot_list messages; /* on their way */
-	struct ot_list held;     /* of processes that are gone, to the store */
-
-	struct fact **facts; /* all since the beginning */
-	size_t fact_count;
-	size_t fact_capacity;
-	size_t first;       /* facts before it are in the snapshot */
-	size_t leader_fact; /* the newest; SIZE_MAX: none yet */
-	int64_t end_offset;
-	int32_t epoch;
-	uint64_t bytes; /* of batches behind the snapshot */
-
-	bool has_leader;
-	uint64_t leader_engine_id;
-	ot_mono_ns lease_until;
-	bool is_expiry_planned;
-
-	struct ot_metalog_id snapshot_id;
-	ot_wall_ms snapshot_timestamp;
-	struct ot_metadata_records snapshot;
-	uint64_t snapshot_count;
-
-	uint64_t cut_to;   /* a bit for each node */
-	uint64_t cut_from; /* the same */
-	bool is_out;
-	ot_err refusal;
-	void (*on_append)(void *arg); /* NULL: nobody wants to know */
-	void *on_append_arg;
-};
-
-struct engine {
-	struct ot_metalog base;
-	struct ot_list link; /* in the store's engines */
-	struct metalog_store *store;
-	struct ot_io *io;
-	uint64_t id;
-	int32_t node_id;
-	bool is_candidate;
-	char host[HOST_BYTES];
-	uint16_t port;
-	const struct ot_metalog_events *events;
-	void *arg;
-
-	struct way to_store, from_store;
-	struct ot_list inbox;
-	struct ot_timer turn;
-	bool are_facts_sent; /* a message FACTS is on its way */
-
-	size_t next_fact; /* to be told */
-	bool has_begun;   /* told from the newest snapshot on */
-	int64_t told_offset;
-	bool is_leader_known; /* somebody leads, as far as it was told */
-
-	bool is_leading;
-	int32_t epoch; /* in which it leads, or the newest it was told of */
-	int64_t append_end;
-	ot_mono_ns valid_until; /* the lease, by our clock */
-	struct ot_timer lease;
-	struct ot_timer renew;
-	struct ot_timer campaign;
-	struct ot_list appends; /* sent, not told */
-	struct ot_list refused; /* to be failed in the next turn */
-	ot_mono_ns oldest_sent; /* of appends */
-
-	struct ot_metalog_snapshot *snapshot;
-	struct ot_job snapshot_job;
-	struct ot_metadata_records pieces;
-	ot_err snapshot_err;
-	bool is_snapshot_running;
-	bool is_snapshot_sent;
-
-	struct ot_job close_job;
-	void (*on_closed)(void *arg); /* set: it is to be closed */
-	void *closed_arg;
 };
 
 static struct engine *
@@ -672,85 +532,6 @@ metalog_store_heal(struct metalog_store *store)
 	release_all(store);
 }
 
-/* ---- looking at it -------------------------------------------------------------------------- */
-
-int64_t
-metalog_store_end_offset(const struct metalog_store *store)
-{
-	return store->end_offset;
-}
-
-int64_t
-metalog_store_start_offset(const struct metalog_store *store)
-{
-	return store->snapshot_id.end_offset;
-}
-
-int32_t
-metalog_store_leader_id(const struct metalog_store *store)
-{
-	return store->has_leader ? store->facts[store->leader_fact]->leader_id : -1;
-}
-
-int32_t
-metalog_store_epoch(const struct metalog_store *store)
-{
-	return store->epoch;
-}
-
-uint64_t
-metalog_store_snapshot_count(const struct metalog_store *store)
-{
-	return store->snapshot_count;
-}
-
-uint64_t
-metalog_store_fact_count(const struct metalog_store *store)
-{
-	return store->fact_count;
-}
-
-static void
-fill_batch(const struct fact *fact, struct ot_arena *arena, struct ot_metalog_batch *ret_batch)
-{
-	struct ot_bytes *views =
-	    ot_arena_array(arena, (size_t)fact->records.count + 1, sizeof(*views));
-
-	OT_ASSERT(views != NULL);
-	for (int32_t i = 0; i < fact->records.count; i++)
-		views[i] = ot_metadata_records_at(&fact->records, i);
-	*ret_batch = (struct ot_metalog_batch){
-		.base_offset = fact->base_offset,
-		.epoch = fact->epoch,
-		.timestamp = fact->timestamp,
-		.records = views,
-		.record_count = fact->records.count,
-		.next_offset = fact->next_offset,
-	};
-}
-
-bool
-metalog_store_batch(const struct metalog_store *store, uint64_t place, struct ot_arena *arena,
-    struct ot_metalog_batch *ret_batch)
-{
-	OT_ASSERT(place < store->fact_count);
-	if (store->facts[place]->kind != FACT_BATCH)
-		return false;
-	fill_batch(store->facts[place], arena, ret_batch);
-	return true;
-}
-
-bool
-metalog_store_snapshot(const struct metalog_store *store, struct ot_metalog_id *ret_id,
-    const struct ot_metadata_records **ret_records)
-{
-	if (store->snapshot_count == 0)
-		return false;
-	*ret_id = store->snapshot_id;
-	*ret_records = &store->snapshot;
-	return true;
-}
-
 /* ---- the engine: leading -------------------------------------------------------------------- */
 
 static void
@@ -887,7 +668,7 @@ tell_batch(struct engine *engine, const struct fact *fact)
 		return;
 	OT_ASSERT(fact->base_offset == engine->told_offset);
 	ot_arena_init(&arena, 0);
-	fill_batch(fact, &arena, &batch);
+	metalog_fill_batch(fact, &arena, &batch);
 	engine->told_offset = fact->next_offset;
 	engine->events->on_batch(engine->arg, &batch);
 	ot_arena_fini(&arena);

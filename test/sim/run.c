@@ -23,6 +23,7 @@ enum {
 	STEP_MS = 10,
 	START_MS_MOST = 120 * 1000,
 	CALM_MS_LEAST = 1500,
+	LAG_MS_MOST = 10 * 1000, /* by then a follower that does not fetch has left the ISR */
 	CALM_MS_MOST = 180 * 1000,
 	QUIET_MS_MOST = 120 * 1000,
 	VERIFY_MS_MOST = 120 * 1000,
@@ -377,6 +378,7 @@ run_phases(struct sim *sim)
 	phase(sim, "quiet");
 	sim->is_quiet = true;
 	run_until(sim, are_users_idle, QUIET_MS_MOST, "getting done");
+	run_for(sim, LAG_MS_MOST);
 	run_until(sim, are_replicas_in_sync, CALM_MS_MOST, "getting well");
 	run_for(sim, CALM_MS_LEAST);
 	if (has_failed(sim))

@@ -109,10 +109,13 @@ class Cluster:
         """Another node, not started. Its properties are told with _ in the place of dots."""
         more = {name.replace("_", "."): str(value) for name, value in properties.items()}
         node_id = len(self.nodes) if node_id is None else node_id
-        node = Node(os.path.join(self.folder, f"node-{len(self.nodes)}"), node_id,
-                    self.control_port, {**self.properties, **more})
+        node = self.make_node(os.path.join(self.folder, f"node-{len(self.nodes)}"), node_id,
+                              {**self.properties, **more})
         self.nodes.append(node)
         return node
+
+    def make_node(self, folder, node_id, properties):
+        return Node(folder, node_id, self.control_port, properties)
 
     def start(self):
         """All at once; ready when each knows all the others."""

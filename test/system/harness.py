@@ -183,33 +183,35 @@ class Program:
 
 class Broker:
     """`ottla server` in a folder of its own. `properties` are added to its property file; `command`
-    stands before the program (see `on_small_disk`)."""
+    stands before the program (see `on_small_disk`); `variables` are added to its environment."""
 
-    def __init__(self, folder, properties=None, overrides=(), command=()):
+    def __init__(self, folder, properties=None, overrides=(), command=(), host="127.0.0.1",
+                 variables=None):
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
-        self.port = free_port()
+        self.host, self.port = host, free_port()
         self.data = os.path.join(self.folder, "data")
         self.report_path = os.path.join(self.folder, "report")
         self.properties = {
             "broker.id": "0",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"PLAINTEXT://{self.bootstrap}",
             "log.dirs": self.data,
             "group.initial.rebalance.delay.ms": "0",
             "offsets.topic.replication.factor": "1",
         }
         self.properties.update(properties or {})
         self.overrides, self.command = list(overrides), list(command)
+        self.variables = dict(variables or {})
         self.text = None
         self.process = None
 
     @property
     def address(self):
-        return ("127.0.0.1", self.port)
+        return (self.host, self.port)
 
     @property
     def bootstrap(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def write_properties(self, text):
         """The whole property file, in the place of `properties`."""
@@ -227,7 +229,7 @@ class Broker:
         with open(self.report_path, "ab") as report:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=report, stderr=report, cwd=self.folder,
-                env=environment(), preexec_fn=die_with_parent)
+                env=environment(**self.variables), preexec_fn=die_with_parent)
         if wait:
             self.wait_ready()
         return self

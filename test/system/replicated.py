@@ -11,12 +11,29 @@ numbers in order and once, every consumer sees the same, and the replicas' files
 """
 
 import os
+import subprocess
 import threading
 
 import confluent_kafka
 
 import harness
 import wire
+
+
+# Of the brokers: faults are noticed soon.
+PROPERTIES = {
+    "broker.session.timeout.ms": "1500",
+    "broker.heartbeat.interval.ms": "250",
+    "replica.lag.time.max.ms": "2000",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "offsets.topic.num.partitions": "3",
+    "group.min.session.timeout.ms": "1000",
+    "log.segment.bytes": "200000",
+    # Clocks jump, and records are neither from the future nor too old for that.
+    "log.message.timestamp.after.max.ms": str(2**63 - 1),
+    "log.retention.ms": "-1",
+}
 
 
 class Load:
@@ -119,6 +136,41 @@ class Load:
         return b"".join(pieces)
 
 
+class KcatLoad:
+    """The same numbers by kcat, on a topic of one partition. It says nothing of what is acknowledged until
+    it ends, which it does well when all was."""
+
+    def __init__(self, cluster, topic):
+        self.cluster, self.topic, self.count = cluster, topic, 0
+        harness.wait_until(lambda: wire.error_name(cluster.create_topic(topic, 1, 3).ErrorCode) in (
+            "NONE", "TOPIC_ALREADY_EXISTS"), f"the topic {topic}")
+        self.program = harness.Program(
+            "kcat", "-P", "-q", "-b", ",".join(node.bootstrap for node in cluster.nodes), "-t", topic,
+            "-p", "0", "-X", "enable.idempotence=true", "-X", "acks=all", "-X", "linger.ms=2",
+            "-X", "message.timeout.ms=120000", "-X", "socket.timeout.ms=5000",
+            "-X", "reconnect.backoff.max.ms=200", stdin=subprocess.PIPE)
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._feed, daemon=True)
+        self.thread.start()
+
+    def _feed(self):
+        while not self.stopping.wait(0.005):
+            self.program.process.stdin.write(b"%d\n" % self.count)
+            self.program.process.stdin.flush()
+            self.count += 1
+
+    def finish(self):
+        self.stopping.set()
+        self.thread.join()
+        self.program.process.stdin.close()
+        self.program.wait()
+        assert not any("Delivery failed" in line for line in self.program.errors), self.program.errors
+
+    def check(self):
+        numbers = [number for _, number in read_by_kcat(self.cluster, self.topic, 0)]
+        assert numbers == list(range(self.count))
+
+
 def describe(node, topic):
     """The topic's partitions as a node tells its clients, in order; [] while it does not know it."""
     found = node.call("Metadata", 9, Topics=[{"Name": topic}],
@@ -133,6 +185,11 @@ def leader_of(cluster, topic, partition, known_by=None):
     rows = describe(known_by or cluster.running()[0], topic)
     leader = rows[partition].LeaderId if rows else -1
     return next((node for node in cluster.running() if node.id == leader), None)
+
+
+def wait_led(cluster, topic, partition=0):
+    return harness.wait_until(lambda: leader_of(cluster, topic, partition),
+                              f"a leader of {topic}-{partition}")
 
 
 def read_numbers(cluster, topic, partition):
@@ -163,3 +220,40 @@ def read_by_kcat(cluster, topic, partition):
                         ",".join(node.bootstrap for node in cluster.running()), "-t", topic,
                         "-p", partition, "-o", "beginning", "-f", "%o %s\n").decode()
     return [tuple(map(int, line.split())) for line in shown.splitlines()]
+
+
+class Member:
+    """A consumer of a group that commits after each record."""
+
+    def __init__(self, cluster, topic, group):
+        self.consumer = confluent_kafka.Consumer({
+            "bootstrap.servers": ",".join(node.bootstrap for node in cluster.nodes),
+            "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
+            "session.timeout.ms": 6000, "heartbeat.interval.ms": 300,
+            "reconnect.backoff.max.ms": 200})
+        self.records, self.assignments = [], 0
+        self.timestamps = {}  # by partition, of the newest record, in ms
+        self.consumer.subscribe([topic], on_assign=self._assigned)
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _assigned(self, *_):
+        self.assignments += 1
+
+    def _run(self):
+        while not self.stopping.is_set():
+            message = self.consumer.poll(0.1)
+            if message is None or message.error() is not None:
+                continue
+            self.records.append((message.partition(), int(message.value())))
+            self.timestamps[message.partition()] = message.timestamp()[1]
+            try:
+                self.consumer.commit(message, asynchronous=True)
+            except confluent_kafka.KafkaException:
+                pass
+        self.consumer.close()
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()

@@ -6,9 +6,7 @@ All tests share a cluster, and each begins and ends with all three nodes in it.
 
 import os
 import signal
-import threading
 
-import confluent_kafka
 import pytest
 
 import cluster as clusters
@@ -16,18 +14,7 @@ import harness
 import replicated
 import wire
 from harness import wait_until
-from replicated import Load, describe, leader_of
-
-PROPERTIES = {
-    "broker.session.timeout.ms": "1500",
-    "broker.heartbeat.interval.ms": "250",
-    "replica.lag.time.max.ms": "2000",
-    "min.insync.replicas": "2",
-    "offsets.topic.replication.factor": "3",
-    "offsets.topic.num.partitions": "3",
-    "group.min.session.timeout.ms": "1000",
-    "log.segment.bytes": "200000",
-}
+from replicated import PROPERTIES, KcatLoad, Load, Member, describe, leader_of, wait_led
 
 
 @pytest.fixture(scope="module")
@@ -55,24 +42,20 @@ def bring_back(cluster, *nodes):
     cluster.wait_brokers(0, 1, 2)
 
 
-def wait_led(cluster, topic, partition=0, by_others_than=None):
-    return wait_until(lambda: (lambda node: node if node is not by_others_than else None)(
-        leader_of(cluster, topic, partition)), f"a leader of {topic}-{partition}")
-
-
 # ---- one is lost -----------------------------------------------------------------------------------
 
 def test_leader_killed(cluster):
     """Goal: kill -9 of a leader: another goes on, and the old one follows when it is back."""
-    load = Load(cluster, "leader-killed")
+    load, kcat = Load(cluster, "leader-killed"), KcatLoad(cluster, "leader-killed-kcat")
     for _ in range(2):
         load.wait_progress()
         leader = wait_led(cluster, load.topic)
         leader.kill()
         load.wait_progress()
         bring_back(cluster, leader)
-    load.finish()
-    load.check()
+    for each in load, kcat:
+        each.finish()
+        each.check()
 
 
 def test_follower_killed(cluster):
@@ -161,35 +144,66 @@ def test_all_killed(cluster):
     load.check()
 
 
-def test_two_lost_in_turn(tmp_path):
-    """Goal: two of three replicas are lost, one after the other, while a controller of its own lives:
-    with min.insync.replicas=2 the last one takes no more, and has all that was acknowledged; when
-    another comes, it goes on."""
-    with clusters.Cluster(tmp_path, 0, PROPERTIES) as cluster:
+@pytest.fixture(scope="module")
+def apart_shared(tmp_path_factory):
+    with clusters.Cluster(tmp_path_factory.mktemp("apart"), 0, PROPERTIES) as cluster:
         controller = start_with_controller_apart(cluster)
-        load = Load(cluster, "lost-in-turn", partitions=1)
-        load.wait_progress()
-        first = wait_led(cluster, load.topic)
-        first.kill()
-        load.wait_progress()
-        load.finish()
-        second = wait_led(cluster, load.topic)
-        second.kill()
-        last = cluster.running()[0]
-        wait_until(lambda: leader_of(cluster, load.topic, 0, last) is last, "the last one to lead")
-        # It has all, but shows only what it knows to be on two (KIP-966).
-        seen = [number for _, number in replicated.read_numbers(cluster, load.topic, 0)]
-        assert seen == list(range(len(seen))) and len(seen) > 0
-        with last.connect() as connection:
-            answer = wire.produce(connection, load.topic, 0, wire.batch([b"too few"]))
-            assert wire.error_name(answer.ErrorCode) == "NOT_ENOUGH_REPLICAS"
-            first.start()
-            wait_until(lambda: wire.produce(connection, load.topic, 0, wire.batch(
-                [str(load.next[0]).encode()])).ErrorCode == 0, "enough replicas")
-        load.next[0] += 1
-        second.start()
-        load.check()
+        yield cluster
         controller.stop()
+        for node in cluster.nodes:
+            node.check_report()
+
+
+@pytest.fixture
+def apart(apart_shared):
+    """Three brokers whose controller is a process of its own, and outlives them."""
+    bring_back(apart_shared, *[node for node in apart_shared.nodes if node.process is None])
+    yield apart_shared
+
+
+def test_two_lost_in_turn(apart):
+    """Goal: two of three replicas are lost, one after the other: with min.insync.replicas=2 the last one
+    takes no more, and has all that was acknowledged; when another comes, it goes on."""
+    load = Load(apart, "lost-in-turn", partitions=1)
+    load.wait_progress()
+    first = wait_led(apart, load.topic)
+    first.kill()
+    load.wait_progress()
+    load.finish()
+    second = wait_led(apart, load.topic)
+    second.kill()
+    last = apart.running()[0]
+    wait_until(lambda: leader_of(apart, load.topic, 0, last) is last, "the last one to lead")
+    # It has all, but shows only what it knows to be on two (KIP-966).
+    seen = [number for _, number in replicated.read_numbers(apart, load.topic, 0)]
+    assert seen == list(range(len(seen))) and len(seen) > 0
+    with last.connect() as connection:
+        answer = wire.produce(connection, load.topic, 0, wire.batch([b"too few"]))
+        assert wire.error_name(answer.ErrorCode) == "NOT_ENOUGH_REPLICAS"
+        first.start()
+        wait_until(lambda: wire.produce(connection, load.topic, 0, wire.batch(
+            [str(load.next[0]).encode()])).ErrorCode == 0, "enough replicas")
+    load.next[0] += 1
+    second.start()
+    load.check()
+
+
+def test_all_but_one_lost(apart):
+    """Goal: two of three replicas are lost in one moment: with min.insync.replicas=1 the last one has all
+    that was acknowledged, shows it, and takes more."""
+    load = Load(apart, "one-left", partitions=3, configs={"min.insync.replicas": "1"})
+    load.wait_progress()
+    last = apart.nodes[1]
+    for node in apart.nodes:
+        if node is not last:
+            node.kill()
+    load.wait_progress()
+    load.finish()
+    for partition in range(load.partitions):
+        seen = [number for _, number in replicated.read_numbers(apart, load.topic, partition)]
+        assert seen == list(range(load.next[partition]))
+    bring_back(apart, *[node for node in apart.nodes if node is not last])
+    load.check()
 
 
 def start_with_controller_apart(cluster):
@@ -214,38 +228,6 @@ def start_with_controller_apart(cluster):
 
 
 # ---- what goes on beside it ------------------------------------------------------------------------
-
-class Member:
-    """A consumer of a group that commits after each record."""
-
-    def __init__(self, cluster, topic, group):
-        self.consumer = confluent_kafka.Consumer({
-            "bootstrap.servers": ",".join(node.bootstrap for node in cluster.nodes),
-            "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
-            "session.timeout.ms": 6000, "heartbeat.interval.ms": 300,
-            "reconnect.backoff.max.ms": 200})
-        self.consumer.subscribe([topic])
-        self.records = []
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self):
-        while not self.stopping.is_set():
-            message = self.consumer.poll(0.1)
-            if message is None or message.error() is not None:
-                continue
-            self.records.append((message.partition(), int(message.value())))
-            try:
-                self.consumer.commit(message, asynchronous=True)
-            except confluent_kafka.KafkaException:
-                pass
-        self.consumer.close()
-
-    def stop(self):
-        self.stopping.set()
-        self.thread.join()
-
 
 def test_group_without_its_coordinator(cluster):
     """Goal: a group's coordinator is killed: its members go on, and miss nothing."""
@@ -282,6 +264,8 @@ def test_topic_deleted_with_a_broker_away(cluster):
     wait_until(lambda: node.call("DeleteTopics", 5, TopicNames=["deleted"],
                                  TimeoutMs=10000).Responses[0].ErrorCode in (0, 3), "the deletion")
     wait_until(lambda: not describe(node, "deleted"), "its end")
+    # Until it is fenced, new replicas are placed there as well.
+    cluster.wait_brokers(0, 1)
     load = Load(cluster, "deleted", partitions=1, replicas=2)
     load.wait_progress()
     bring_back(cluster, away)
