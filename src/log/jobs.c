@@ -471,6 +471,9 @@ retire_files(const struct ot_log_job *job, const struct log_retired *retired)
 		    LOG_STATE_DELETED);
 		ot_err err = retired->due == LOG_RETIRED_NOW ? ot_fs_rename(job->fs, from, to)
 		                                             : ot_fs_remove(job->fs, to);
+		/* The folder has no room for the other name: it is what would make some. */
+		if (err == OT_ERR_NO_SPACE && retired->due == LOG_RETIRED_NOW)
+			err = ot_fs_remove(job->fs, from);
 		if (err != OT_OK && err != OT_ERR_NOT_FOUND)
 			return err;
 	}

@@ -366,6 +366,40 @@ is_online(void *arg)
 	return ot_part_state(((struct stage *)arg)->part) == OT_PART_ONLINE;
 }
 
+static bool
+is_first_segment_gone(void *arg)
+{
+	struct stage *stage = arg;
+	struct ot_fs_stat stat;
+	ot_part_tick(stage->part, ot_io_wall(stage->shard->io), false);
+	return ot_fs_stat(ot_sim_host_fs(stage->host), "/data/topic-0/00000000000000000000.log",
+		   &stat) == OT_ERR_NOT_FOUND;
+}
+
+static void
+test_no_room_for_other_names(void **state)
+{
+	(void)state;
+	/* Goal: segments go from a disk that is so full that a folder has no room for their other
+	 * names. Method: no file can be renamed. */
+	struct stage stage;
+	int64_t low = -1;
+	stage_init(&stage, 1);
+	stage.settings.log.segment_bytes = 1024;
+	stage_open_part(&stage);
+	stage_append_many(&stage, 20, &(struct stage_batch){ .value_bytes = 400 });
+	stage_run_for_ms(&stage, 1000);
+	ot_sim_disk_fail_at(stage.disk, OT_SIM_RENAME, 1, OT_ERR_NO_SPACE, true);
+	assert_ok(ot_part_delete_records(stage.part, 10, &low));
+	for (int i = 0; i < 20 && !is_first_segment_gone(&stage); i++)
+		stage_run_for_ms(&stage, 500);
+	assert_true(is_first_segment_gone(&stage));
+	ot_sim_disk_fail_at(stage.disk, OT_SIM_ANY, 0, OT_OK, false);
+	assert_int_equal(ot_part_state(stage.part), OT_PART_ONLINE);
+	stage_close_part(&stage);
+	stage_fini(&stage);
+}
+
 static void
 test_opening_meets_a_shortage(void **state)
 {
@@ -1113,6 +1147,7 @@ main(void)
 		cmocka_unit_test(test_full_disk_during_a_checkpoint),
 		cmocka_unit_test(test_flush_ms),
 		cmocka_unit_test(test_full_disk_and_recovery),
+		cmocka_unit_test(test_no_room_for_other_names),
 		cmocka_unit_test(test_opening_meets_a_shortage),
 		cmocka_unit_test(test_append_from_the_answer),
 		cmocka_unit_test(test_changes_in_the_middle_of_a_turn),
