@@ -95,14 +95,16 @@ class Load:
     def check(self):
         """No fault is left: all nodes run and are in sync."""
         self.wait_in_sync()
+        by_librdkafka = read_numbers(self.cluster, self.topic, self.partitions)
+        by_kcat = read_by_kcat(self.cluster, self.topic, self.partitions)
         for partition in range(self.partitions):
-            seen = read_numbers(self.cluster, self.topic, partition)
+            seen = by_librdkafka[partition]
             by_offset = dict(seen)
             assert [number for _, number in seen] == list(range(self.next[partition]))
             assert [offset for offset, _ in seen] == sorted(by_offset)
             for number, offset in self.acknowledged[partition].items():
                 assert by_offset.get(offset) == number, (partition, number, offset)
-            assert seen == read_by_kcat(self.cluster, self.topic, partition)
+            assert seen == by_kcat[partition]
         self.check_files()
 
     def wait_in_sync(self):
@@ -154,20 +156,20 @@ class KcatLoad:
         self.thread.start()
 
     def _feed(self):
-        while not self.stopping.wait(0.005):
-            self.program.process.stdin.write(b"%d\n" % self.count)
-            self.program.process.stdin.flush()
-            self.count += 1
+        with self.program.process.stdin as pipe:
+            while not self.stopping.wait(0.005) and self.program.process.poll() is None:
+                pipe.write(b"%d\n" % self.count)
+                pipe.flush()
+                self.count += 1
 
     def finish(self):
         self.stopping.set()
         self.thread.join()
-        self.program.process.stdin.close()
         self.program.wait()
         assert not any("Delivery failed" in line for line in self.program.errors), self.program.errors
 
     def check(self):
-        numbers = [number for _, number in read_by_kcat(self.cluster, self.topic, 0)]
+        numbers = [number for _, number in read_by_kcat(self.cluster, self.topic, 1)[0]]
         assert numbers == list(range(self.count))
 
 
@@ -192,34 +194,40 @@ def wait_led(cluster, topic, partition=0):
                               f"a leader of {topic}-{partition}")
 
 
-def read_numbers(cluster, topic, partition):
-    """All that a consumer sees of a partition: (offset, number)."""
+def read_numbers(cluster, topic, partitions):
+    """All that a consumer sees: for each partition (offset, number)."""
     consumer = confluent_kafka.Consumer({
         "bootstrap.servers": ",".join(node.bootstrap for node in cluster.running()),
         "group.id": "reader", "enable.auto.commit": False, "enable.partition.eof": True,
         "auto.offset.reset": "error"})
-    seen, ends = [], False
+    seen, ends = [[] for _ in range(partitions)], set()
     try:
         consumer.assign([confluent_kafka.TopicPartition(topic, partition,
-                                                        confluent_kafka.OFFSET_BEGINNING)])
-        while not ends:
+                                                        confluent_kafka.OFFSET_BEGINNING)
+                         for partition in range(partitions)])
+        while len(ends) < partitions:
             message = consumer.poll(harness.WAIT_S)
-            assert message is not None, f"no end of {topic}-{partition} after {len(seen)}"
+            assert message is not None, f"no end of {topic} after {[len(each) for each in seen]}"
             if message.error() is None:
-                seen.append((message.offset(), int(message.value())))
+                seen[message.partition()].append((message.offset(), int(message.value())))
+            elif message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF:
+                ends.add(message.partition())
             else:
-                ends = message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF
-                assert ends or message.error().retriable(), message.error()
+                assert message.error().retriable(), message.error()
     finally:
         consumer.close()
     return seen
 
 
-def read_by_kcat(cluster, topic, partition):
+def read_by_kcat(cluster, topic, partitions):
     shown = harness.run("kcat", "-C", "-q", "-e", "-b",
                         ",".join(node.bootstrap for node in cluster.running()), "-t", topic,
-                        "-p", partition, "-o", "beginning", "-f", "%o %s\n").decode()
-    return [tuple(map(int, line.split())) for line in shown.splitlines()]
+                        "-o", "beginning", "-f", "%p %o %s\n").decode()
+    seen = [[] for _ in range(partitions)]
+    for line in shown.splitlines():
+        partition, offset, number = map(int, line.split())
+        seen[partition].append((offset, number))
+    return seen
 
 
 class Member:
