@@ -55,6 +55,12 @@ bench: ## Measure the broker beside a probe of the machine (FULL=1, ONLY=regex, 
 	@FULL="$(FULL)" ONLY="$(ONLY)" SOAK="$(SOAK)" bench/run.py
 	@test "$(FULL)" != 1 || meson test -C build --benchmark --verbose
 
+.PHONY: bench-cluster
+bench-cluster: ## Measure three brokers: what replication costs, how long a loss takes (ONLY=regex)
+	@tools/deps.sh build test
+	@tools/build.sh build --quiet ottla bench/load
+	@ONLY="$(ONLY)" bench/cluster.py
+
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for FUZZ_SECONDS=60 each, or only TARGET=name
 	@tools/deps.sh build check
