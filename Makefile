@@ -59,7 +59,7 @@ bench: ## Measure the broker beside a probe of the machine (FULL=1, ONLY=regex, 
 bench-cluster: ## Measure three brokers: what replication costs, how long a loss takes (ONLY=regex)
 	@tools/deps.sh build test
 	@tools/build.sh build --quiet ottla bench/load
-	@ONLY="$(ONLY)" bench/cluster.py
+	@ONLY="$(ONLY)" bench/replication.py
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for FUZZ_SECONDS=60 each, or only TARGET=name

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures a cluster of three brokers on this machine: make bench-cluster.
 
-    bench/cluster.py [--only REGEX]
+    bench/replication.py [--only REGEX]
 
 What replication costs (all brokers and their etcd processes together, beside one broker alone with the
 same load), and how long a cluster takes to get over a loss. Brokers and requests are the system tests'
