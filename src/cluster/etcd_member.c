@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -30,6 +31,7 @@ enum {
 	RESTART_MS_MIN = 100,
 	RESTART_MS_MAX = 5000,
 	GRACE_MS = 2000,
+	TELL_AGAIN_MS = 60 * 1000, /* what has not changed */
 	ARGS_MAX = 64,
 };
 
@@ -64,7 +66,9 @@ struct ot_etcd_member {
 	struct ot_etcd_endpoints *own_endpoint;
 	struct ot_etcd_admin_call call;
 	enum asked asked;
-	int failure_count;     /* of questions in a row */
+	int failure_count; /* of questions in a row */
+	char told[256];    /* why it could not join, as it was reported last */
+	ot_mono_ns told_at;
 	struct ot_timer retry; /* asks again */
 	void (*again)(struct ot_etcd_member *member);
 
@@ -519,6 +523,20 @@ take_whether(struct ot_etcd_member *member, ot_err err)
 		    "the folder etcd in the metadata log directory");
 }
 
+/* Lists are had between additions that are not: one reason is told once, and then now and then. */
+static void
+report_failure(struct ot_etcd_member *member, const char *why)
+{
+	ot_mono_ns now = ot_io_now(member->args.io);
+	bool is_new = strcmp(member->told, why) != 0;
+
+	if (!is_new && now - member->told_at < (ot_mono_ns)TELL_AGAIN_MS * OT_NS_PER_MS)
+		return;
+	OT_WARN("cluster", "joining etcd: %s", why);
+	(void)snprintf(member->told, sizeof(member->told), "%s", why);
+	member->told_at = now;
+}
+
 static void
 on_asked(struct ot_etcd_admin_call *call, ot_err err)
 {
@@ -541,7 +559,7 @@ on_asked(struct ot_etcd_admin_call *call, ot_err err)
 	if (asked == ASKED_STATUS || asked == ASKED_WHETHER || err == OT_ERR_AGAIN)
 		return;
 	if (err != OT_OK && member->failure_count == 0)
-		OT_WARN("cluster", "joining etcd: %s", call->why);
+		report_failure(member, call->why);
 	member->failure_count = err != OT_OK ? member->failure_count + 1 : 0;
 }
 
